@@ -1,0 +1,335 @@
+"""Every choice of data, text, model, training and search, with its one default; TOML in and out.
+
+Config stops at the door: builders (`model.build`, `training.train`) turn these values into plain arguments.
+Imports no torch, so the command line can check a recipe before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nmt.errors import ConfigError
+
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[int, Field(ge=0)]
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+
+AttentionKind = Literal["dot", "general", "concat", "location"]
+AttentionSpan = Literal["global", "local-m", "local-p"]
+SubwordKind = Literal["unigram", "bpe", "word", "char"]
+
+
+S = TypeVar("S", bound="Section")
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class CleaningConfig(Section):
+    """Rules that drop a training pair. Each can be switched off: a bool by `false`, a number by 0."""
+
+    empty: bool = True
+    """A side with no visible character."""
+    control: bool = True
+    """A side that holds a control character other than a tab."""
+    max_length: NonNegative = 200
+    """Longest side, in white-space words (in characters / 4 for scripts that use no spaces)."""
+    max_ratio: Annotated[float, Field(ge=0.0)] = 4.0
+    """Longer side divided by shorter side, in characters; sides of under 20 characters are not judged."""
+    duplicates: bool = True
+    """A pair seen before, byte for byte."""
+    overlap: bool = True
+    """A pair whose source or target stands in the dev or test set, compared without case, blanks and punctuation."""
+
+
+class DataConfig(Section):
+    """The corpora. A corpus is one file (`.tsv`, `.tmx`) or a pair of text files, each possibly `.gz`.
+
+    `$NAME` and `~` in paths are expanded; a relative path is relative to the working directory.
+    """
+
+    source_lang: Language = "xx"
+    target_lang: Language = "yy"
+    train: tuple[tuple[str, ...], ...] = ()
+    """Corpora, e.g. [["a.en.gz", "a.de.gz"], ["b.tsv"], ["c.tmx"]]."""
+    dev: tuple[str, ...] = ()
+    """One corpus. Empty: 1 % of the training pairs (at least 16, at most 1,000), drawn by the seed, are held out."""
+    test: tuple[str, ...] = ()
+    """One corpus, never trained on: pairs of the training data that overlap with it are dropped."""
+    cleaning: CleaningConfig = CleaningConfig()
+
+    @model_validator(mode="after")
+    def _one_or_two_files(self) -> DataConfig:
+        for corpus in (*self.train, self.dev, self.test):
+            if corpus and len(corpus) > 2:
+                raise ValueError(f"a corpus is one file or a pair of files, not {len(corpus)}: {list(corpus)}")
+        return self
+
+
+class TextConfig(Section):
+    """The vocabulary."""
+
+    kind: SubwordKind = "unigram"
+    vocab_size: Annotated[int, Field(ge=8)] = 8000
+    """Pieces, special ones and the 256 byte pieces included. With `joint = false`: of each side."""
+    joint: bool = True
+    """One vocabulary for both languages."""
+    byte_fallback: bool = True
+    """Spell unseen characters in bytes, so that no input is unknown (unigram and bpe)."""
+    character_coverage: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9999
+    normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc"
+    sampling: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Subword regularisation in training: unigram, Kudo's alpha (0.1-0.5); bpe, the dropout of merges. 0 = off."""
+    sample_lines: Positive = 2_000_000
+    """Lines the vocabulary is learnt from, drawn at random where there are more."""
+
+
+class ModelConfig(Section):
+    """The network (notation: E embedding, H hidden, L layers; DESIGN of the equations in docs/model.md)."""
+
+    cell: Literal["lstm"] = "lstm"
+    embedding_size: Positive = 384
+    hidden_size: Positive = 512
+    """H of encoder output and decoder; a bidirectional encoder has H/2 a direction."""
+    encoder_layers: Positive = 2
+    decoder_layers: Positive = 1
+    bidirectional: bool = True
+    attention: AttentionKind = "general"
+    attention_span: AttentionSpan = "global"
+    attention_window: Positive = 10
+    """D of local attention: positions p_t - D to p_t + D (Luong et al. 2015, 3.2)."""
+    attention_max_length: Positive = 128
+    """Longest source that `location` scores; later words get no weight."""
+    input_feeding: bool = True
+    bridge: Literal["zero", "copy", "linear"] = "linear"
+    """How the decoder's first state comes from the encoder's last."""
+    tying: Literal["none", "target", "all"] = "all"
+    """Shared embeddings: none; target input = output layer; both, and the source too (needs a joint vocabulary)."""
+    dropout: Probability = 0.2
+    """On non-recurrent connections: embeddings, between layers, and the attentional vector (Zaremba et al. 2014)."""
+    word_dropout: Probability = 0.0
+    """Whole input words replaced by zero vectors (Gal & Ghahramani 2016)."""
+    init_range: Annotated[float, Field(ge=0.0)] = 0.0
+    """Uniform ±range for every weight (Luong: 0.1). 0: Xavier for matrices, orthogonal for recurrent ones."""
+    forget_bias: float = 1.0
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> ModelConfig:
+        if self.bidirectional and self.hidden_size % 2:
+            raise ValueError(f"hidden_size must be even with a bidirectional encoder, not {self.hidden_size}")
+        return self
+
+
+class OptimizerConfig(Section):
+    """The update rule and the course of its learning rate."""
+
+    name: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    momentum: Probability = 0.0
+    betas: tuple[Probability, Probability] = (0.9, 0.999)
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    schedule: Literal["constant", "luong", "inverse-sqrt", "plateau", "cosine"] = "inverse-sqrt"
+    """`luong`: halve each `halve_every` epochs after `halve_after`. `plateau`: times `factor` after `plateau_patience`
+    validations without gain. `cosine`: down to `final_factor` at the last update. `inverse-sqrt`: after the warm-up."""
+    warmup_updates: NonNegative = 500
+    halve_after: NonNegative = 5
+    halve_every: Annotated[float, Field(gt=0.0)] = 1.0
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    plateau_patience: NonNegative = 1
+    final_factor: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    clip_norm: Annotated[float, Field(ge=0.0)] = 5.0
+    """g <- g * min(clip_norm / |g|, 1) over all weights together. 0 = off."""
+
+
+class TrainingConfig(Section):
+    """How long, how much at once, and what is kept."""
+
+    seed: int = 1
+    epochs: NonNegative = 20
+    """Upper limit; 0 = none (then `updates` must be given)."""
+    updates: NonNegative = 0
+    """Upper limit; 0 = none."""
+    batch_tokens: Positive = 4096
+    """Padded tokens of the longer side in one batch."""
+    accumulation: Positive = 1
+    """Batches summed into one update."""
+    label_smoothing: Probability = 0.1
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto`: bf16 autocast where the hardware multiplies it natively, else fp32."""
+    device: str = "auto"
+    threads: NonNegative = 0
+    """CPU threads; 0: one a core."""
+    validate_every: NonNegative = 0
+    """Updates between validations; 0: once an epoch."""
+    checkpoint_every_s: Annotated[float, Field(ge=0.0)] = 300.0
+    """Seconds between checkpoints beside those of the validations; 0: only those."""
+    metric: Literal["perplexity", "bleu", "chrf"] = "bleu"
+    """What decides the best checkpoint and early stopping, on the dev set."""
+    patience: NonNegative = 5
+    """Validations without gain before training stops; 0: never."""
+    average: Positive = 3
+    """Best checkpoints averaged into the bundle's weights (1: the best alone), if the dev set agrees."""
+    validation_sentences: NonNegative = 1000
+    """Dev sentences translated (greedily) for BLEU and chrF; 0: all."""
+    sample_translations: NonNegative = 3
+
+    @model_validator(mode="after")
+    def _ends(self) -> TrainingConfig:
+        if not self.epochs and not self.updates:
+            raise ValueError("epochs and updates are both 0: training would never end")
+        return self
+
+
+class SearchConfig(Section):
+    """How a trained model is asked for its translation."""
+
+    beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
+    length_penalty: Annotated[float, Field(ge=0.0)] = 0.6
+    """alpha of ((5 + length) / 6)^alpha, which divides the log-probability (Wu et al. 2016, eq. 14). 0 = off."""
+    coverage_penalty: Annotated[float, Field(ge=0.0)] = 0.0
+    """beta of the coverage term (Wu et al. 2016, eq. 14). 0 = off."""
+    max_length_factor: Annotated[float, Field(gt=0.0)] = 2.0
+    max_length_offset: NonNegative = 10
+    """A translation has at most factor * source tokens + offset tokens."""
+    max_source_tokens: Positive = 256
+    """A longer segment is split before it is translated (an error with `--raw`)."""
+
+
+class Recipe(Section):
+    """All of it: what `nmt train` reads and what a bundle remembers."""
+
+    task: Literal["translation"] = "translation"
+    output: str = "runs/model"
+    """Folder of the run; the finished bundle is written to `<output>/bundle`."""
+    data: DataConfig = DataConfig()
+    text: TextConfig = TextConfig()
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    search: SearchConfig = SearchConfig()
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Recipe:
+        if self.model.tying == "all" and not self.text.joint:
+            raise ValueError('model.tying = "all" shares source and target embeddings: it needs text.joint = true')
+        return self
+
+
+def load_recipe(path: Path | str | None = None, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a TOML recipe and apply `section.key=value` overrides, the value being TOML or else a plain string.
+
+    Raises ConfigError that lists every mistake at once, each with its key, and the nearest key for an unknown one.
+    """
+    raw: dict[str, Any] = {}
+    if path is not None:
+        try:
+            raw = tomllib.loads(Path(path).read_text("utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"no recipe at {path}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: not valid UTF-8 at byte {error.start}") from None
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from None
+    for override in overrides:
+        _apply_override(raw, override)
+    return parse_recipe(raw, origin=str(path) if path is not None else "recipe")
+
+
+def parse_recipe(raw: Mapping[str, Any], *, origin: str = "recipe") -> Recipe:
+    """Check a mapping against `Recipe`. Raises ConfigError with all mistakes."""
+    return parse_section(Recipe, raw, origin=origin)
+
+
+def parse_section(section: type[S], raw: Mapping[str, Any], *, origin: str) -> S:
+    """Check a mapping against one section. Raises ConfigError with all mistakes, `origin` in front."""
+    try:
+        return section.model_validate(_tuples(raw))
+    except ValidationError as error:
+        mistakes = [_describe(mistake, section) for mistake in error.errors()]
+        raise ConfigError(f"{origin}: " + "; ".join(mistakes)) from None
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as TOML with every key written out; `load_recipe` reads it back equal."""
+    return tomli_w.dumps(recipe.model_dump(mode="json"))
+
+
+def expand_path(path: str) -> Path:
+    """`$NAME` and `~` replaced. Raises ConfigError where a variable is not set."""
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if missing := re.search(r"\$\{?(\w+)", expanded):
+        raise ConfigError(f"{path}: the environment variable {missing[1]} is not set")
+    return Path(expanded)
+
+
+def _apply_override(raw: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    key = key.strip().removeprefix("--").replace("-", "_")
+    if not separator or not key:
+        raise ConfigError(f"{override!r}: an override is section.key=value, for example model.hidden_size=256")
+    try:
+        parsed: Any = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    *sections, last = key.split(".")
+    place = raw
+    for name in sections:
+        place = place.setdefault(name, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"{override!r}: {name} is a value, not a section")
+    place[last] = parsed
+
+
+def _tuples(value: Any) -> Any:
+    """TOML arrays as tuples and whole numbers left alone: strict validation takes no lists for tuples."""
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(item) for item in value)
+    return value
+
+
+def _describe(mistake: Any, section: type[Section]) -> str:
+    path = [str(part) for part in mistake["loc"]]
+    name = ".".join(path)
+    if mistake["type"] == "extra_forbidden":
+        known = _keys(section)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or difflib.get_close_matches(
+            path[-1], [key.rpartition(".")[2] for key in known], n=1, cutoff=0.5
+        )
+        hint = f", did you mean {_full_name(near[0], known)}?" if near else ""
+        return f"unknown key {name}{hint}"
+    message = mistake["msg"].removeprefix("Value error, ")
+    return f"{name}: {message} (got {mistake['input']!r})" if name and mistake["type"] != "value_error" else message
+
+
+def _full_name(key: str, known: list[str]) -> str:
+    return key if key in known else next(name for name in known if name.rpartition(".")[2] == key)
+
+
+def _keys(section: type[Section], prefix: str = "") -> list[str]:
+    """Dotted names of all keys below a section."""
+    names: list[str] = []
+    for key, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            names += [prefix + key, *_keys(kind, f"{prefix}{key}.")]
+        else:
+            names.append(prefix + key)
+    return names
+
+
+SUBWORD_KINDS: tuple[str, ...] = get_args(SubwordKind)

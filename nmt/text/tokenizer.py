@@ -1,0 +1,291 @@
+"""Vocabularies: SentencePiece subwords, words and characters behind one interface.
+
+Ids 0 to 3 mean the same in every vocabulary. Sampling (subword regularisation) takes its seed with the call,
+so that a resumed training run sees the very pieces it would have seen.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import re
+import threading
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import sentencepiece as spm
+
+from nmt.config import TextConfig
+from nmt.errors import TokenizerError
+
+PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
+SPECIAL_PIECES = ("<pad>", "<s>", "</s>", "<unk>")
+SPACE = "\u2581"
+"""Marks a blank inside pieces, as SentencePiece does."""
+
+_WORD = re.compile(rf"{SPACE}?(?:[^\W{SPACE}]+|[^\w\s{SPACE}])|{SPACE}")
+
+
+class Tokenizer(Protocol):
+    """Text to ids and back, for one language or a joint pair."""
+
+    @property
+    def size(self) -> int:
+        """V, the special pieces included."""
+
+    @property
+    def forbidden_ids(self) -> frozenset[int]:
+        """Ids that a search never generates: special ones but EOS, and the bytes that would break a line in two."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids without BOS and EOS; empty for white space alone."""
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
+
+    def sample_batch(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
+        """Like `encode_batch` with segmentations drawn at random; the same seed gives the same ids."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; special ids are left out."""
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """One visible piece an id; a piece that begins a word begins with `SPACE`."""
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write `<name>.spm` or `<name>.vocab.json`."""
+
+
+class SentencePieceTokenizer:
+    """Unigram or BPE pieces (Kudo & Richardson 2018)."""
+
+    def __init__(self, model: bytes) -> None:
+        self._model = model
+        self._processor = spm.SentencePieceProcessor()
+        try:
+            self._processor.load_from_serialized_proto(model)
+        except Exception as error:  # the binding raises bare RuntimeError, OSError or its own types
+            raise TokenizerError(f"not a SentencePiece model: {error}") from None
+        ids = (self._processor.pad_id(), self._processor.bos_id(), self._processor.eos_id(), self._processor.unk_id())
+        if ids != (PAD_ID, BOS_ID, EOS_ID, UNK_ID):
+            raise TokenizerError(f"the SentencePiece model has special ids {ids}, not {(PAD_ID, BOS_ID, EOS_ID, UNK_ID)}")
+        line_breaks = (self._processor.piece_to_id(piece) for piece in ("<0x0A>", "<0x0D>"))
+        self._forbidden = frozenset({PAD_ID, BOS_ID, UNK_ID, *line_breaks})
+
+    @property
+    def size(self) -> int:
+        return int(self._processor.get_piece_size())
+
+    @property
+    def forbidden_ids(self) -> frozenset[int]:
+        return self._forbidden
+
+    def encode(self, text: str) -> list[int]:
+        return list(self._processor.encode(text))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        return [list(ids) for ids in self._processor.encode(list(texts), num_threads=1)] if texts else []
+
+    def sample_batch(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
+        """Kudo 2018 (unigram, alpha = strength) or BPE-dropout (Provilkov et al. 2020, p = strength)."""
+        sampled: list[list[int]] = []
+
+        def sample() -> None:
+            for ids in self._processor.encode(
+                list(texts), enable_sampling=True, alpha=strength, nbest_size=-1, num_threads=1
+            ):
+                sampled.append(list(ids))
+
+        # The library's generator is one a thread, seeded at the thread's first draw: a new thread takes a new seed.
+        with _SEEDING:
+            spm.set_random_generator_seed(seed % 2**32)
+            thread = threading.Thread(target=sample)
+            thread.start()
+            thread.join()
+        return sampled
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self._processor.decode([int(i) for i in ids if i > UNK_ID]))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        return [str(self._processor.id_to_piece(int(i))) for i in ids]
+
+    def save(self, folder: Path, name: str) -> None:
+        (folder / f"{name}.spm").write_bytes(self._model)
+
+
+_SEEDING = threading.Lock()
+
+
+class VocabularyTokenizer:
+    """Whole words or single characters from a list; what is not in the list is `<unk>`.
+
+    A word is a run of letters and digits or one other symbol; the blank before it belongs to it (as `SPACE`),
+    so decoding needs no rules of any language.
+    """
+
+    def __init__(self, unit: str, pieces: Sequence[str], normalization: str) -> None:
+        if unit not in ("word", "char"):
+            raise TokenizerError(f"a vocabulary holds words or characters, not {unit!r}")
+        if tuple(pieces[: len(SPECIAL_PIECES)]) != SPECIAL_PIECES:
+            raise TokenizerError(f"a vocabulary begins with {', '.join(SPECIAL_PIECES)}")
+        self._unit = unit
+        self._pieces = list(pieces)
+        self._normalization = normalization
+        self._ids = {piece: index for index, piece in enumerate(self._pieces)}
+        if len(self._ids) != len(self._pieces):
+            raise TokenizerError("a vocabulary lists a piece twice")
+
+    @classmethod
+    def train(cls, lines: Iterable[str], unit: str, size: int, normalization: str) -> VocabularyTokenizer:
+        """Keep the `size` most frequent pieces, special ones included; ties go to the lexically smaller."""
+        counts = Counter(chain.from_iterable(_split(line, unit, normalization) for line in lines))
+        ranked = sorted(counts, key=lambda piece: (-counts[piece], piece))
+        kept = [piece for piece in ranked if piece not in SPECIAL_PIECES][: size - len(SPECIAL_PIECES)]
+        return cls(unit, [*SPECIAL_PIECES, *kept], normalization)
+
+    @property
+    def size(self) -> int:
+        return len(self._pieces)
+
+    @property
+    def forbidden_ids(self) -> frozenset[int]:
+        return frozenset({PAD_ID, BOS_ID, UNK_ID})
+
+    def encode(self, text: str) -> list[int]:
+        return [self._ids.get(piece, UNK_ID) for piece in _split(text, self._unit, self._normalization)]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(text) for text in texts]
+
+    def sample_batch(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
+        """Words and characters have one segmentation: the same as `encode_batch`."""
+        return self.encode_batch(texts)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(self._pieces[int(i)] for i in ids if i > UNK_ID).replace(SPACE, " ").strip()
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        return [self._pieces[int(i)] for i in ids]
+
+    def save(self, folder: Path, name: str) -> None:
+        content = {"unit": self._unit, "normalization": self._normalization, "pieces": self._pieces}
+        (folder / f"{name}.vocab.json").write_text(json.dumps(content, ensure_ascii=False, indent=0), "utf-8")
+
+
+def _split(text: str, unit: str, normalization: str) -> list[str]:
+    """Pieces of a text, blanks marked by `SPACE`, one at the front."""
+    if normalization != "identity":
+        text = unicodedata.normalize("NFKC", text)
+    words = text.replace(SPACE, "_").split()
+    if not words:
+        return []
+    marked = SPACE + SPACE.join(words)
+    return list(marked) if unit == "char" else _WORD.findall(marked)
+
+
+class TokenizerPair(NamedTuple):
+    """The vocabularies of a model; one object twice where they are joint."""
+
+    source: Tokenizer
+    target: Tokenizer
+
+    @property
+    def is_joint(self) -> bool:
+        return self.source is self.target
+
+    def save(self, folder: Path) -> None:
+        """Write `joint.*`, or `source.*` and `target.*`."""
+        if self.is_joint:
+            self.source.save(folder, "joint")
+        else:
+            self.source.save(folder, "source")
+            self.target.save(folder, "target")
+
+
+def load_tokenizers(folder: Path) -> TokenizerPair:
+    """Read what `TokenizerPair.save` wrote. Raises TokenizerError."""
+    if joint := _load(folder, "joint"):
+        return TokenizerPair(joint, joint)
+    source, target = _load(folder, "source"), _load(folder, "target")
+    if source is None or target is None:
+        raise TokenizerError(f"{folder}: no vocabulary (joint.spm, or source.spm and target.spm, or *.vocab.json)")
+    return TokenizerPair(source, target)
+
+
+def _load(folder: Path, name: str) -> Tokenizer | None:
+    model, vocabulary = folder / f"{name}.spm", folder / f"{name}.vocab.json"
+    if model.is_file():
+        return SentencePieceTokenizer(model.read_bytes())
+    if vocabulary.is_file():
+        try:
+            content = json.loads(vocabulary.read_text("utf-8"))
+            return VocabularyTokenizer(content["unit"], content["pieces"], content["normalization"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise TokenizerError(f"{vocabulary}: not a vocabulary ({error})") from None
+    return None
+
+
+def train_tokenizers(pairs: Iterable[tuple[str, str]], config: TextConfig, *, seed: int, threads: int = 1) -> TokenizerPair:
+    """Learn the vocabularies from (source, target) pairs, or from a random sample of `config.sample_lines` of them.
+
+    Raises TokenizerError where the text is too small for the vocabulary asked for.
+    """
+    sample = _reservoir(pairs, config.sample_lines, random.Random(seed))
+    if not sample:
+        raise TokenizerError("no text to learn a vocabulary from")
+    sources = [source for source, _ in sample]
+    targets = [target for _, target in sample]
+    if config.joint:
+        joint = _train(chain(sources, targets), config, threads)
+        return TokenizerPair(joint, joint)
+    return TokenizerPair(_train(sources, config, threads), _train(targets, config, threads))
+
+
+def _reservoir(pairs: Iterable[tuple[str, str]], size: int, rng: random.Random) -> list[tuple[str, str]]:
+    """A uniform sample without replacement (Vitter 1985, algorithm R)."""
+    kept: list[tuple[str, str]] = []
+    for index, pair in enumerate(pairs):
+        if index < size:
+            kept.append(pair)
+        elif (place := rng.randrange(index + 1)) < size:
+            kept[place] = pair
+    return kept
+
+
+def _train(lines: Iterable[str], config: TextConfig, threads: int) -> Tokenizer:
+    if config.kind in ("word", "char"):
+        return VocabularyTokenizer.train(lines, config.kind, config.vocab_size, config.normalization)
+    model = io.BytesIO()
+    try:
+        spm.SentencePieceTrainer.train(
+            sentence_iterator=_not_too_long(lines),
+            model_writer=model,
+            model_type=config.kind,
+            vocab_size=config.vocab_size,
+            byte_fallback=config.byte_fallback,
+            character_coverage=config.character_coverage,
+            normalization_rule_name=config.normalization,
+            pad_id=PAD_ID,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            unk_id=UNK_ID,
+            num_threads=threads,
+            minloglevel=2,
+            # a small text may not have that many pieces: it then gets as many as it has
+            hard_vocab_limit=False,
+        )
+    except Exception as error:  # bare RuntimeError or OSError with a C++ source line in front
+        reason = re.sub(r"^.*?\(\d+\) \[.*?\] ", "", str(error)).strip() or str(error)
+        raise TokenizerError(f"the vocabulary of {config.vocab_size} {config.kind} pieces cannot be learnt: {reason}") from None
+    return SentencePieceTokenizer(model.getvalue())
+
+
+def _not_too_long(lines: Iterable[str], max_bytes: int = 4096) -> Iterator[str]:
+    """The trainer leaves longer lines out with a warning; cutting them keeps their words."""
+    for line in lines:
+        yield line if len(line) <= max_bytes // 4 else line.encode("utf-8")[:max_bytes].decode("utf-8", "ignore")
