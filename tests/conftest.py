@@ -1,0 +1,12 @@
+"""What every test runs under. Fixtures of one part live in that part's own conftest or test file."""
+
+import os
+
+# One thread a process, set before any test imports torch: figures and timings then do not depend on who else runs.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from hypothesis import settings
+
+# Same examples in every run; no deadline, because a busy machine is not a bug.
+settings.register_profile("default", derandomize=True, deadline=None)
+settings.load_profile("default")
