@@ -1,0 +1,318 @@
+"""Clean training pairs on disk, made once: text that can be fetched by index without being in memory.
+
+A prepared corpus is a folder: `pairs.tsv` (source, tab, target), `pairs.offsets` (where each line begins, and the end:
+int64, little-endian), the same two for `dev`, and `prepared.json`. It is built in `<folder>.partial` and appears by one
+rename.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from nmt.config import DataConfig
+from nmt.data.cleaning import Cleaner, CleaningReport, Overlap, collapse_blanks, example, is_visible
+from nmt.data.corpus import Pair, check_corpus, corpus_paths, read_pairs
+from nmt.errors import ConfigError, CorpusError
+
+FORMAT_VERSION = 1
+"""Part of the key: raise it when what is stored, or how pairs are cleaned, changes."""
+
+META_FILE = "prepared.json"
+MIN_DEV, MAX_DEV, DEV_SHARE = 16, 1000, 0.01
+MIN_PAIRS = 2 * MIN_DEV
+PROGRESS_PAIRS = 10_000
+OFFSET_BYTES = 8
+
+TextPair = tuple[str, str]
+Progress = Callable[[int, int], None]
+"""Called now and then with the pairs read so far and their whole number."""
+
+
+def prepare(config: DataConfig, folder: Path | str, seed: int, progress: Progress | None = None) -> PreparedCorpus:
+    """Check, read and clean the training corpora into `folder`, or reuse it where it holds just that already.
+
+    All files are checked before anything is written. With no dev set in the config, 1 % of the clean pairs (at least
+    16, at most 1,000) are drawn by `seed` and held out, and training pairs that overlap with them are dropped.
+    Raises ConfigError without a training corpus, CorpusError for a flaw in a file and when too few pairs are left.
+    """
+    folder = Path(folder)
+    if not config.train:
+        raise ConfigError('data.train names no corpus: give at least one, for example [["train.en", "train.de"]]')
+    key = _key(config, seed)
+    if (found := _reusable(folder, key)) is not None:
+        return found
+    _refuse_foreign(folder)
+    total = _check_all(config)
+    partial, old = _beside(folder, ".partial"), _beside(folder, ".old.partial")
+    try:
+        _remove(partial, old)
+        partial.mkdir(parents=True)
+        _build(config, partial, seed, key, _counted(progress, total))
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+    except OSError as error:
+        raise CorpusError(f"cannot be written: {error.strerror or error}", path=error.filename or folder) from None
+    finally:
+        _remove(partial, old)
+    return PreparedCorpus(folder)
+
+
+class PreparedCorpus:
+    """Clean pairs by index (source, target), memory-mapped, with the dev set and the report of the cleaning.
+
+    `fingerprint` depends on the pairs and the dev set alone, not on where their files lay. Others may keep arrays that
+    belong to these pairs in `folder`; they go when the corpus is prepared anew.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        """Open a folder that `prepare` made. Raises CorpusError where it is missing or damaged."""
+        self.folder = Path(folder)
+        meta = _read_meta(self.folder)
+        if meta is None:
+            raise CorpusError("not a prepared corpus, or a damaged one: prepare it again", path=folder)
+        self.fingerprint: str = meta["fingerprint"]
+        self.report = CleaningReport(**meta["report"])
+        self.dev: list[TextPair] = list(_Store(self.folder, "dev"))
+        self._store = _Store(self.folder, "pairs")
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __getitem__(self, index: SupportsIndex) -> TextPair:
+        return self._store[index]
+
+    def __iter__(self) -> Iterator[TextPair]:
+        return iter(self._store)
+
+    def pairs(self, indices: Iterable[SupportsIndex]) -> list[TextPair]:
+        """The pairs of these indices, in their order."""
+        return [self._store[index] for index in indices]
+
+
+class _Store:
+    """Pairs by index from a text file and its offsets, both memory-mapped."""
+
+    def __init__(self, folder: Path, stem: str) -> None:
+        self._offsets = np.memmap(folder / f"{stem}.offsets", dtype="<i8", mode="r")
+        with (folder / f"{stem}.tsv").open("rb") as file:
+            self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, index: SupportsIndex) -> TextPair:
+        place = index.__index__()
+        place += len(self) if place < 0 else 0
+        if not 0 <= place < len(self):
+            raise IndexError(f"pair {index} of {len(self)}")
+        begin, end = self._offsets[place : place + 2].tolist()
+        source, _, target = self._text[begin : end - 1].decode("utf-8").partition("\t")
+        return source, target
+
+    def __iter__(self) -> Iterator[TextPair]:
+        return (self[place] for place in range(len(self)))
+
+
+class _StoreWriter:
+    """Writes what `_Store` reads. Sides hold no tab and no line break: their blanks are collapsed."""
+
+    def __init__(self, folder: Path, stem: str) -> None:
+        self.pairs = 0
+        self.bytes = 0
+        self._digest = blake2b(digest_size=16)
+        self._text = (folder / f"{stem}.tsv").open("wb")
+        self._offsets = (folder / f"{stem}.offsets").open("wb")
+        self._write_offset()
+
+    def __enter__(self) -> _StoreWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._text.close()
+        self._offsets.close()
+
+    def add(self, source: str, target: str) -> None:
+        line = f"{source}\t{target}\n".encode()
+        self._text.write(line)
+        self._digest.update(line)
+        self.bytes += len(line)
+        self.pairs += 1
+        self._write_offset()
+
+    def summary(self) -> dict[str, Any]:
+        """What `_read_meta` compares the files with."""
+        return {"pairs": self.pairs, "bytes": self.bytes, "digest": self._digest.hexdigest()}
+
+    def _write_offset(self) -> None:
+        self._offsets.write(self.bytes.to_bytes(OFFSET_BYTES, "little"))
+
+
+def _build(config: DataConfig, folder: Path, seed: int, key: str, progress: Callable[[], None]) -> None:
+    """Fill an empty folder."""
+    test = _held_out_pairs(config, config.test)
+    given_dev = _held_out_pairs(config, config.dev)
+    cleaner = Cleaner(config.cleaning, [*given_dev, *test])
+    clean = ((pair.source, pair.target) for pair in cleaner.clean(_read_all(config, progress)))
+    if config.dev:
+        dev, train = given_dev, _write(folder, "pairs", clean)
+        report = cleaner.report()
+    else:
+        _write(folder, "clean", clean)
+        dev, train, report = _hold_out(folder, cleaner.report(), seed, drop_overlap=config.cleaning.overlap)
+    if not report.kept:
+        raise CorpusError(f"no training pair is left of {report.read:,}; the cleaning dropped {report.dropped}")
+    dev_summary = _write(folder, "dev", dev)
+    fingerprint = blake2b(f"{FORMAT_VERSION} {train['digest']} {dev_summary['digest']}".encode(), digest_size=16)
+    meta = {
+        "format": FORMAT_VERSION,
+        "key": key,
+        "fingerprint": fingerprint.hexdigest(),
+        "stores": {"pairs": train, "dev": dev_summary},
+        "report": asdict(report),
+    }
+    (folder / META_FILE).write_text(json.dumps(meta, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _hold_out(
+    folder: Path, report: CleaningReport, seed: int, *, drop_overlap: bool
+) -> tuple[list[TextPair], dict[str, Any], CleaningReport]:
+    """Split the store `clean` into a dev set drawn by seed and the store `pairs`, without what overlaps with dev."""
+    if report.kept < MIN_PAIRS:
+        message = f"{report.kept} clean training pairs are too few to hold out a dev set (it takes {MIN_PAIRS})"
+        raise CorpusError(f"{message}: give more text, or a dev set of your own (data.dev)")
+    clean = _Store(folder, "clean")
+    size = max(MIN_DEV, min(MAX_DEV, int(len(clean) * DEV_SHARE)))
+    places = frozenset(np.random.default_rng(seed % 2**64).choice(len(clean), size, replace=False).tolist())
+    dev = [clean[place] for place in sorted(places)]
+    overlap = Overlap(dev if drop_overlap else ())
+    dropped, examples = 0, dict(report.examples)
+    with _StoreWriter(folder, "pairs") as writer:
+        for place, (source, target) in enumerate(clean):
+            if place in places:
+                continue
+            if overlap.has(source, target):
+                dropped += 1
+                examples.setdefault("overlap", f"with held-out dev: {example(source, target)}")
+            else:
+                writer.add(source, target)
+    _remove(folder / "clean.tsv", folder / "clean.offsets")
+    counts = dict(report.dropped)
+    if drop_overlap:
+        counts["overlap"] += dropped
+    kept = CleaningReport(report.read, writer.pairs, counts, examples, held_out=size)
+    return dev, writer.summary(), kept
+
+
+def _write(folder: Path, stem: str, pairs: Iterable[TextPair]) -> dict[str, Any]:
+    with _StoreWriter(folder, stem) as writer:
+        for source, target in pairs:
+            writer.add(source, target)
+    return writer.summary()
+
+
+def _read_all(config: DataConfig, progress: Callable[[], None]) -> Iterator[Pair]:
+    for corpus in config.train:
+        for pair in read_pairs(corpus, config.source_lang, config.target_lang):
+            progress()
+            yield pair
+
+
+def _held_out_pairs(config: DataConfig, corpus: Sequence[str]) -> list[TextPair]:
+    """The pairs of dev or test, blanks collapsed; those with an empty side tell nothing and are left out."""
+    if not corpus:
+        return []
+    read = read_pairs(corpus, config.source_lang, config.target_lang)
+    pairs = [(collapse_blanks(pair.source), collapse_blanks(pair.target)) for pair in read]
+    full = [(source, target) for source, target in pairs if is_visible(source) and is_visible(target)]
+    if not full:
+        raise CorpusError("no pair has text on both sides", path=corpus[0])
+    return full
+
+
+def _check_all(config: DataConfig) -> int:
+    """Check every file and return the number of training pairs before cleaning."""
+    langs = (config.source_lang, config.target_lang)
+    for corpus in (config.dev, config.test):
+        if corpus:
+            check_corpus(corpus, *langs)
+    return sum(check_corpus(corpus, *langs) for corpus in config.train)
+
+
+def _counted(progress: Progress | None, total: int) -> Callable[[], None]:
+    """A callback for each pair that passes every 10,000th on, and the last."""
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None and (done % PROGRESS_PAIRS == 0 or done == total):
+            progress(done, total)
+
+    return count
+
+
+def _key(config: DataConfig, seed: int) -> str:
+    """What a prepared corpus is reused by: settings, seed and the files' places, sizes and times of change."""
+    files: list[tuple[str, int, int]] = []
+    for corpus in (*config.train, config.dev, config.test):
+        for path in corpus_paths(corpus) if corpus else ():
+            try:
+                status = path.stat()
+            except OSError as error:
+                raise CorpusError(f"cannot be read: {error.strerror}", path=path) from None
+            files.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
+    content = json.dumps([FORMAT_VERSION, config.model_dump(mode="json"), seed, files])
+    return blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def _reusable(folder: Path, key: str) -> PreparedCorpus | None:
+    meta = _read_meta(folder)
+    return PreparedCorpus(folder) if meta is not None and meta["key"] == key else None
+
+
+def _read_meta(folder: Path) -> dict[str, Any] | None:
+    """The folder's `prepared.json`; None where it is missing, of another format, or the files have other sizes."""
+    try:
+        meta: dict[str, Any] = json.loads((folder / META_FILE).read_text("utf-8"))
+        if meta["format"] != FORMAT_VERSION:
+            return None
+        for stem, store in meta["stores"].items():
+            sizes = [(folder / f"{stem}{suffix}").stat().st_size for suffix in (".tsv", ".offsets")]
+            if sizes != [store["bytes"], (store["pairs"] + 1) * OFFSET_BYTES]:
+                return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return meta
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise CorpusError rather than replace what is not ours."""
+    if folder.is_dir() and ((folder / META_FILE).exists() or not any(folder.iterdir())):
+        return
+    if folder.exists():
+        raise CorpusError("exists and is not a prepared corpus: move it away or choose another folder", path=folder)
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(folder.name + suffix)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
