@@ -1,0 +1,296 @@
+"""Long text to sentences and back without losing a character. Knows nothing about models, tokens' ids or HTTP.
+
+Sentence ends are proposed by sentencex (Wikimedia, MIT): rules and abbreviations of some 300 languages compiled in,
+about 30 MB/s, nothing read or downloaded at import. That coverage is why we do not carry a rule set of our own. What
+it needs from us, all of it measured on version 1.0.32:
+
+- white space that is not a blank (U+00A0 after an initial is enough) and lone surrogates make it panic, with an
+  exception that `except Exception` does not see. It is shown a copy of the text, equally long, without them;
+- an unclosed quotation mark costs quadratic time, so it is shown a bounded window;
+- it knows lower-case language codes only, and takes any other for English;
+- ends it proposes wrongly ("Der 2. | Weltkrieg", "Node. | Js", "Dipl. | -Ing.", "1. | First item") are refused here.
+
+Where the rules must err they err towards too few sentences: half a sentence is translated badly, two at once are not.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import sentencex  # type: ignore[import-untyped]
+
+logger = logging.getLogger(__name__)
+
+WINDOW = 8192
+"""Characters sentencex is shown at once. A sentence longer than this stays whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One sentence and the white space around it: `before + text + after` of all segments is the whole input.
+
+    `after` is empty but for the last segment. A text without any letter or digit (punctuation, emoji, nothing at all)
+    is not `translatable`: a model can only spoil it, so `join` copies it.
+    """
+
+    text: str
+    before: str = ""
+    after: str = ""
+
+    @property
+    def translatable(self) -> bool:
+        return any(character.isalnum() for character in self.text)
+
+
+def split(text: str, language: str) -> list[Segment]:
+    """Cut a text at every line break and, within a line, after every sentence. `language` is a code such as "de-AT".
+
+    Empty text has no segment; white space alone is one segment with an empty text.
+    """
+    return _segments(piece for line in re.split(r"([\r\n]+)", text) for piece in _sentences(line, language))
+
+
+def split_long(text: str, limit: int, count: Callable[[str], int]) -> list[Segment]:
+    """Cut a text into parts of about equal length for which `count(part) <= limit`, as few as greed finds.
+
+    Cuts are made after a semicolon or colon, else after a comma or dash, else at white space, else between two
+    characters, inside a grapheme only where one grapheme alone is over the limit. A single code point is never cut,
+    whatever it counts.
+    """
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}")
+    return _segments(_parts(text, limit, count))
+
+
+def fit(segments: Iterable[Segment], limit: int, count: Callable[[str], int]) -> list[Segment]:
+    """The segments, those with `count(text) > limit` replaced by their parts (see `split_long`)."""
+    fitting: list[Segment] = []
+    for segment in segments:
+        if not segment.translatable or count(segment.text) <= limit:
+            fitting.append(segment)
+            continue
+        parts = split_long(segment.text, limit, count)
+        parts[0] = replace(parts[0], before=segment.before)
+        parts[-1] = replace(parts[-1], after=segment.after)
+        fitting += parts
+    return fitting
+
+
+def join(segments: Sequence[Segment], translations: Sequence[str], *, separator: str = "") -> str:
+    """The translations in place of the segments' texts, between the same white space.
+
+    `translations` holds one string for each translatable segment, in order; the other segments are copied.
+    `separator` goes between segments that stood without white space: " " where Chinese becomes English.
+    """
+    wanted = sum(segment.translatable for segment in segments)
+    if len(translations) != wanted:
+        raise ValueError(f"{len(translations)} translations for {wanted} translatable segments")
+    remaining = iter(translations)
+    parts: list[str] = []
+    for index, segment in enumerate(segments):
+        parts += (
+            segment.before or (separator if index else ""),
+            next(remaining) if segment.translatable else segment.text,
+            segment.after,
+        )
+    return "".join(parts)
+
+
+def _segments(pieces: Iterable[str]) -> list[Segment]:
+    """Pieces that add up to a text, as segments that do: white space moves from the pieces' ends to `before`."""
+    segments: list[Segment] = []
+    blank = ""
+    for piece in pieces:
+        body = piece.lstrip()
+        blank += piece[: len(piece) - len(body)]
+        if body:
+            stripped = body.rstrip()
+            segments.append(Segment(stripped, before=blank))
+            blank = body[len(stripped) :]
+    if blank and segments:
+        segments[-1] = replace(segments[-1], after=blank)
+    elif blank:
+        segments.append(Segment("", before=blank))
+    return segments
+
+
+# Sentences of one line
+
+
+def _sentences(line: str, language: str) -> Iterator[str]:
+    """The sentences of a line with the white space behind them; they add up to the line."""
+    language = re.split(r"[-_]", language, maxsplit=1)[0].lower()
+    start = 0
+    for end in _proposals(line, language):
+        if end <= start or not _is_end(line, start, end, language):
+            continue
+        yield from _unwrap(line[start:end])
+        start = end
+    yield from _unwrap(line[start:])
+
+
+def _proposals(line: str, language: str) -> Iterator[int]:
+    """Where sentencex would start a new sentence, ascending; 0 and the end of the line may be among them."""
+    # Both replacements keep the length, so positions in the copy are positions in the line.
+    shown = re.sub(r"[\ud800-\udfff]", "\ufffd", re.sub(r"\s", " ", line))
+    start = 0
+    while start < len(shown):
+        window = shown[start : start + WINDOW]
+        starts = [start + int(found["start_index"]) for found in _boundaries(language, window)]
+        yield from starts
+        # The last sentence of a window may go on behind it: the next window starts with it, if that is any progress.
+        is_last = start + WINDOW >= len(shown)
+        start = starts[-1] if starts and starts[-1] > start and not is_last else start + WINDOW
+
+
+def _boundaries(language: str, text: str) -> list[dict[str, int]]:
+    try:
+        found: list[dict[str, int]] = sentencex.get_sentence_boundaries(language, text)
+    except BaseException as error:
+        # Rust panics derive from BaseException; one in a library must not end a worker.
+        if type(error).__name__ != "PanicException":
+            raise
+        logger.warning("sentencex failed on a text of %d characters, which is left whole: %s", len(text), error)
+        return []
+    return found
+
+
+# Abbreviations before a capital letter that sentencex does not know. Left out: those that are also everyday words or
+# names ("Do.", "So.", "Art.", "Max.") or that mostly end a sentence ("Jh."); there the full stop is more often the end.
+_ABBREVIATIONS: dict[str, re.Pattern[str]] = {
+    "de": re.compile(
+        r"abb|abs|abt|allg|anm|aufl|bd|bspw|dez|dipl|dipl\.-ing|ehem|einschl|entspr|exkl|gegr|gem|geb|ges|gest|hrsg|inkl"
+        r"|inst|kap|kl|lfd|okt|rel|tel|verf|zb|zus|zzgl",
+        re.IGNORECASE,
+    ),
+    "en": re.compile(r"approx|eds|eq|tel|vol", re.IGNORECASE),
+    "fr": re.compile(r"dr|j\.-c|m|mlle|mme|st|ste", re.IGNORECASE),
+}
+
+# A number with a full stop is an ordinal behind one of these, and before a month.
+_GERMAN_ORDINAL = re.compile(
+    r"\b(?:a[mb]|beim?|im|in|[vz]om|zum|zur|bis|seit|d(?:as|em|en|er|es|ie)|(?:ein|jed|dies|ihr|sein|mein|unser)e[mnrs]?)"
+    r"\s+(?:\d{1,3}|[IVX]+)\.$",
+    re.IGNORECASE,
+)
+_GERMAN_MONTH = re.compile(r"(?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jh|Jahrh)")
+
+_LIST_MARKER = re.compile(r"\(?(?:\d{1,3}|[A-Za-z]|[ivx]+|[IVX]+)[.)]")
+_LAST_WORD = re.compile(r"([^\s(\[\"'„“”‚‘»«/]+)\.$")
+_CONTEXT = 40
+"""Characters on either side of a sentence end that are looked at."""
+
+
+def _is_end(line: str, start: int, end: int, language: str) -> bool:
+    """Whether the sentence that starts at `start` may end where the next would start, at `end`."""
+    stop = end
+    while stop > start and line[stop - 1].isspace():
+        stop -= 1
+    left, right = line[max(start, stop - _CONTEXT) : stop], line[end : end + _CONTEXT]
+    if not left or not right:
+        return False
+    if stop == end and left[-1].isascii():
+        return False  # no white space behind it: a file name, a web address, "Dipl.-Ing."
+    if stop - start <= _CONTEXT and _LIST_MARKER.fullmatch(left.lstrip()):
+        return False
+    word = _LAST_WORD.search(left)
+    if word and language in _ABBREVIATIONS and _ABBREVIATIONS[language].fullmatch(word[1]):
+        return False
+    return language != "de" or not _is_german_ordinal(left, right)
+
+
+def _is_german_ordinal(left: str, right: str) -> bool:
+    if _GERMAN_ORDINAL.search(left):
+        return True
+    return _GERMAN_MONTH.match(right) is not None and re.search(r"(?:^|\s)\d{1,2}\.$", left) is not None
+
+
+_BRACKETED = re.compile(r"\s*[(\[]([^()\[\]]*)[.!?…][)\]]\s+")
+
+
+def _unwrap(sentence: str) -> Iterator[str]:
+    """Cut a whole sentence in brackets from the one behind it, "(It is black.) It eats.": sentencex never does."""
+    found = _BRACKETED.match(sentence)
+    if found and found[1][:1].isupper() and sentence[found.end() : found.end() + 1].isupper():
+        yield sentence[: found.end()]
+        yield sentence[found.end() :]
+    else:
+        yield sentence
+
+
+# Parts of one long sentence
+
+# What a part may end with, best first. In scripts without blanks nothing need follow the mark.
+_CUTS = (
+    re.compile(r"[;:][\"'”’“»)\]]*\s+|[；：]"),
+    re.compile(r"[,،][\"'”’“»)\]]*\s+|[，、]|\s[-–—]\s+|[–—]"),
+    re.compile(r"\s+"),
+)
+
+
+def _parts(text: str, limit: int, count: Callable[[str], int]) -> Iterator[str]:
+    rest = text
+    while rest.strip():
+        longest = _longest_prefix(rest, limit, count)
+        end = longest
+        while end < len(rest):
+            end = _best_cut(rest, end)
+            if end <= 1 or count(rest[:end].strip()) <= limit:
+                break
+            end -= 1  # a shorter text can have more tokens; rare
+        yield rest[:end]
+        rest = rest[end:]
+    yield rest
+
+
+def _longest_prefix(text: str, limit: int, count: Callable[[str], int]) -> int:
+    """Characters, at least 1, that can be taken from the front of the text without going over the limit."""
+
+    def fits(length: int) -> bool:
+        return count(text[:length].strip()) <= limit
+
+    low, high = 1, limit
+    while high < len(text) and fits(high):
+        low, high = high, 2 * high
+    if high >= len(text):
+        if fits(len(text)):
+            return len(text)
+        high = len(text)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _best_cut(text: str, longest: int) -> int:
+    """Where to cut a text of which at most `longest` characters fit: at a good place near an equal share."""
+    share = len(text) / math.ceil(len(text) / longest)
+    for mark in _CUTS:
+        found = mark.finditer(text, int(share / 2), longest + 1)
+        ends = [match.end() for match in found if match.end() <= longest]
+        if ends:
+            return min(ends, key=lambda end: abs(end - share))
+    return _grapheme_start(text, longest)
+
+
+def _grapheme_start(text: str, position: int) -> int:
+    """The last position up to `position` that is not inside a grapheme; `position` where there is none behind 0."""
+    for start in range(position, 0, -1):
+        if start == len(text) or not _continues(text, start):
+            return start
+    return position
+
+
+def _continues(text: str, position: int) -> bool:
+    """Whether the character at `position` belongs to the one before: marks, joiners, emoji modifiers, half flags."""
+    before, here = text[position - 1], text[position]
+    if unicodedata.category(here).startswith("M") or "\u200d" in (before, here) or "\U0001f3fb" <= here <= "\U0001f3ff":
+        return True
+    flags = re.search(r"[\U0001f1e6-\U0001f1ff]*$", text[max(0, position - 64) : position])
+    is_half_flag = flags is not None and len(flags[0]) % 2 == 1
+    return is_half_flag and "\U0001f1e6" <= here <= "\U0001f1ff"
