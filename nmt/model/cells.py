@@ -1,0 +1,121 @@
+"""Recurrent cells as equations: one step each, state in and state out. Knows nothing of sequences or attention.
+
+A cell's input comes in two parts. The *hoisted* part is known for a whole sequence beforehand (target embeddings in
+training), so `project` multiplies it for all steps at once. The *fed* part exists only at its step (the attentional
+vector of input feeding, the layer below), so it shares one product with the recurrent state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+Product = Callable[[Tensor], Tensor]
+"""x -> x W^T of one weight matrix."""
+
+
+class LSTMState(NamedTuple):
+    """h and c of one layer, [N, H] each."""
+
+    h: Float[Tensor, "N H"]
+    c: Float[Tensor, "N H"]
+
+
+class LSTMCell(nn.Module):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000).
+
+    i, f, o = sigmoid(W x + U [feed; h] + b), g = tanh(the same), c' = f * c + i * g, h' = o * tanh(c').
+    Gates lie in the order i, f, g, o, as in cuDNN and torch.nn.LSTM.
+    """
+
+    gates = 4
+
+    def __init__(self, input_size: int, feed_size: int, hidden_size: int) -> None:
+        """`input_size`: width of the hoisted part, 0 where there is none. `feed_size`: width of the fed part."""
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.weight_input = nn.Parameter(torch.empty(self.gates * hidden_size, input_size)) if input_size else None
+        self.weight_recurrent = nn.Parameter(torch.empty(self.gates * hidden_size, feed_size + hidden_size))
+        self.bias = nn.Parameter(torch.zeros(self.gates * hidden_size))
+
+    def project(self, x: Float[Tensor, "*rows E"]) -> Float[Tensor, "*rows GH"]:
+        """The hoisted part of the gates, W x + b, for any number of steps at once."""
+        assert self.weight_input is not None
+        return functional.linear(x, self.weight_input, self.bias)
+
+    def forward(
+        self,
+        projected: Float[Tensor, "N GH"] | None,
+        feed: Float[Tensor, "N F"] | None,
+        state: LSTMState,
+        product: Product | None = None,
+    ) -> LSTMState:
+        """One step.
+
+        `projected`: this step's slice of `project`, None for a cell without hoisted input. `product`: how to multiply by
+        `weight_recurrent`, where a whole sequence shares a `recurrence.StepProduct`.
+        """
+        recurrent = state.h if feed is None else torch.cat((feed, state.h), dim=-1)
+        gates = functional.linear(recurrent, self.weight_recurrent) if product is None else product(recurrent)
+        gates = gates + (self.bias if projected is None else projected)
+        h, c = lstm_pointwise(gates, state.c)
+        return LSTMState(h, c)
+
+    def initial_state(self, rows: int, like: Tensor) -> LSTMState:
+        """Zeros on the device and in the precision of `like`."""
+        zeros = like.new_zeros(rows, self.hidden_size)
+        return LSTMState(zeros, zeros)
+
+
+CELLS = {"lstm": LSTMCell}
+"""Cells by the name that a recipe gives them."""
+
+
+def lstm_pointwise(
+    gates: Float[Tensor, "N GH"], c_prev: Float[Tensor, "N H"]
+) -> tuple[Float[Tensor, "N H"], Float[Tensor, "N H"]]:
+    """h and c from the gates' pre-activations (order i, f, g, o) and the previous c.
+
+    With gradients this is one node of the graph with its derivative written out: autograd's own dozen small
+    operations cost more than the products at the sizes of a translator.
+    """
+    if torch.is_grad_enabled() and (gates.requires_grad or c_prev.requires_grad):
+        h, c = _LSTMPointwise.apply(gates, c_prev)
+        return h, c
+    i, f, g, o = gates.chunk(4, dim=-1)
+    c = f.sigmoid() * c_prev + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+class _LSTMPointwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gates: Tensor, c_prev: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = c_prev.shape[-1]
+        active = gates.sigmoid()
+        g = active[:, 2 * hidden : 3 * hidden]
+        torch.tanh(gates[:, 2 * hidden : 3 * hidden], out=g)
+        i, f, g, o = active.chunk(4, dim=-1)
+        # c stays in the precision it came in: a sum over steps in bf16 would lose small updates
+        c = torch.addcmul(f * c_prev, i, g)
+        tanh_c = c.tanh()
+        ctx.save_for_backward(active, c_prev, tanh_c)
+        return (o * tanh_c).to(gates.dtype), c
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_h: Tensor, grad_c: Tensor) -> tuple[Tensor, Tensor]:
+        active, c_prev, tanh_c = ctx.saved_tensors
+        i, f, g, o = active.chunk(4, dim=-1)
+        d_c = torch.addcmul(grad_c, grad_h * o, 1 - tanh_c * tanh_c)
+        d_active = torch.cat((d_c * g, d_c * c_prev, d_c * i, grad_h * tanh_c), dim=-1)
+        # s' = s (1 - s) for the gates, g' = 1 - g^2 for the candidate
+        slope = active * (1 - active)
+        hidden = c_prev.shape[-1]
+        slope[:, 2 * hidden : 3 * hidden] = 1 - g * g
+        return (d_active * slope).to(active.dtype), d_c * f

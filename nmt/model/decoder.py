@@ -1,0 +1,191 @@
+"""The decoder: stacked cells with input feeding, attention and the attentional vector. State goes in and comes out.
+
+Luong, Pham & Manning 2015: h_t from [y_{t-1}; h~_{t-1}], c_t from attention, h~_t = tanh(W_c [c_t; h_t]) (eq. 5).
+The output layer (eq. 6) is not here, so that training can apply it to all steps at once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from nmt.model.attention import GlobalAttention, Memory
+from nmt.model.cells import CELLS, LSTMState
+from nmt.model.encoder import EncoderOutput
+from nmt.model.recurrence import StepProduct
+
+
+class DecoderState(NamedTuple):
+    """All that a hypothesis owns: a few kilobytes of fixed size, whatever its length."""
+
+    layers: tuple[LSTMState, ...]
+    feed: Float[Tensor, "N A"]
+    """h~ of the step before; zero before the first."""
+    position: Int[Tensor, " N"]
+    """t of the next step, from 0."""
+
+    def select(self, rows: Int[Tensor, " n"]) -> DecoderState:
+        """The state of some rows, in the order given: beam reordering and dropping of finished rows."""
+        return DecoderState(
+            tuple(LSTMState(*(part.index_select(0, rows) for part in layer)) for layer in self.layers),
+            self.feed.index_select(0, rows),
+            self.position.index_select(0, rows),
+        )
+
+    def put(self, rows: Int[Tensor, " n"], other: DecoderState) -> DecoderState:
+        """This state with some rows replaced by those of `other`: refilling of slots."""
+        return DecoderState(
+            tuple(
+                LSTMState(*(mine.index_copy(0, rows, new) for mine, new in zip(layer, theirs, strict=True)))
+                for layer, theirs in zip(self.layers, other.layers, strict=True)
+            ),
+            self.feed.index_copy(0, rows, other.feed),
+            self.position.index_copy(0, rows, other.position),
+        )
+
+
+class StepProducts(NamedTuple):
+    """The products that the steps of one training sequence share."""
+
+    cells: tuple[StepProduct, ...]
+    combine: StepProduct
+
+
+class Bridge(nn.Module):
+    """The decoder's first state from the encoder's last: `zero`, `copy`, or `linear` with tanh on h."""
+
+    def __init__(self, kind: str, hidden_size: int, encoder_layers: int, decoder_layers: int) -> None:
+        super().__init__()
+        assert kind in ("zero", "copy", "linear")
+        self.kind = kind
+        # the top layers meet; a decoder deeper than the encoder repeats the encoder's top
+        self.sources = [min(max(encoder_layers - decoder_layers, 0) + k, encoder_layers - 1) for k in range(decoder_layers)]
+        maps = decoder_layers if kind == "linear" else 0
+        self.h = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(maps))
+        self.c = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(maps))
+
+    def forward(self, encoded: EncoderOutput) -> tuple[LSTMState, ...]:
+        states = [LSTMState(encoded.last_h[source], encoded.last_c[source]) for source in self.sources]
+        if self.kind == "zero":
+            return tuple(LSTMState(torch.zeros_like(state.h), torch.zeros_like(state.c)) for state in states)
+        if self.kind == "copy":
+            return tuple(states)
+        return tuple(
+            LSTMState(torch.tanh(h(state.h)), c(state.c).float())
+            for h, c, state in zip(self.h, self.c, states, strict=True)
+        )
+
+
+class Decoder(nn.Module):
+    """One step is `step`; `forward` is the same steps over a known target (teacher forcing)."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        layers: int,
+        attention: GlobalAttention,
+        *,
+        attentional_size: int,
+        cell: str = "lstm",
+        input_feeding: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.attentional_size = attentional_size
+        self.input_feeding = input_feeding
+        kind = CELLS[cell]
+        self.cells = nn.ModuleList(
+            kind(input_size if k == 0 else 0, (attentional_size if input_feeding else 0) if k == 0 else hidden_size, hidden_size)
+            for k in range(layers)
+        )
+        self.attention = attention
+        self.combine = nn.Linear(2 * hidden_size, attentional_size, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def start(self, layers: tuple[LSTMState, ...]) -> DecoderState:
+        """The state before the first step."""
+        h = layers[0].h
+        return DecoderState(
+            layers,
+            h.new_zeros(h.shape[0], self.attentional_size),
+            torch.zeros(h.shape[0], dtype=torch.long, device=h.device),
+        )
+
+    def project(self, embedded: Float[Tensor, "*rows E"]) -> Float[Tensor, "*rows GH"]:
+        """The target embeddings' part of the bottom cell's gates, for any number of steps at once."""
+        projected: Tensor = self.cells[0].project(embedded)
+        return projected
+
+    def step(
+        self,
+        projected: Float[Tensor, "N GH"],
+        state: DecoderState,
+        memory: Memory,
+        products: StepProducts | None = None,
+    ) -> tuple[Float[Tensor, "N A"], DecoderState, Float[Tensor, "N S"]]:
+        """The attentional vector h~_t, the next state and the attention weights.
+
+        Rows of one sentence lie together: N = B * Q for a memory of B sentences. `products`: shared by the steps of a
+        training sequence.
+        """
+        N, B = projected.shape[0], memory.mask.shape[0]
+        top, layers = self._recur(projected, state, products)
+        context, weights = self.attention(top.view(B, N // B, -1), memory, state.position.view(B, N // B))
+        attentional = self._combine(context.view(N, -1), top, products)
+        return attentional, DecoderState(layers, attentional, state.position + 1), weights.view(N, -1)
+
+    def _recur(
+        self, projected: Float[Tensor, "N GH"], state: DecoderState, products: StepProducts | None
+    ) -> tuple[Float[Tensor, "N H"], tuple[LSTMState, ...]]:
+        """One step of all layers: h_t of the top one, and the new states."""
+        below: Tensor | None = state.feed if self.input_feeding else None
+        layers: list[LSTMState] = []
+        for k, (cell, layer) in enumerate(zip(self.cells, state.layers, strict=True)):
+            if k > 0:
+                below = self.dropout(layers[-1].h)
+            layers.append(cell(projected if k == 0 else None, below, layer, products and products.cells[k]))
+        return layers[-1].h, tuple(layers)
+
+    def _combine(
+        self, context: Float[Tensor, "*rows H"], top: Float[Tensor, "*rows H"], products: StepProducts | None
+    ) -> Float[Tensor, "*rows A"]:
+        """h~_t = tanh(W_c [c_t; h_t]) (eq. 5)."""
+        joined = torch.cat((context.to(top.dtype), top), dim=-1)
+        combined = self.combine(joined) if products is None else products.combine(joined)
+        attentional: Tensor = self.dropout(torch.tanh(combined))
+        return attentional
+
+    def forward(
+        self, embedded: Float[Tensor, "B T E"], state: DecoderState, memory: Memory
+    ) -> tuple[Float[Tensor, "B T A"], Float[Tensor, "B T S"], DecoderState]:
+        """All steps of a known target: h~ and attention weights of each."""
+        products = StepProducts(tuple(StepProduct(cell.weight_recurrent) for cell in self.cells), StepProduct(self.combine.weight))
+        if not self.input_feeding:
+            return self._forward_without_feeding(embedded, state, memory, products)
+        vectors: list[Tensor] = []
+        weights: list[Tensor] = []
+        for projected in self.project(embedded).unbind(1):
+            attentional, state, attention = self.step(projected, state, memory, products)
+            vectors.append(attentional)
+            weights.append(attention)
+        return torch.stack(vectors, dim=1), torch.stack(weights, dim=1), state
+
+    def _forward_without_feeding(
+        self, embedded: Float[Tensor, "B T E"], state: DecoderState, memory: Memory, products: StepProducts
+    ) -> tuple[Float[Tensor, "B T A"], Float[Tensor, "B T S"], DecoderState]:
+        """Nothing of attention enters the recurrence, so all target steps are attended at once."""
+        first = state.position.unsqueeze(1)
+        tops: list[Tensor] = []
+        for projected in self.project(embedded).unbind(1):
+            top, layers = self._recur(projected, state, products)
+            state = state._replace(layers=layers, position=state.position + 1)
+            tops.append(top)
+        query = torch.stack(tops, dim=1)
+        positions = first + torch.arange(len(tops), device=first.device)
+        context, weights = self.attention(query, memory, positions)
+        attentional = self._combine(context, query, None)
+        return attentional, weights, state._replace(feed=attentional[:, -1])

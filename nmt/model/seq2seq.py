@@ -1,0 +1,174 @@
+"""The whole translator: embeddings, encoder, bridge, decoder and output layer.
+
+Implements the plain form of search's Stepper seam (`encode`, `start`, `step`) and the training pass (`forward`).
+`build` is the one place where configuration becomes arguments.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nmt.config import ModelConfig
+from nmt.model.attention import Memory, build_attention
+from nmt.model.decoder import Bridge, Decoder, DecoderState
+from nmt.model.encoder import Encoder
+
+
+class Seq2Seq(nn.Module):
+    """p(y_t | y_<t, x) = softmax(W_s h~_t + b) (Luong et al. 2015, eq. 6)."""
+
+    def __init__(
+        self,
+        *,
+        src_embedding: nn.Embedding,
+        tgt_embedding: nn.Embedding,
+        encoder: Encoder,
+        bridge: Bridge,
+        decoder: Decoder,
+        output: nn.Linear,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.src_embedding = src_embedding
+        self.tgt_embedding = tgt_embedding
+        self.encoder = encoder
+        self.bridge = bridge
+        self.decoder = decoder
+        self.output = output
+        self.dropout = nn.Dropout(dropout)
+        self.word_dropout = word_dropout
+
+    @property
+    def hidden_size(self) -> int:
+        return self.encoder.hidden_size
+
+    def encode(self, src: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]) -> tuple[Memory, DecoderState]:
+        """Read B sentences, padded to S. Returns their memory and the decoder's state before its first step."""
+        embedded = self._embed(self.src_embedding, src)
+        encoded = self.encoder(embedded, lengths)
+        positions = torch.arange(src.shape[1], device=src.device)
+        memory = Memory(
+            states=encoded.states,
+            keys=self.decoder.attention.score.keys(encoded.states),
+            mask=positions.unsqueeze(0) < lengths.unsqueeze(1),
+            lengths=lengths,
+        )
+        return memory, self.decoder.start(self.bridge(encoded))
+
+    def step(
+        self, prev: Int[Tensor, " N"], state: DecoderState, memory: Memory
+    ) -> tuple[Float[Tensor, "N V"], DecoderState, Float[Tensor, "N S"]]:
+        """One step of N hypotheses after their tokens `prev`: logits, next state, attention weights."""
+        projected = self.decoder.project(self._embed(self.tgt_embedding, prev))
+        attentional, state, weights = self.decoder.step(projected, state, memory)
+        return self.output(attentional), state, weights
+
+    def forward(
+        self, src: Int[Tensor, "B S"], lengths: Int[Tensor, " B"], tgt_in: Int[Tensor, "B T"]
+    ) -> tuple[Float[Tensor, "B T A"], Float[Tensor, "B T S"]]:
+        """Teacher forcing: the attentional vectors and attention weights of every step after `tgt_in` (BOS first).
+
+        The loss applies `output` to the vectors of real tokens only.
+        """
+        memory, state = self.encode(src, lengths)
+        vectors, weights, _ = self.decoder(self._embed(self.tgt_embedding, tgt_in), state, memory)
+        return vectors, weights
+
+    def _embed(self, embedding: nn.Embedding, ids: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows E"]:
+        embedded: Tensor = self.dropout(embedding(ids))
+        if self.training and self.word_dropout:
+            keep = torch.rand(ids.shape, device=ids.device) >= self.word_dropout
+            embedded = embedded * (keep / (1 - self.word_dropout)).unsqueeze(-1)
+        return embedded
+
+
+def build(config: ModelConfig, src_vocab: int, tgt_vocab: int) -> Seq2Seq:
+    """The network of a recipe, its weights drawn from torch's current random state."""
+    H, E = config.hidden_size, config.embedding_size
+    attention = build_attention(
+        config.attention, config.attention_span, H, config.attention_window, config.attention_max_length
+    )
+    # a shared matrix is output layer and embedding at once, so h~ must have E entries
+    attentional_size = H if config.tying == "none" else E
+    model = Seq2Seq(
+        src_embedding=nn.Embedding(src_vocab, E),
+        tgt_embedding=nn.Embedding(tgt_vocab, E),
+        encoder=Encoder(
+            E, H, config.encoder_layers, bidirectional=config.bidirectional, dropout=config.dropout
+        ),
+        bridge=Bridge(config.bridge, H, config.encoder_layers, config.decoder_layers),
+        decoder=Decoder(
+            E,
+            H,
+            config.decoder_layers,
+            attention,
+            attentional_size=attentional_size,
+            cell=config.cell,
+            input_feeding=config.input_feeding,
+            dropout=config.dropout,
+        ),
+        output=nn.Linear(attentional_size, tgt_vocab),
+        dropout=config.dropout,
+        word_dropout=config.word_dropout,
+    )
+    _tie(model, config.tying)
+    initialise(model, config.init_range, config.forget_bias)
+    return model
+
+
+def _tie(model: Seq2Seq, tying: str) -> None:
+    if tying == "none":
+        return
+    model.output.weight = model.tgt_embedding.weight
+    if tying == "all":
+        assert model.src_embedding.weight.shape == model.tgt_embedding.weight.shape
+        model.src_embedding.weight = model.tgt_embedding.weight
+
+
+def initialise(model: Seq2Seq, init_range: float, forget_bias: float) -> None:
+    """Draw all weights: uniform in ±init_range, or, where that is 0, fitted to each matrix's use.
+
+    Then: recurrent blocks orthogonal (Saxe et al. 2014), other matrices Xavier-uniform (Glorot & Bengio 2010), embeddings
+    normal with deviation E^-1/2. Biases are 0 but the forget gates' (Jozefowicz et al. 2015: 1 learns longer spans).
+    """
+    for name, weight in model.named_parameters():
+        with torch.no_grad():
+            if weight.dim() == 1:
+                weight.zero_()
+                if name.startswith("encoder.rnn.bias_ih") or ".cells." in name:
+                    weight[weight.numel() // 4 : weight.numel() // 2] = forget_bias
+            elif init_range:
+                weight.uniform_(-init_range, init_range)
+            elif "embedding" in name or name == "output.weight":
+                weight.normal_(std=weight.shape[1] ** -0.5)
+            elif "weight_hh" in name or "weight_recurrent" in name:
+                _orthogonal_blocks(weight)
+            else:
+                nn.init.xavier_uniform_(weight)
+
+
+def _orthogonal_blocks(weight: Float[Tensor, "GH R"]) -> None:
+    """Each gate's square block on h orthogonal, its block on a fed input (the columns before it) Xavier-uniform."""
+    nn.init.xavier_uniform_(weight)
+    gates = round(weight.shape[0] / _hidden(weight))
+    hidden = weight.shape[0] // gates
+    for gate in range(gates):
+        nn.init.orthogonal_(weight[gate * hidden : (gate + 1) * hidden, weight.shape[1] - hidden :])
+
+
+def _hidden(weight: Float[Tensor, "GH R"]) -> int:
+    return weight.shape[0] // 4
+
+
+def padding_mask(lengths: Int[Tensor, " B"], size: int) -> Bool[Tensor, "B S"]:
+    """True on the first `lengths` of `size` positions."""
+    return torch.arange(size, device=lengths.device).unsqueeze(0) < lengths.unsqueeze(1)
+
+
+def token_log_probs(model: Seq2Seq, vectors: Float[Tensor, "M A"]) -> Float[Tensor, "M V"]:
+    """log p over the vocabulary, in fp32."""
+    return functional.log_softmax(model.output(vectors).float(), dim=-1)

@@ -1,0 +1,259 @@
+"""Beam search as a value and a pure step. Knows nothing of text, devices or HTTP; see scoring for the penalties.
+
+At each step the 2K best continuations of a sentence's K live hypotheses are ranked. Those that end and rank among the
+first K are finished; the best K of the others live on. A sentence is done when K hypotheses are finished, when no live one
+can reach the finished ones any more, or at its maximal length, where only the end is allowed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from nmt.search.scoring import Scoring
+from nmt.search.stepper import Candidates, Stepper
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One finished translation, in ids."""
+
+    tokens: tuple[int, ...]
+    """Without BOS and EOS."""
+    score: float
+    """After length and coverage terms; higher is better."""
+    log_prob: float
+    attention: Float[Tensor, "T S"] | None = None
+    """Weights of each step, that of EOS last."""
+    is_truncated: bool = False
+    """Ended by the maximal length, not by the model."""
+
+
+class Beam(NamedTuple):
+    """B sentences with K live and up to K finished hypotheses each. Finished ones lie best first."""
+
+    log_probs: Float[Tensor, "B K"]
+    """Of the live hypotheses; -inf where there are fewer than K."""
+    tokens: Int[Tensor, "B K"]
+    """Last token of the live hypotheses."""
+    steps: int
+    """Tokens generated so far."""
+    finished_scores: Float[Tensor, "B K"]
+    finished_log_probs: Float[Tensor, "B K"]
+    finished_steps: Int[Tensor, "B K"]
+    """The step (from 0) that ended it; its tokens before are traced back from `finished_parents`."""
+    finished_parents: Int[Tensor, "B K"]
+    """Its place among the K live ones of the step before."""
+
+    def select(self, sentences: Int[Tensor, " b"]) -> Beam:
+        return Beam(*(part if isinstance(part, int) else part.index_select(0, sentences) for part in self))
+
+
+def first_beam(sentences: int, size: int, bos_id: int, device: torch.device | None = None) -> Beam:
+    """One empty hypothesis a sentence."""
+    shape = (sentences, size)
+    log_probs = torch.full(shape, -torch.inf, device=device)
+    log_probs[:, 0] = 0.0
+    worst = torch.full(shape, -torch.inf, device=device)
+    zeros = torch.zeros(shape, dtype=torch.long, device=device)
+    return Beam(log_probs, torch.full_like(zeros, bos_id), 0, worst, worst, zeros, zeros)
+
+
+def advance(
+    beam: Beam,
+    candidates: Candidates,
+    *,
+    eos_id: int,
+    scoring: Scoring,
+    coverage: Float[Tensor, "B K"] | None = None,
+) -> tuple[Beam, Int[Tensor, "B K"]]:
+    """Extend every live hypothesis by its candidates; the new beam, and each live one's parent among the old K.
+
+    `candidates` has B * K rows. `coverage`: the coverage term of each live hypothesis if it ended now.
+    """
+    B, K = beam.log_probs.shape
+    C = candidates.scores.shape[-1]
+    totals = (beam.log_probs.unsqueeze(-1) + candidates.scores.view(B, K, C)).view(B, K * C)
+    ranked, places = totals.topk(min(2 * K, K * C), dim=-1)
+    parents = places // C
+    tokens = places % C if candidates.ids is None else candidates.ids.view(B, K * C).gather(1, places)
+    ends = tokens == eos_id
+
+    live_rank = torch.where(ends, -torch.inf, ranked)
+    live, chosen = _top(live_rank, K)
+    finished = _finish(beam, ranked, parents, ends, scoring=scoring, coverage=coverage)
+    new = Beam(live, tokens.gather(1, chosen), beam.steps + 1, *finished)
+    return new, parents.gather(1, chosen)
+
+
+def _finish(
+    beam: Beam,
+    ranked: Float[Tensor, "B C"],
+    parents: Int[Tensor, "B C"],
+    ends: Bool[Tensor, "B C"],
+    *,
+    scoring: Scoring,
+    coverage: Float[Tensor, "B K"] | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The finished hypotheses after this step: the old ones and those that end among the first K, the best K of both."""
+    K = beam.log_probs.shape[1]
+    log_probs = torch.where(ends, ranked, -torch.inf)[:, :K]
+    parents = parents[:, :K]
+    scores = log_probs / scoring.normaliser(torch.tensor(beam.steps + 1.0))
+    if coverage is not None:
+        scores = scores + coverage.gather(1, parents)
+    best, places = torch.cat((beam.finished_scores, scores), dim=1).topk(K, dim=1)
+    steps = torch.full_like(parents, beam.steps)
+    return (
+        best,
+        torch.cat((beam.finished_log_probs, log_probs), dim=1).gather(1, places),
+        torch.cat((beam.finished_steps, steps), dim=1).gather(1, places),
+        torch.cat((beam.finished_parents, parents), dim=1).gather(1, places),
+    )
+
+
+def _top(scores: Float[Tensor, "B C"], K: int) -> tuple[Tensor, Tensor]:
+    """The best K, filled up with -inf where there are fewer."""
+    if scores.shape[1] >= K:
+        return scores.topk(K, dim=1)
+    best, places = scores.sort(dim=1, descending=True)
+    missing = K - scores.shape[1]
+    return (
+        torch.nn.functional.pad(best, (0, missing), value=-torch.inf),
+        torch.nn.functional.pad(places, (0, missing)),
+    )
+
+
+def is_done(beam: Beam, max_length: Int[Tensor, " B"], scoring: Scoring) -> Bool[Tensor, " B"]:
+    """Sentences that need no further step. `max_length` counts EOS."""
+    full = beam.finished_scores[:, -1] > -torch.inf
+    # log p only falls and the divisor is largest at the maximal length: no live one can score above this
+    bound = beam.log_probs[:, 0] / scoring.normaliser(max_length)
+    out_of_reach = bound < beam.finished_scores[:, -1]
+    return full | out_of_reach | (beam.log_probs[:, 0] == -torch.inf) | (beam.steps >= max_length)
+
+
+class _Step(NamedTuple):
+    """What tracing back needs of one step. Rows are the sentences still in work then."""
+
+    row_of: Int[Tensor, " all"]
+    parents: Int[Tensor, "b K"]
+    tokens: Int[Tensor, "b K"]
+    attention: Float[Tensor, "b K S"] | None
+
+
+@torch.no_grad()
+def beam_search(
+    stepper: Stepper,
+    src: Int[Tensor, "B S"],
+    lengths: Int[Tensor, " B"],
+    *,
+    size: int,
+    max_length: Int[Tensor, " B"],
+    bos_id: int,
+    eos_id: int,
+    scoring: Scoring = Scoring(),
+    with_attention: bool = False,
+) -> list[list[Hypothesis]]:
+    """The finished hypotheses of each sentence, best first: K of them unless the search ended early, at least one.
+
+    `max_length` counts EOS and is at least 1. Greedy search is `size=1`.
+    """
+    B = src.shape[0]
+    memory: Any = stepper.encode(src, lengths)
+    state: Any = stepper.start(memory).select(torch.arange(B, device=src.device).repeat_interleave(size))
+    beam = first_beam(B, size, bos_id, src.device)
+    attended = torch.zeros(B * size, src.shape[1], device=src.device) if scoring.coverage_penalty else None
+    mask = torch.arange(src.shape[1], device=src.device).unsqueeze(0) < lengths.unsqueeze(1)
+    order = torch.arange(B, device=src.device)
+    results: list[list[Hypothesis]] = [[] for _ in range(B)]
+    history: list[_Step] = []
+
+    while len(order):
+        b = len(order)
+        candidates, state, weights = stepper.step(beam.tokens.view(-1), state, memory)
+        candidates = _only_the_end(candidates, eos_id, (beam.steps + 1 >= max_length).repeat_interleave(size))
+        coverage = None
+        if attended is not None:
+            attended = attended + weights
+            coverage = scoring.coverage(attended.view(b, size, -1), mask.unsqueeze(1).expand(b, size, -1))
+        beam, parents = advance(beam, candidates, eos_id=eos_id, scoring=scoring, coverage=coverage)
+        row_of = torch.full((B,), -1).index_copy(0, order.cpu(), torch.arange(b))
+        attention = weights.view(b, size, -1).cpu() if with_attention else None
+        history.append(_Step(row_of, parents.cpu(), beam.tokens.cpu(), attention))
+
+        done = is_done(beam, max_length, scoring)
+        for row in done.nonzero().flatten().tolist():
+            sentence = int(order[row])
+            results[sentence] = _collect(beam, row, sentence, history, int(lengths[row]), int(max_length[row]))
+        going = (~done).nonzero().flatten()
+        rows = (going.unsqueeze(1) * size + parents.index_select(0, going)).view(-1)
+        state = state.select(rows)
+        if attended is not None:
+            attended = attended.index_select(0, rows)
+        if len(going) < b:
+            beam, memory, mask = beam.select(going), memory.select(going), mask.index_select(0, going)
+            order, lengths, max_length = (part.index_select(0, going) for part in (order, lengths, max_length))
+    return results
+
+
+def _only_the_end(candidates: Candidates, eos_id: int, at_limit: Bool[Tensor, " N"]) -> Candidates:
+    """Candidates of hypotheses at their maximal length reduced to EOS."""
+    if not bool(at_limit.any()):
+        return candidates
+    C = candidates.scores.shape[1]
+    ids = torch.arange(C, device=at_limit.device).unsqueeze(0) if candidates.ids is None else candidates.ids
+    barred = at_limit.unsqueeze(1) & (ids != eos_id)
+    return Candidates(candidates.scores.masked_fill(barred, -torch.inf), candidates.ids)
+
+
+def _collect(
+    beam: Beam, row: int, sentence: int, history: list[_Step], length: int, max_length: int
+) -> list[Hypothesis]:
+    """The finished hypotheses of one sentence, traced back through the history."""
+    found: list[Hypothesis] = []
+    finished = zip(
+        beam.finished_scores[row].tolist(),
+        beam.finished_log_probs[row].tolist(),
+        beam.finished_steps[row].tolist(),
+        beam.finished_parents[row].tolist(),
+        strict=True,
+    )
+    for score, log_prob, last, parent in finished:
+        if score == -torch.inf:
+            break
+        tokens, attention = _trace_back(history, sentence, last, parent)
+        found.append(
+            Hypothesis(
+                tokens=tuple(tokens),
+                score=score,
+                log_prob=log_prob,
+                attention=None if attention is None else attention[:, :length],
+                is_truncated=last + 1 >= max_length,
+            )
+        )
+    return found
+
+
+def _trace_back(
+    history: list[_Step], sentence: int, last: int, parent: int
+) -> tuple[list[int], Float[Tensor, "T S"] | None]:
+    """Tokens and attention of the hypothesis that ended at step `last` as a child of place `parent`."""
+    tokens: list[int] = []
+    weights: list[Tensor] = []
+    for step in range(last, -1, -1):
+        record = history[step]
+        row = int(record.row_of[sentence])
+        if step < last:
+            tokens.append(int(record.tokens[row, place]))
+            parent = int(record.parents[row, place])
+        if record.attention is not None:
+            weights.append(record.attention[row, parent])
+        place = parent
+    tokens.reverse()
+    weights.reverse()
+    return tokens, torch.stack(weights) if weights else None

@@ -1,0 +1,88 @@
+"""The seam between search and models: three methods, and state that can be selected by row.
+
+A table of probabilities implements it in ten lines, which makes search testable without a network.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+class Selectable(Protocol):
+    """A batch of something that can be reordered, thinned out and refilled by row."""
+
+    def select(self, rows: Int[Tensor, " n"], /) -> Any: ...
+
+
+class Candidates(NamedTuple):
+    """Next tokens of N hypotheses: C a row, either the whole vocabulary in order (`ids` None) or a few."""
+
+    scores: Float[Tensor, "N C"]
+    """log p of the token alone; -inf where it may not be chosen."""
+    ids: Int[Tensor, "N C"] | None = None
+
+
+class Stepper(Protocol):
+    """What search may know of a model."""
+
+    def encode(self, src: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]) -> Any:
+        """Read B sentences, padded to S; the result has `select(sentences)`."""
+
+    def start(self, memory: Any) -> Any:
+        """The state of B hypotheses, one a sentence, before their first token; it has `select(rows)`."""
+
+    def step(
+        self, prev: Int[Tensor, " N"], state: Any, memory: Any, allowed: Bool[Tensor, "#N V"] | None = None
+    ) -> tuple[Candidates, Any, Float[Tensor, "N S"]]:
+        """One step of N = B * Q hypotheses whose last tokens are `prev`, rows of one sentence together.
+
+        Returns the candidates for the next token, the state after it, and the attention weights. `allowed` is False
+        on tokens that must not be candidates.
+        """
+
+
+class PlainModel(Protocol):
+    """A model that gives logits over its whole vocabulary (`nmt.model.seq2seq.Seq2Seq`)."""
+
+    def encode(self, src: Tensor, lengths: Tensor) -> tuple[Any, Any]: ...
+
+    def step(self, prev: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any, Tensor]: ...
+
+
+class Encoded(NamedTuple):
+    """A model's memory with the state that its decoder starts from."""
+
+    memory: Any
+    first: Any
+
+    def select(self, sentences: Int[Tensor, " b"]) -> Encoded:
+        return Encoded(self.memory.select(sentences), self.first.select(sentences))
+
+
+class PlainStepper:
+    """The plain form of the seam: log-probabilities over the whole vocabulary, in fp32."""
+
+    def __init__(self, model: PlainModel, allowed: Bool[Tensor, " V"] | None = None) -> None:
+        """`allowed`: tokens that this model may ever generate."""
+        self.model = model
+        self.allowed = None if allowed is None else allowed.unsqueeze(0)
+
+    def encode(self, src: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]) -> Encoded:
+        return Encoded(*self.model.encode(src, lengths))
+
+    def start(self, memory: Encoded) -> Any:
+        return memory.first
+
+    def step(
+        self, prev: Int[Tensor, " N"], state: Any, memory: Encoded, allowed: Bool[Tensor, "#N V"] | None = None
+    ) -> tuple[Candidates, Any, Float[Tensor, "N S"]]:
+        logits, state, weights = self.model.step(prev, state, memory.memory)
+        log_probs = torch.log_softmax(logits.float(), dim=-1)
+        for mask in (self.allowed, allowed):
+            if mask is not None:
+                log_probs = log_probs.masked_fill(~mask, -torch.inf)
+        return Candidates(log_probs), state, weights

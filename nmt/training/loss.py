@@ -1,0 +1,100 @@
+"""Cross-entropy with label smoothing over a large vocabulary, a chunk of rows at a time. Knows nothing of sequences.
+
+The full [M, V] matrix of log-probabilities is never in memory: each chunk's gradient is taken while its logits are
+there, and the backward pass only scales it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK_BYTES = 8 * 2**20
+"""fp32 logits in one chunk: small enough to be reused by the allocator and near the cache."""
+
+
+class Loss(NamedTuple):
+    """Sums over tokens, in nats."""
+
+    smoothed: Float[Tensor, ""]
+    """What training minimises."""
+    nll: Float[Tensor, ""]
+    """-sum log p(y): exp(nll / tokens) is the perplexity. Without gradient."""
+
+
+def cross_entropy(
+    vectors: Float[Tensor, "M A"],
+    weight: Float[Tensor, "V A"],
+    bias: Float[Tensor, " V"],
+    targets: Int[Tensor, " M"],
+    smoothing: float = 0.0,
+) -> Loss:
+    """-sum over rows of sum_v q(v) log softmax(W x + b)_v.
+
+    q is 1 - smoothing on the target plus smoothing / V on every entry (Szegedy et al. 2016, section 7). Products run in the
+    autocast precision where that is on, sums in fp32.
+    """
+    smoothed, nll = _CrossEntropy.apply(vectors, weight, bias, targets, smoothing)
+    return Loss(smoothed, nll)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, vectors: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        kind = vectors.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        V = weight.shape[0]
+        accumulator = torch.float64 if weight.dtype == torch.float64 else torch.float32
+        w, b = weight.to(dtype), bias.to(dtype)
+        needs_grad = any(ctx.needs_input_grad[:3])
+        d_weight = torch.zeros_like(weight, dtype=accumulator) if needs_grad else None
+        d_bias = torch.zeros_like(bias, dtype=accumulator) if needs_grad else None
+        d_vectors: list[Tensor] = []
+        smoothed = vectors.new_zeros((), dtype=accumulator)
+        nll = vectors.new_zeros((), dtype=accumulator)
+        rows = max(1, CHUNK_BYTES // (4 * V))
+        with torch.autocast(kind, enabled=False):
+            for x, y in zip(vectors.to(dtype).split(rows), targets.split(rows), strict=True):
+                logits = torch.addmm(b, x, w.T).to(accumulator)
+                log_z = logits.logsumexp(dim=-1, keepdim=True)
+                picked = logits.gather(1, y.unsqueeze(1))
+                row_nll = (log_z - picked).sum()
+                nll += row_nll
+                smoothed += (1 - smoothing) * row_nll
+                if smoothing:
+                    smoothed += smoothing * (log_z.sum() - logits.mean(dim=-1).sum())
+                if d_weight is None or d_bias is None:
+                    continue
+                d_logits = logits.sub_(log_z).exp_()
+                if smoothing:
+                    d_logits -= smoothing / V
+                d_logits.scatter_add_(1, y.unsqueeze(1), d_logits.new_full((len(y), 1), smoothing - 1))
+                d_bias += d_logits.sum(dim=0)
+                rounded = d_logits.to(dtype)
+                d_weight += rounded.T @ x
+                d_vectors.append((rounded @ w).to(vectors.dtype))
+        if needs_grad:
+            ctx.save_for_backward(torch.cat(d_vectors), d_weight, d_bias)
+        ctx.dtypes = weight.dtype, bias.dtype
+        ctx.mark_non_differentiable(nll)
+        return smoothed, nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        d_vectors, d_weight, d_bias = ctx.saved_tensors
+        weight_dtype, bias_dtype = ctx.dtypes
+        scale = grad.to(d_weight.dtype)
+        return (
+            d_vectors * scale.to(d_vectors.dtype),
+            (d_weight * scale).to(weight_dtype),
+            (d_bias * scale).to(bias_dtype),
+            None,
+            None,
+        )
