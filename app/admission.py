@@ -1,0 +1,93 @@
+"""The door between HTTP and the engine: who gets in, how long they may wait, and who has left.
+
+Everything here is quick: the engine works elsewhere, and the event loop only waits for its futures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from starlette.types import Message
+
+from nmt.errors import Cancelled, DeadlineExceeded, NmtError, Overloaded
+from nmt.inference import ModelInfo, PoolStatus, TranslateOptions, Translation
+
+_GRACE_S = 1.0
+"""The engine holds the deadline item by item; only where it does not answer at all is this backstop reached."""
+
+
+class Engine(Protocol):
+    """What the service asks of `nmt.inference.Pool`. No method but `drain` and `close` may block."""
+
+    @property
+    def models(self) -> tuple[ModelInfo, ...]: ...
+
+    def submit(
+        self,
+        texts: Sequence[str],
+        source: str,
+        target: str,
+        options: TranslateOptions,
+        *,
+        deadline_s: float | None,
+    ) -> Future[list[Translation | NmtError]]: ...
+
+    def status(self) -> PoolStatus: ...
+
+    def drain(self, timeout_s: float) -> object: ...
+
+    def close(self) -> None: ...
+
+
+class Admission:
+    """Lets translations through to the engine."""
+
+    def __init__(self, engine: Engine, *, deadline_s: float) -> None:
+        self._engine = engine
+        self._deadline_s = deadline_s
+        self.is_stopping = False
+        """Set before the end: readiness fails, work that still comes is done."""
+
+    async def translate(
+        self,
+        texts: Sequence[str],
+        model: ModelInfo,
+        options: TranslateOptions,
+        receive: Callable[[], Awaitable[Message]],
+    ) -> list[Translation | NmtError]:
+        """Translate on the engine; `receive` is the request's, its body read, and tells when the caller leaves.
+
+        Raises:
+            Overloaded: the queue is full, or the engine has closed.
+            DeadlineExceeded: the engine did not answer in time.
+            Cancelled: the caller went away; the engine's work for it is cancelled.
+        """
+        future = self._engine.submit(texts, model.source_lang, model.target_lang, options, deadline_s=self._deadline_s)
+        answer = asyncio.wrap_future(future)
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait((answer, gone), timeout=self._deadline_s + _GRACE_S, return_when=asyncio.FIRST_COMPLETED)
+            if answer.cancelled():  # by the engine as it closes, not by us
+                raise Overloaded("the service is stopping")
+            if answer.done():
+                return answer.result()
+            if gone.done():
+                raise Cancelled("the caller went away")
+            raise DeadlineExceeded(f"no translation within {self._deadline_s:g} s")
+        finally:
+            answer.cancel()  # reaches the engine's future; nothing happens to one that is done
+            gone.cancel()
+
+    def obstacles(self) -> tuple[str, ...]:
+        """Why no new work should come here; empty: ready."""
+        status = self._engine.status()
+        reasons = (*(["the service is stopping"] if self.is_stopping else []), *status.reasons)
+        return reasons if status.ready or reasons else ("the engine is not ready",)
+
+
+async def _disconnected(receive: Callable[[], Awaitable[Message]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,145 @@
+"""From exceptions to answers: the one table of statuses, and the one shape of an error, `{"error": "..."}`."""
+
+from __future__ import annotations
+
+import logging
+import math
+import traceback
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nmt.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InputTooLong,
+    NmtError,
+    Overloaded,
+    TranslationError,
+    UnsupportedPair,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class BadRequest(NmtError):
+    """The request itself is wrong: a field is missing, of the wrong type or out of range."""
+
+
+class BadText(TranslationError):
+    """One text of the request cannot be translated whatever the model."""
+
+
+class BodyTooLarge(NmtError):
+    """The request's body is over the limit."""
+
+
+class BodyTimeout(NmtError):
+    """The request's body did not arrive in time."""
+
+
+STATUS: dict[type[Exception], int] = {
+    BadRequest: 400,
+    RequestValidationError: 400,
+    BadText: 400,
+    InputTooLong: 400,
+    UnsupportedPair: 400,
+    BodyTimeout: 408,
+    BodyTooLarge: 413,
+    Cancelled: 499,  # nobody reads this answer; the number (nginx's) is for logs and counters
+    ClientDisconnect: 499,
+    NmtError: 500,
+    Overloaded: 503,
+    DeadlineExceeded: 504,
+}
+"""Status by exception; an exception not listed counts as its nearest listed base class, any other as 500."""
+
+MEANINGS = {
+    400: "The request is wrong: the message says which field and why.",
+    404: "No such path.",
+    405: "The path does not take this method.",
+    408: "The request body did not arrive in time.",
+    413: "The request body is larger than this service accepts.",
+    500: "A fault of this service.",
+    503: "Too much work is waiting, or the service is starting or stopping. Try again after `Retry-After` seconds.",
+    504: "The translation was not ready within this service's time limit.",
+}
+
+INTERNAL = "internal error"
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of an exception."""
+    if isinstance(error, HTTPException):
+        return error.status_code
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def message_of(error: Exception) -> str:
+    """What a caller may read of an exception: our own messages, and nothing of a fault's inside."""
+    if isinstance(error, HTTPException):
+        text = str(error.detail)
+    elif isinstance(error, RequestValidationError):
+        text = "Invalid request"
+    else:
+        text = str(error) if isinstance(error, NmtError) else INTERNAL
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate echoed from the request cannot be sent
+
+
+def answer(error: Exception) -> JSONResponse:
+    """The HTTP answer to an exception."""
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if isinstance(error, Overloaded):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if isinstance(error, BodyTooLarge | BodyTimeout):
+        headers["Connection"] = "close"  # the rest of the body is never read
+    return JSONResponse({"error": message_of(error)}, status_of(error), headers)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every known exception of `app` by the table."""
+    for kind in (*STATUS, HTTPException):
+        app.add_exception_handler(kind, _handle)
+
+
+async def _handle(request: Request, error: Exception) -> JSONResponse:
+    if status_of(error) >= 500 and not isinstance(error, Overloaded | DeadlineExceeded):
+        log_fault(error, request.scope)
+    return answer(error)
+
+
+class Faults:
+    """ASGI middleware: an exception nobody expected becomes a JSON 500, and its place (never its text) is logged."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        has_started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception as error:
+            log_fault(error, scope)
+            if has_started:
+                raise
+            await answer(error)(scope, receive, send)
+
+
+def log_fault(error: Exception, scope: Scope) -> None:
+    """Log where a fault arose. Not `str(error)`: it may quote what a user wanted translated."""
+    place = "".join(traceback.format_tb(error.__traceback__))
+    request_id = scope.get("state", {}).get("request_id", "-")
+    logger.error("request %s: %s in %s\n%s", request_id, type(error).__name__, scope.get("path"), place)

@@ -1,0 +1,57 @@
+"""The application: `uvicorn app.main:create_app --factory`, or `nmt serve`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app import errors, logs
+from app.guards import BodyLimit
+from app.routes import docs, health, languages, translate
+from app.service import EngineLoader, StartupErrors, load_pool, running
+from app.settings import Settings, load_settings
+from nmt import __version__
+
+
+def create_app(settings: Settings | None = None, *, load_engine: EngineLoader = load_pool) -> FastAPI:
+    """The service as an ASGI application. Its lifespan loads the models, and drains the engine at the end.
+
+    Without `settings` they come from the environment. Raises ConfigError where these are wrong.
+    """
+    chosen = settings or load_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(chosen, load_engine) as app.state.service:
+            yield
+
+    logs.keep_texts_out()
+    app = FastAPI(
+        title="Translation",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    errors.install(app)
+    for router in (translate.router, languages.router, health.router, docs.router):
+        app.include_router(router)
+    app.mount(docs.ASSETS_PATH, docs.assets)
+    # The last added is the outermost: even a refused or failed request is answered with an id and CORS headers.
+    app.add_middleware(BodyLimit, max_body_bytes=chosen.max_body_bytes)
+    app.add_middleware(errors.Faults)
+    app.add_middleware(logs.RequestId)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=chosen.cors_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", logs.REQUEST_ID],
+        expose_headers=[logs.REQUEST_ID, translate.MODEL_VERSION, "Retry-After"],
+        max_age=1_728_000,
+    )
+    app.add_middleware(StartupErrors)
+    return app

@@ -1,0 +1,186 @@
+"""Reads the parameters of a /translate request, from JSON or from a form united with the query string.
+
+Wording and rules are LibreTranslate's wherever it has the field, so that its clients meet what they know. Knows nothing
+of models: whether a language is served is decided later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from app.errors import BadRequest, BodyTimeout
+from app.settings import Settings
+
+Fields = Mapping[str, Any]
+
+_JSON_TYPE = re.compile(r"application/(?:[^;\s]+\+)?json\s*(?:;|$)", re.IGNORECASE)
+_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
+_MAX_ECHO_CHARS = 40
+
+
+@dataclass(frozen=True)
+class TranslateCall:
+    """One request to translate. `is_list` remembers whether `q` was a list, which the answer mirrors."""
+
+    texts: tuple[str, ...]
+    is_list: bool
+    source: str
+    target: str
+    alternatives: int
+    beam_size: int | None
+    n_best: int | None
+    scores: bool
+    alignments: bool
+    flags: bool
+    raw: bool
+
+    @property
+    def hypotheses(self) -> int:
+        """How many translations of each text the engine must find."""
+        return max(self.n_best or 1, self.alternatives + 1)
+
+
+async def read_fields(request: Request, settings: Settings) -> Fields:
+    """The request's fields: of the JSON object if the body is JSON, else of the query string and the form.
+
+    Raises:
+        BadRequest: malformed JSON, or JSON that is not an object.
+        BodyTimeout: the body did not arrive in time.
+    """
+    try:
+        async with asyncio.timeout(settings.deadline_s):
+            if _JSON_TYPE.match(request.headers.get("content-type", "").strip()):
+                return parse_json(await request.body())
+            form = await request.form(max_files=0, max_part_size=settings.max_body_bytes)
+    except TimeoutError:
+        raise BodyTimeout(f"the request body did not arrive within {settings.deadline_s:g} s") from None
+    fields: dict[str, Any] = {}
+    for name, value in (*request.query_params.multi_items(), *form.multi_items()):
+        if not isinstance(value, UploadFile):
+            fields.setdefault(name, value)  # of a repeated field only the first counts
+    if "q" in fields:
+        fields["q"] = _plain_lines(fields["q"])
+    return fields
+
+
+def parse_json(body: bytes) -> Fields:
+    """The JSON object in `body`. Raises BadRequest for anything else, however odd."""
+    try:
+        fields = json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError):  # malformed, not UTF-8, NaN, thousands of digits; nested too deeply
+        raise BadRequest("The browser (or proxy) sent a request that this server could not understand.") from None
+    if not isinstance(fields, dict):
+        raise BadRequest("Invalid JSON format")
+    return fields
+
+
+def parse_call(fields: Fields, settings: Settings) -> TranslateCall:
+    """Check every field of a request. Raises BadRequest with the first mistake."""
+    texts, is_list = _texts(fields)
+    call = TranslateCall(
+        texts=texts,
+        is_list=is_list,
+        source=_code(fields, "source"),
+        target=_code(fields, "target"),
+        alternatives=max(0, _integer(fields, "alternatives", settings.max_alternatives) or 0),
+        beam_size=_count(fields, "beam_size", settings.max_beam),
+        n_best=_count(fields, "n_best", settings.max_n_best),
+        scores=_boolean(fields, "scores"),
+        alignments=_boolean(fields, "alignments"),
+        flags=_boolean(fields, "flags"),
+        raw=_boolean(fields, "raw"),
+    )
+    if call.beam_size is not None and call.hypotheses > call.beam_size:
+        raise BadRequest(
+            f"Invalid request: beam_size parameter must be >= {call.hypotheses} to find that many translations"
+        )
+    _check_format(fields)
+    return call
+
+
+def shown(text: str) -> str:
+    """A piece of the request for a message: cut short."""
+    return text if len(text) <= _MAX_ECHO_CHARS else text[:_MAX_ECHO_CHARS] + "..."
+
+
+def _texts(fields: Fields) -> tuple[tuple[str, ...], bool]:
+    q = fields.get("q")
+    if q is None or q == "" or q == []:
+        raise BadRequest("Invalid request: missing q parameter")
+    if isinstance(q, str):
+        return (_unicode(q, "q parameter"),), False
+    if not isinstance(q, list):
+        raise BadRequest("Invalid request: q parameter is not a string or a list of strings")
+    return tuple(_unicode(item, f"q[{index}]") for index, item in enumerate(q)), True
+
+
+def _unicode(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise BadRequest(f"Invalid request: {name} is not a string")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadRequest(f"Invalid request: {name} is not valid Unicode (it holds half of a surrogate pair)")
+    return value
+
+
+def _code(fields: Fields, name: str) -> str:
+    value = fields.get(name)
+    if value is None or value == "":
+        raise BadRequest(f"Invalid request: missing {name} parameter")
+    return _unicode(value, f"{name} parameter").lower()
+
+
+def _integer(fields: Fields, name: str, limit: int) -> int | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadRequest(f"Invalid request: {name} parameter is not a number")
+    if value > limit:
+        raise BadRequest(f"Invalid request: {name} parameter must be <= {limit}")
+    return value
+
+
+def _count(fields: Fields, name: str, limit: int) -> int | None:
+    value = _integer(fields, name, limit)
+    if value is not None and value < 1:
+        raise BadRequest(f"Invalid request: {name} parameter must be >= 1")
+    return value
+
+
+def _boolean(fields: Fields, name: str) -> bool:
+    value = fields.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    word = str(value).strip().lower() if isinstance(value, str | int) else None
+    if word not in _BOOLEANS:
+        raise BadRequest(f"Invalid request: {name} parameter is not a boolean")
+    return _BOOLEANS[word]
+
+
+def _check_format(fields: Fields) -> None:
+    value = fields.get("format")
+    if value in (None, "", "text"):
+        return
+    raise BadRequest(f"{shown(_unicode(value, 'format parameter'))} format is not supported")
+
+
+def _plain_lines(text: str) -> str:
+    """Line ends as "\\n" and none at the end: browsers send "\\r\\n" and forms add a last one."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)

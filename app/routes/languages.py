@@ -1,0 +1,32 @@
+"""GET /languages and GET /frontend/settings, in LibreTranslate's shapes."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.languages import Language
+from app.schemas import DefaultLanguage, DefaultLanguages, FrontendSettings, LanguageAnswer
+from app.service import ServiceDep
+
+router = APIRouter(tags=["about"])
+
+
+@router.get("/languages", summary="Languages served, and what each translates into")
+async def languages(service: ServiceDep) -> list[LanguageAnswer]:
+    return [
+        LanguageAnswer(code=language.code, name=language.name, targets=list(language.targets))
+        for language in service.languages.listed
+    ]
+
+
+@router.get("/frontend/settings", summary="Settings for a user interface")
+async def frontend_settings(service: ServiceDep) -> FrontendSettings:
+    source, target = service.languages.default_pair
+    return FrontendSettings(
+        charLimit=service.settings.max_text_chars,
+        language=DefaultLanguages(source=_default(source), target=_default(target)),
+    )
+
+
+def _default(language: Language) -> DefaultLanguage:
+    return DefaultLanguage(code=language.code, name=language.name)

@@ -1,0 +1,123 @@
+"""POST /translate: LibreTranslate's contract, with more in the answer for those who ask."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.types import Message
+
+from app.guards import check_count, text_error
+from app.parameters import TranslateCall, parse_call, read_fields
+from app.schemas import TranslateAnswer, TranslateRequest, error_responses
+from app.service import Service, ServiceDep
+from nmt.errors import NmtError
+from nmt.inference import Hypothesis, ModelInfo, TranslateOptions, Translation
+
+MODEL_VERSION = "X-Model-Version"
+
+Outcome = Translation | NmtError | None
+"""What became of one text: translated, failed, or left as it is because there is nothing to translate."""
+
+router = APIRouter(tags=["translation"])
+
+_SCHEMA = TranslateRequest.model_json_schema()
+_CONTENT_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+_BODY = {"required": True, "content": {kind: {"schema": _SCHEMA} for kind in _CONTENT_TYPES}}
+
+
+@router.post(
+    "/translate",
+    summary="Translate one text or a list of texts",
+    response_class=JSONResponse,
+    responses={
+        200: {
+            "model": TranslateAnswer,
+            "headers": {MODEL_VERSION: {"description": "Version of the model used.", "schema": {"type": "string"}}},
+        },
+        **error_responses(400, 408, 413, 500, 503, 504),
+    },
+    openapi_extra={"requestBody": _BODY},
+)
+async def translate(request: Request, service: ServiceDep) -> JSONResponse:
+    """Takes JSON, or a form (its fields may also stand in the query string; of a repeated field the first counts).
+
+    In a list, a text that cannot be translated does not hold up the others: it comes back as it was, and `errors`
+    tells which and why. Where no text of a request could be translated, the answer is an error.
+    """
+    call = parse_call(await read_fields(request, service.settings), service.settings)
+    check_count(call.texts, service.settings)
+    source, target = service.languages.find(call.source), service.languages.find(call.target)
+    model = service.languages.model(source, target)
+    outcomes = await _translate_each(call, model, service, request.receive)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, NmtError)]
+    if failures and not any(isinstance(outcome, Translation) for outcome in outcomes):
+        raise failures[0]
+    headers = {MODEL_VERSION: model.version} if model else {}
+    return JSONResponse(answer_body(call, outcomes), headers=headers)
+
+
+async def _translate_each(
+    call: TranslateCall, model: ModelInfo | None, service: Service, receive: Callable[[], Awaitable[Message]]
+) -> list[Outcome]:
+    """Send to the engine what needs it: not texts that are wrong or blank, nor those already in the target language."""
+    outcomes: list[Outcome] = [text_error(text, service.settings) for text in call.texts]
+    places = [
+        place
+        for place, (text, outcome) in enumerate(zip(call.texts, outcomes, strict=True))
+        if outcome is None and text.strip()
+    ]
+    if model is None or not places:
+        return outcomes
+    options = TranslateOptions(
+        beam_size=call.beam_size, n_best=call.hypotheses, alignments=call.alignments, raw=call.raw
+    )
+    results = await service.admission.translate([call.texts[place] for place in places], model, options, receive)
+    for place, result in zip(places, results, strict=True):
+        outcomes[place] = result
+    return outcomes
+
+
+def answer_body(call: TranslateCall, outcomes: list[Outcome]) -> dict[str, Any]:
+    """The JSON answer: one value under each key for a string `q`, a list of values for a list."""
+    rows = [_row(call, text, outcome) for text, outcome in zip(call.texts, outcomes, strict=True)]
+    if not call.is_list:
+        return rows[0]
+    body: dict[str, Any] = {key: [row[key] for row in rows] for key in rows[0]}
+    errors = [
+        {"index": index, "error": str(outcome)}
+        for index, outcome in enumerate(outcomes)
+        if isinstance(outcome, NmtError)
+    ]
+    return body | ({"errors": errors} if errors else {})
+
+
+def _row(call: TranslateCall, text: str, outcome: Outcome) -> dict[str, Any]:
+    """The values of one text, each present only if asked for. A text that was not translated stands for itself."""
+    done = outcome if isinstance(outcome, Translation) else Translation(text=text, score=math.nan)
+    row: dict[str, Any] = {"translatedText": done.text}
+    if call.alternatives:
+        others = dict.fromkeys(other.text for other in done.alternatives if other.text != done.text)
+        row["alternatives"] = list(others)[: call.alternatives]
+    if call.n_best is not None:
+        row["nBest"] = [_entry(call, hypothesis) for hypothesis in done.alternatives[: call.n_best]]
+    if call.scores:
+        row["scores"] = _number(done.score)
+    if call.alignments:
+        row["alignments"] = done.alignment
+    if call.flags:
+        row["flags"] = sorted(done.flags)
+    return row
+
+
+def _entry(call: TranslateCall, hypothesis: Hypothesis) -> dict[str, Any]:
+    entry: dict[str, Any] = {"text": hypothesis.text, "score": _number(hypothesis.score)}
+    return entry | ({"alignment": hypothesis.alignment} if call.alignments else {})
+
+
+def _number(score: float) -> float | None:
+    """A score as JSON can hold it."""
+    return score if math.isfinite(score) else None

@@ -1,0 +1,150 @@
+"""The shapes of requests and answers, as the API's documentation states them; a test holds the routes to them.
+
+Requests are read by `app.parameters` (LibreTranslate's wording and forms are beyond pydantic's own reading).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.errors import MEANINGS
+
+T = TypeVar("T")
+OneOrList: TypeAlias = T | list[T]
+"""One value for a string `q`; for a list `q` a list of values in the same order."""
+
+Link = Annotated[tuple[int, int], Field(examples=[(0, 0)])]
+Score = Annotated[float | None, Field(description="Length-normalised log-probability; higher is better.")]
+
+
+class Shape(BaseModel):
+    """A JSON object with these keys and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TranslateRequest(BaseModel):
+    """What to translate. Fields not listed are ignored."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"q": "Good morning!", "source": "en", "target": "de"}]},
+    )
+
+    q: Annotated[
+        str | list[str],
+        Field(description="A text, or a list of texts (JSON only). Line breaks and blanks are kept.", min_length=1),
+    ]
+    source: Annotated[str, Field(description="Language code, upper or lower case.", examples=["en"])]
+    target: Annotated[str, Field(description="Language code, upper or lower case.", examples=["de"])]
+    format: Annotated[Literal["text"] | None, Field(description="The kind of text.")] = "text"
+    alternatives: Annotated[int, Field(ge=0, description="Other translations wanted beside the best.")] = 0
+    api_key: Annotated[str, Field(description="Accepted and not used.")] = ""
+    beam_size: Annotated[int | None, Field(ge=1, description="Width of the search; the model's own if absent.")] = None
+    n_best: Annotated[int | None, Field(ge=1, description="Adds `nBest`: so many translations with scores.")] = None
+    scores: Annotated[bool, Field(description="Adds `scores`.")] = False
+    alignments: Annotated[bool, Field(description="Adds `alignments` (and to each entry of `nBest`).")] = False
+    flags: Annotated[bool, Field(description="Adds `flags`.")] = False
+    raw: Annotated[bool, Field(description="Take each text as one segment: no sentence splitting, no repair.")] = False
+
+
+class NBestEntry(Shape):
+    """One of several translations of a text."""
+
+    text: str
+    score: Score
+    alignment: Annotated[list[Link] | None, Field(description="Present if `alignments` was asked for.")] = None
+
+
+class ItemError(Shape):
+    """Why one text of a list is not translated."""
+
+    index: Annotated[int, Field(ge=0, description="Place in `q`, counted from 0.")]
+    error: str
+
+
+class TranslateAnswer(Shape):
+    """Each key but `errors` holds one value for a string `q`, and for a list `q` a list of them in the same order.
+
+    Keys other than `translatedText` are present only when asked for.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"translatedText": "Guten Morgen!"}]})
+
+    translatedText: OneOrList[str]
+    alternatives: Annotated[OneOrList[list[str]], Field(description="Other translations, best first.")] = []
+    nBest: Annotated[OneOrList[list[NBestEntry]], Field(description="The best translations, best first.")] = []
+    scores: Annotated[
+        OneOrList[Score], Field(description="Score of `translatedText`; null where nothing was translated.")
+    ] = None
+    alignments: Annotated[
+        OneOrList[list[Link]],
+        Field(
+            description="Links [i, j]: word i of the text and word j of its translation, split at white space, from 0."
+        ),
+    ] = []
+    flags: Annotated[OneOrList[list[str]], Field(description="What a reader should know, such as `truncated`.")] = []
+    errors: Annotated[
+        list[ItemError],
+        Field(description="Only for a list `q` of which some texts failed: these come back untranslated."),
+    ] = []
+
+
+class LanguageAnswer(Shape):
+    """A language and what it can be translated into (itself included: such a text comes back unchanged)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"code": "en", "name": "English", "targets": ["de", "en"]}]},
+    )
+
+    code: str
+    name: str
+    targets: list[str]
+
+
+class HealthAnswer(Shape):
+    """Whether requests are welcome."""
+
+    status: Literal["ok", "not ready"]
+    reasons: Annotated[list[str], Field(description="Present if not ready.")] = []
+
+
+class ErrorAnswer(Shape):
+    """Every answer that is not a success."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"error": "xx is not supported"}]})
+
+    error: str
+
+
+class DefaultLanguage(Shape):
+    """A language that a user interface starts with."""
+
+    code: str
+    name: str
+
+
+class DefaultLanguages(Shape):
+    """The pair that a user interface starts with."""
+
+    source: DefaultLanguage
+    target: DefaultLanguage
+
+
+class FrontendSettings(Shape):
+    """What a user interface should offer, in LibreTranslate's words."""
+
+    apiKeys: bool = False
+    charLimit: Annotated[int, Field(description="Longest text, in characters.")]
+    filesTranslation: bool = False
+    frontendTimeout: Annotated[int, Field(description="Pause after typing before a request, in milliseconds.")] = 500
+    keyRequired: bool = False
+    language: DefaultLanguages
+    suggestions: bool = False
+    supportedFilesFormat: list[str] = []
+
+
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of these statuses."""
+    return {status: {"model": ErrorAnswer, "description": MEANINGS[status]} for status in statuses}

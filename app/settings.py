@@ -1,0 +1,118 @@
+"""Every limit and choice of the service, from the environment: `NMT_` and the name in capitals.
+
+Units stand in the names: `_s` seconds, `_bytes` bytes, `_chars` characters (Unicode code points). Host and port belong
+to the server that runs the app (`nmt serve`, uvicorn), not to the app.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from nmt.errors import ConfigError
+
+PREFIX = "NMT_"
+FOREIGN = frozenset({"NMT_DATA", "NMT_HOST", "NMT_PORT"})
+"""Variables with our prefix that other parts of the project read: corpora of recipes, the address of `nmt serve`."""
+
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0.0, le=86_400.0, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """The service's settings. Build it with `load_settings`, which reports every mistake in one line."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    models: Path = Path("models")
+    """Folder below which every bundle is loaded."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """auto (CUDA where there is one), cpu, cuda or cuda:N."""
+    workers: Positive | None = None
+    """Engine workers; unset: one a core on a CPU, one on a GPU."""
+    max_text_chars: Positive = 10_000
+    """Longest single text."""
+    max_texts: Positive = 128
+    """Most texts in one request."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * 1024 * 1024
+    """Largest request body."""
+    max_queue: Positive = 512
+    """Texts that may wait or be worked on at once; beyond it the answer is 503."""
+    deadline_s: Seconds = 30.0
+    """Longest time to an answer (504 after it), and to the last byte of a request's body (408 after it)."""
+    max_beam: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Largest `beam_size` a caller may ask for."""
+    max_n_best: Positive = 10
+    """Largest `n_best` a caller may ask for."""
+    max_alternatives: Annotated[int, Field(ge=0)] = 3
+    """Largest `alternatives` a caller may ask for."""
+    drain_delay_s: Annotated[float, Field(ge=0.0, le=3_600.0, allow_inf_nan=False)] = 0.0
+    """Time after SIGTERM in which the service still answers but calls itself not ready (for load balancers)."""
+    drain_s: Annotated[float, Field(ge=0.0, le=3_600.0, allow_inf_nan=False)] = 30.0
+    """Longest time that accepted work may take to finish at shutdown."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
+    """Web origins that may call from a browser, separated by commas; `none` for none. Never with credentials."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(origin.strip() for origin in value.split(",") if origin.strip())
+        return () if origins == ("none",) else origins
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Settings:
+        if self.max_texts > self.max_queue:
+            raise ValueError(
+                f"NMT_MAX_TEXTS ({self.max_texts}) is above NMT_MAX_QUEUE ({self.max_queue}): such a request never fits"
+            )
+        if self.max_n_best > self.max_beam:
+            raise ValueError(
+                f"NMT_MAX_N_BEST ({self.max_n_best}) is above NMT_MAX_BEAM ({self.max_beam}): a beam of n yields n"
+            )
+        if self.max_alternatives >= self.max_beam:
+            raise ValueError(
+                f"NMT_MAX_ALTERNATIVES ({self.max_alternatives}) must be below NMT_MAX_BEAM ({self.max_beam}): "
+                "the translation itself takes one place of the beam"
+            )
+        return self
+
+
+def load_settings() -> Settings:
+    """The settings that the environment gives.
+
+    Raises:
+        ConfigError: a variable with our prefix is unknown or its value is not allowed; every mistake is named.
+    """
+    mistakes = _unknown_variables()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        mistakes += [_describe(mistake) for mistake in error.errors()]
+    if mistakes:
+        raise ConfigError("; ".join(mistakes))
+    return settings
+
+
+def _unknown_variables() -> list[str]:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | FOREIGN
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    return [f"{name}: unknown setting{_hint(name, known)}" for name in unknown]
+
+
+def _hint(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name.upper(), known, n=1)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _describe(mistake: Any) -> str:
+    message = str(mistake["msg"]).removeprefix("Value error, ")
+    if not mistake["loc"]:
+        return message
+    return f"{PREFIX}{str(mistake['loc'][0]).upper()}: {message} (got {mistake['input']!r})"

@@ -1,0 +1,111 @@
+"""An engine that can be held, filled, broken and watched: the service's own behaviour is tested against it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nmt.errors import DeadlineExceeded, NmtError, Overloaded, TranslationError
+from nmt.inference import Hypothesis, ModelInfo, PoolStatus, TranslateOptions, Translation
+
+
+def model(source: str, target: str) -> ModelInfo:
+    """A model for a pair, its version made of its codes."""
+    return ModelInfo(
+        name=f"{source}-{target}",
+        source_lang=source,
+        target_lang=target,
+        version=f"v-{source}-{target}",
+        parameters=1,
+        folder=Path("models") / f"{source}-{target}",
+        description="",
+    )
+
+
+@dataclass
+class Job:
+    """What was submitted, and the future the service waits for."""
+
+    texts: list[str]
+    source: str
+    target: str
+    options: TranslateOptions
+    deadline_s: float | None
+    future: Future[list[Translation | NmtError]] = field(default_factory=Future)
+
+
+@dataclass
+class FakeEngine:
+    """Upper-cases texts at once, or when `release` is called if `is_held`.
+
+    Some texts are special: "fail", "late" and "crash" come back as errors of three kinds, "odd" with a NaN for a score.
+    """
+
+    models: tuple[ModelInfo, ...] = (model("en", "de"), model("de", "en"), model("en", "fr"))
+    max_queue: int = 512
+    is_held: bool = False
+    reasons: tuple[str, ...] = ()
+    fault: Exception | None = None
+    jobs: list[Job] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+
+    def submit(
+        self,
+        texts: Sequence[str],
+        source: str,
+        target: str,
+        options: TranslateOptions,
+        *,
+        deadline_s: float | None,
+    ) -> Future[list[Translation | NmtError]]:
+        if self.fault:
+            raise self.fault
+        if self.waiting + len(texts) > self.max_queue:
+            raise Overloaded("the queue is full", retry_after_s=2.5)
+        job = Job(list(texts), source, target, options, deadline_s)
+        self.jobs.append(job)
+        if not self.is_held:
+            self.release()
+        return job.future
+
+    @property
+    def waiting(self) -> int:
+        """Texts of jobs that nobody has answered or cancelled."""
+        return sum(len(job.texts) for job in self.jobs if not job.future.done())
+
+    def release(self) -> None:
+        """Answer everything that waits."""
+        for job in self.jobs:
+            if job.future.set_running_or_notify_cancel() if not job.future.done() else False:
+                job.future.set_result([translate(text, job.options) for text in job.texts])
+
+    def status(self) -> PoolStatus:
+        return PoolStatus(not self.reasons, self.reasons, self.waiting, 0, "cpu")
+
+    def drain(self, timeout_s: float) -> None:
+        self.events.append(f"drain {timeout_s:g}")
+
+    def close(self) -> None:
+        self.events.append("close")
+
+
+def translate(text: str, options: TranslateOptions) -> Translation | NmtError:
+    """What this engine makes of one text."""
+    if text == "fail":
+        return TranslationError("no translation found")
+    if text == "late":
+        return DeadlineExceeded("no translation within 30 s")
+    links = ((0, 0), (1, 1)) if options.alignments else ()
+    hypotheses = [Hypothesis(text.upper() + "!" * rank, -0.5 - rank, links) for rank in range(options.n_best)]
+    return Translation(
+        text=hypotheses[0].text,
+        score=math.nan if text == "odd" else -0.5,
+        alternatives=tuple(hypotheses),
+        alignment=links,
+        flags=frozenset({"truncated", "repetition"}) if text == "long" else frozenset(),
+        source_tokens=1,
+        target_tokens=1,
+    )
