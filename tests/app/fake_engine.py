@@ -77,9 +77,10 @@ class FakeEngine:
         return sum(len(job.texts) for job in self.jobs if not job.future.done())
 
     def release(self) -> None:
-        """Answer everything that waits."""
+        """Answer everything that waits, and hold no more."""
+        self.is_held = False
         for job in self.jobs:
-            if job.future.set_running_or_notify_cancel() if not job.future.done() else False:
+            if not job.future.done() and job.future.set_running_or_notify_cancel():
                 job.future.set_result([translate(text, job.options) for text in job.texts])
 
     def status(self) -> PoolStatus:

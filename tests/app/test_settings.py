@@ -1,0 +1,82 @@
+"""Settings from the environment: every mistake is named before anything is loaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.main import create_app
+from app.settings import load_settings
+from nmt.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("NMT_")]:
+        monkeypatch.delenv(name)
+
+
+def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NMT_MODELS", "/bundles")
+    monkeypatch.setenv("NMT_DEADLINE_S", "1.5")
+    monkeypatch.setenv("NMT_MAX_TEXTS", "7")
+    monkeypatch.setenv("NMT_DEVICE", "cuda:1")
+    monkeypatch.setenv("NMT_CORS_ORIGINS", "https://a.example, https://b.example")
+    settings = load_settings()
+    assert (settings.models, settings.deadline_s, settings.max_texts) == (Path("/bundles"), 1.5, 7)
+    assert settings.device == "cuda:1"
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+
+
+def test_an_empty_value_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NMT_WORKERS", "")
+    assert load_settings().workers is None
+
+
+def test_none_closes_the_service_to_web_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NMT_CORS_ORIGINS", "none")
+    assert load_settings().cors_origins == ()
+
+
+@pytest.mark.parametrize("name", ["NMT_DATA", "NMT_HOST", "NMT_PORT"])
+def test_variables_of_other_parts_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "anything")
+    load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("NMT_MAX_TEXT", "5", "NMT_MAX_TEXT: unknown setting, did you mean NMT_MAX_TEXTS?"),
+        ("NMT_QWERTZUIOP", "5", r"NMT_QWERTZUIOP: unknown setting$"),
+        ("nmt_model", "x", "nmt_model: unknown setting, did you mean NMT_MODELS?"),
+        ("NMT_WORKERS", "two", r"NMT_WORKERS: .*valid integer.* \(got 'two'\)"),
+        ("NMT_WORKERS", "0", "NMT_WORKERS: .*greater than or equal to 1"),
+        ("NMT_DEADLINE_S", "nan", "NMT_DEADLINE_S: "),
+        ("NMT_DEADLINE_S", "0", "NMT_DEADLINE_S: .*greater than 0"),
+        ("NMT_DEVICE", "tpu", "NMT_DEVICE: .*pattern"),
+        ("NMT_MAX_BODY_BYTES", "2MB", "NMT_MAX_BODY_BYTES: "),
+        ("NMT_MAX_QUEUE", "5", r"NMT_MAX_TEXTS \(128\) is above NMT_MAX_QUEUE \(5\): such a request never fits"),
+        ("NMT_MAX_BEAM", "9", r"NMT_MAX_N_BEST \(10\) is above NMT_MAX_BEAM \(9\)"),
+        ("NMT_MAX_ALTERNATIVES", "16", r"NMT_MAX_ALTERNATIVES \(16\) must be below NMT_MAX_BEAM \(16\)"),
+    ],
+)
+def test_a_mistake_stops_the_start_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=message):
+        create_app()
+
+
+def test_all_mistakes_are_reported_together_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NMT_WORKERS", "two")
+    monkeypatch.setenv("NMT_NOTHING_LIKE_IT", "1")
+    monkeypatch.setenv("NMT_MAX_QUEUE", "-1")
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    message = str(caught.value)
+    assert all(name in message for name in ("NMT_WORKERS", "NMT_NOTHING_LIKE_IT", "NMT_MAX_QUEUE"))
+    assert "\n" not in message
