@@ -49,13 +49,13 @@ def prepare(config: DataConfig, folder: Path | str, seed: int, progress: Progres
     if not config.train:
         raise ConfigError('data.train names no corpus: give at least one, for example [["train.en", "train.de"]]')
     key = _key(config, seed)
-    if (found := _reusable(folder, key)) is not None:
-        return found
-    _refuse_foreign(folder)
-    total = _check_all(config)
     partial, old = _beside(folder, ".partial"), _beside(folder, ".old.partial")
     try:
-        _remove(partial, old)
+        _remove_folders(partial, old)  # what a killed run left
+        if (found := _reusable(folder, key)) is not None:
+            return found
+        _refuse_foreign(folder)
+        total = _check_all(config)
         partial.mkdir(parents=True)
         _build(config, partial, seed, key, _counted(progress, total))
         if folder.exists():
@@ -64,7 +64,7 @@ def prepare(config: DataConfig, folder: Path | str, seed: int, progress: Progres
     except OSError as error:
         raise CorpusError(f"cannot be written: {error.strerror or error}", path=error.filename or folder) from None
     finally:
-        _remove(partial, old)
+        _remove_folders(partial, old)
     return PreparedCorpus(folder)
 
 
@@ -208,7 +208,8 @@ def _hold_out(
                 examples.setdefault("overlap", f"with held-out dev: {example(source, target)}")
             else:
                 writer.add(source, target)
-    _remove(folder / "clean.tsv", folder / "clean.offsets")
+    for suffix in (".tsv", ".offsets"):
+        (folder / f"clean{suffix}").unlink()
     counts = dict(report.dropped)
     if drop_overlap:
         counts["overlap"] += dropped
@@ -310,9 +311,6 @@ def _beside(folder: Path, suffix: str) -> Path:
     return folder.with_name(folder.name + suffix)
 
 
-def _remove(*paths: Path) -> None:
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def _remove_folders(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)  # what cannot be removed shows when its place is needed

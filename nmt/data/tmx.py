@@ -76,6 +76,9 @@ class _UnitReader:
         except expat.ExpatError as error:
             message = f"malformed TMX: {expat.ErrorString(error.code)}"
             raise CorpusError(message, path=self._path, line=error.lineno) from None
+        except (LookupError, ValueError):  # how pyexpat says that it has no such codec, or none of one byte a character
+            message = "declares an encoding that is not supported: convert the file to UTF-8"
+            raise CorpusError(message, path=self._path) from None
         finished, self._finished = self._finished, []
         return finished
 
