@@ -11,7 +11,7 @@ from nmt.errors import ConfigError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-History = Iterable[Mapping[str, float | str]]
+History = Iterable[Mapping[str, float | str | None]]
 """Records with "kind" ("train" or "validation"), "update" and figures, as `nmt.training.report` writes them."""
 
 # Okabe and Ito's colours: told apart by colour-blind readers and in grey.
@@ -48,10 +48,10 @@ def learning_curve(history: History, path: Path) -> None:
     part.replace(path)
 
 
-def _series(records: list[Mapping[str, float | str]], kind: str, key: str) -> list[tuple[float, float]]:
-    return [
-        (float(record["update"]), float(record[key])) for record in records if record["kind"] == kind and key in record
-    ]
+def _series(records: list[Mapping[str, float | str | None]], kind: str, key: str) -> list[tuple[float, float]]:
+    """(update, figure) of the records of a kind that have the figure."""
+    chosen = (record for record in records if record["kind"] == kind and record.get(key) is not None)
+    return [(float(record["update"] or 0), float(record[key] or 0)) for record in chosen]
 
 
 def _draw_loss(axes: Axes, loss: list[tuple[float, float]], perplexity: list[tuple[float, float]]) -> None:

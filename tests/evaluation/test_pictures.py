@@ -13,8 +13,9 @@ import pytest
 from nmt.errors import ConfigError
 from nmt.evaluation.pictures import learning_curve
 
-HISTORY: list[Mapping[str, float | str]] = [
+HISTORY: list[Mapping[str, float | str | None]] = [
     {"kind": "train", "update": 10, "loss": 8.0},
+    {"kind": "train", "update": 15, "loss": None},
     {"kind": "train", "update": 20, "loss": 5.0},
     {"kind": "validation", "update": 20, "perplexity": 90.0, "bleu": 12.34, "chrf": 30.0, "signature": "nrefs:1"},
     {"kind": "validation", "update": 40, "perplexity": 20.0, "bleu": 23.45, "chrf": 41.0, "signature": "nrefs:1"},
