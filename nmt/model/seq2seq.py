@@ -7,9 +7,8 @@ Implements the plain form of search's Stepper seam (`encode`, `start`, `step`) a
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nmt.config import ModelConfig
 from nmt.model.attention import Memory, build_attention
@@ -86,8 +85,11 @@ class Seq2Seq(nn.Module):
         return embedded
 
 
-def build(config: ModelConfig, src_vocab: int, tgt_vocab: int) -> Seq2Seq:
-    """The network of a recipe, its weights drawn from torch's current random state."""
+def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: bool = True) -> Seq2Seq:
+    """The network of a recipe, its weights drawn from torch's current random state.
+
+    `draw_weights=False` where they are loaded at once: they are then of no particular value.
+    """
     H, E = config.hidden_size, config.embedding_size
     attention = build_attention(
         config.attention, config.attention_span, H, config.attention_window, config.attention_max_length
@@ -116,7 +118,8 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int) -> Seq2Seq:
         word_dropout=config.word_dropout,
     )
     _tie(model, config.tying)
-    initialise(model, config.init_range, config.forget_bias)
+    if draw_weights:
+        initialise(model, config.init_range, config.forget_bias)
     return model
 
 
@@ -151,24 +154,9 @@ def initialise(model: Seq2Seq, init_range: float, forget_bias: float) -> None:
                 nn.init.xavier_uniform_(weight)
 
 
-def _orthogonal_blocks(weight: Float[Tensor, "GH R"]) -> None:
-    """Each gate's square block on h orthogonal, its block on a fed input (the columns before it) Xavier-uniform."""
+def _orthogonal_blocks(weight: Float[Tensor, "GH R"], gates: int = 4) -> None:
+    """Each gate's square block on h orthogonal; its block on a fed input, the columns before it, Xavier-uniform."""
     nn.init.xavier_uniform_(weight)
-    gates = round(weight.shape[0] / _hidden(weight))
     hidden = weight.shape[0] // gates
     for gate in range(gates):
-        nn.init.orthogonal_(weight[gate * hidden : (gate + 1) * hidden, weight.shape[1] - hidden :])
-
-
-def _hidden(weight: Float[Tensor, "GH R"]) -> int:
-    return weight.shape[0] // 4
-
-
-def padding_mask(lengths: Int[Tensor, " B"], size: int) -> Bool[Tensor, "B S"]:
-    """True on the first `lengths` of `size` positions."""
-    return torch.arange(size, device=lengths.device).unsqueeze(0) < lengths.unsqueeze(1)
-
-
-def token_log_probs(model: Seq2Seq, vectors: Float[Tensor, "M A"]) -> Float[Tensor, "M V"]:
-    """log p over the vocabulary, in fp32."""
-    return functional.log_softmax(model.output(vectors).float(), dim=-1)
+        nn.init.orthogonal_(weight[gate * hidden : (gate + 1) * hidden, -hidden:])

@@ -1,0 +1,217 @@
+"""A trained model on disk: the only thing that leaves training and the only thing that enters serving.
+
+A folder of safetensors, JSON, text and SentencePiece files, each with its hash in SHA256SUMS. Nothing in it is executable,
+nothing outside it is needed to translate.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nmt.config import ModelConfig, SearchConfig, Section, parse_section
+from nmt.errors import BundleError, ConfigError, TokenizerError
+from nmt.files import atomic_folder, sha256
+from nmt.model.seq2seq import Seq2Seq, build
+from nmt.text.tokenizer import TokenizerPair, load_tokenizers
+
+FORMAT_VERSION = 1
+CONFIG, WEIGHTS, CARD, SUMS = "config.json", "model.safetensors", "README.md", "SHA256SUMS"
+SCALE = ".scale"
+
+Storage = Literal["float32", "float16", "int8"]
+"""How weights lie on disk. `int8`: matrices as one byte a weight and one scale a row, dequantised when loaded."""
+
+
+class BundleConfig(Section):
+    """`config.json`."""
+
+    format: int
+    task: Literal["translation"]
+    source_lang: str
+    target_lang: str
+    src_vocab: int
+    tgt_vocab: int
+    storage: Storage
+    model: ModelConfig
+    search: SearchConfig
+    training: dict[str, Any] = {}
+    """A summary for people: the recipe, updates, scores. Nothing reads it to translate."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained translator in memory."""
+
+    config: BundleConfig
+    tokenizers: TokenizerPair
+    weights: Mapping[str, Tensor]
+    """fp32, by parameter name; shared matrices once."""
+    card: str = ""
+    folder: Path | None = None
+    version: str = ""
+    """First 12 hexadecimal digits of the weight file's SHA-256; empty before it is saved."""
+    parameters: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", sum(weight.numel() for weight in self.weights.values()))
+
+    def build_model(self) -> Seq2Seq:
+        """The network with these weights, in evaluation mode, without gradients."""
+        model = build(self.config.model, self.config.src_vocab, self.config.tgt_vocab, draw_weights=False)
+        expected = {name: parameter.shape for name, parameter in model.named_parameters()}
+        found = {name: weight.shape for name, weight in self.weights.items()}
+        if expected != found:
+            wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+            raise BundleError(f"{self.folder}: weights do not fit the configuration: {', '.join(wrong[:5])}")
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(self.weights[name])
+        return model.eval().requires_grad_(False)
+
+
+def weights_of(model: Seq2Seq) -> dict[str, Tensor]:
+    """A copy of the parameters on the CPU in fp32, shared matrices once."""
+    return {name: p.detach().to("cpu", torch.float32, copy=True) for name, p in model.named_parameters()}
+
+
+def save_bundle(bundle: Bundle, folder: Path, *, storage: Storage | None = None) -> None:
+    """Write a bundle folder, replacing one that is there. It appears whole or not at all.
+
+    Raises BundleError where it cannot be written.
+    """
+    config = bundle.config if storage is None else bundle.config.model_copy(update={"storage": storage})
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_folder(folder) as partial:
+            save_file(_pack(bundle.weights, config.storage), partial / WEIGHTS)
+            bundle.tokenizers.save(partial)
+            (partial / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", "utf-8")
+            (partial / CARD).write_text(bundle.card, "utf-8")
+            write_sums(partial)
+    except OSError as error:
+        raise BundleError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def write_sums(folder: Path) -> None:
+    """Write SHA256SUMS over every other file of the folder (`sha256sum -c` reads it)."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != SUMS)
+    (folder / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in files), "utf-8")
+
+
+def load_bundle(folder: Path | str) -> Bundle:
+    """Read and verify a bundle. Raises BundleError naming the file that is missing, damaged or of another version."""
+    folder = Path(folder)
+    verify(folder)
+    config = load_config(folder)
+    try:
+        tokenizers = load_tokenizers(folder)
+    except TokenizerError as error:
+        raise BundleError(str(error)) from None
+    sizes = (tokenizers.source.size, tokenizers.target.size)
+    if sizes != (config.src_vocab, config.tgt_vocab):
+        raise BundleError(
+            f"{folder}: vocabularies of {sizes[0]} and {sizes[1]} pieces, "
+            f"but {CONFIG} says {config.src_vocab} and {config.tgt_vocab}"
+        )
+    try:
+        weights = _unpack(load_file(folder / WEIGHTS))
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"{folder / WEIGHTS}: not a safetensors file ({error})") from None
+    if bad := [name for name, weight in weights.items() if not bool(torch.isfinite(weight).all())]:
+        raise BundleError(f"{folder / WEIGHTS}: {bad[0]} holds values that are not finite: train or fetch it again")
+    return Bundle(
+        config,
+        tokenizers,
+        weights,
+        card=(folder / CARD).read_text("utf-8"),
+        folder=folder,
+        version=sha256(folder / WEIGHTS)[:12],
+    )
+
+
+def load_config(folder: Path) -> BundleConfig:
+    """`config.json` alone, checked. Raises BundleError."""
+    path = folder / CONFIG
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: not readable as JSON ({error})") from None
+    version = raw.get("format") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"{folder}: bundle format {version!r}, this program reads {FORMAT_VERSION}: use the matching release"
+        )
+    try:
+        return parse_section(BundleConfig, raw, origin=str(path))
+    except ConfigError as error:
+        raise BundleError(str(error)) from None
+
+
+def verify(folder: Path) -> None:
+    """Compare every file with SHA256SUMS. Raises BundleError."""
+    sums = folder / SUMS
+    if not sums.is_file():
+        raise BundleError(f"{folder}: not a model bundle (no {SUMS})")
+    expected: dict[str, str] = {}
+    for number, line in enumerate(sums.read_text("utf-8", errors="replace").splitlines(), 1):
+        digest, separator, name = line.partition("  ")
+        if not separator or len(digest) != 64 or Path(name).name != name:
+            raise BundleError(f"{sums}:{number}: not a line of sha256sum")
+        expected[name] = digest
+    for name in (CONFIG, WEIGHTS, CARD):
+        if name not in expected:
+            raise BundleError(f"{sums}: {name} is not listed")
+    for name, digest in expected.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(f"{path}: missing; copy the bundle again")
+        if sha256(path) != digest:
+            raise BundleError(f"{path}: damaged (its SHA-256 is not that of {SUMS}); copy the bundle again")
+
+
+def find_bundles(folder: Path) -> list[Path]:
+    """Bundle folders directly below a folder, by name. Raises BundleError where there are none."""
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: no such folder of models: set NMT_MODELS to one")
+    found = sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
+    if not found:
+        raise BundleError(f"{folder}: no model bundle in it: train one with nmt train, or set NMT_MODELS to another")
+    return found
+
+
+def _pack(weights: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:
+    assert storage in get_args(Storage)
+    if storage != "int8":
+        dtype = torch.float16 if storage == "float16" else torch.float32
+        return {name: weight.to(dtype).contiguous() for name, weight in weights.items()}
+    packed: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        if weight.dim() != 2:
+            packed[name] = weight.contiguous()
+            continue
+        scale = (weight.abs().amax(dim=1, keepdim=True) / 127).clamp(min=torch.finfo(torch.float32).tiny)
+        packed[name] = (weight / scale).round().to(torch.int8)
+        packed[name + SCALE] = scale.squeeze(1)
+    return packed
+
+
+def _unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = {}
+    for name, value in packed.items():
+        if name.endswith(SCALE):
+            continue
+        if value.dtype == torch.int8:
+            if name + SCALE not in packed:
+                raise BundleError(f"{WEIGHTS}: {name} has no {name + SCALE}")
+            value = value.float() * packed[name + SCALE].unsqueeze(1)
+        weights[name] = value.float()
+    return weights

@@ -1,0 +1,44 @@
+"""Which device, which precision and how many threads. The one place that asks the machine."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from nmt.errors import DeviceError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto`: CUDA where it works, else the CPU. Raises DeviceError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"no device {name!r}: use auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device {name!r} is not supported: use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"device {name!r} is not there: this machine offers {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether bf16 products run natively (AVX-512 BF16 or AMX; Ampere and later), and so faster than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type of training's products: torch.float32 or torch.bfloat16. `auto`: bf16 where it is native."""
+    if name == "bf16" or (name == "auto" and multiplies_bf16(device)):
+        return torch.bfloat16
+    return torch.float32
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

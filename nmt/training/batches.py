@@ -1,0 +1,117 @@
+"""Tensors for training: encodes the pairs of a batch and pads them, a few batches ahead of the training step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from nmt.data.batching import batches
+from nmt.data.prepared import PreparedCorpus
+from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
+
+Lengths = npt.NDArray[np.int32]
+
+
+class Batch(NamedTuple):
+    """B pairs. The source ends in EOS; `tgt_in` begins with BOS, `tgt_out` ends in EOS."""
+
+    src: Int[Tensor, "B S"]
+    src_lengths: Int[Tensor, " B"]
+    tgt_in: Int[Tensor, "B T"]
+    tgt_out: Int[Tensor, "B T"]
+    tokens: int
+    """Real target tokens, EOS included."""
+
+    def to(self, device: torch.device) -> Batch:
+        tensors = (part.to(device, non_blocking=True) for part in self[:4])
+        return Batch(*tensors, tokens=self.tokens)
+
+
+def pad(sequences: Sequence[Sequence[int]]) -> Int[Tensor, "B S"]:
+    """Sequences of ids as one matrix, filled with PAD on the right."""
+    width = max(len(ids) for ids in sequences)
+    return torch.tensor([[*ids, *[PAD_ID] * (width - len(ids))] for ids in sequences], dtype=torch.long)
+
+
+def make_batch(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Batch:
+    """Pairs of ids without special tokens as tensors."""
+    return Batch(
+        src=pad([[*ids, EOS_ID] for ids in sources]),
+        src_lengths=torch.tensor([len(ids) + 1 for ids in sources]),
+        tgt_in=pad([[BOS_ID, *ids] for ids in targets]),
+        tgt_out=pad([[*ids, EOS_ID] for ids in targets]),
+        tokens=sum(len(ids) + 1 for ids in targets),
+    )
+
+
+def token_lengths(corpus: PreparedCorpus, tokenizers: TokenizerPair, chunk: int = 10_000) -> tuple[Lengths, Lengths]:
+    """Tokens of each pair's source and target, without special ones."""
+    src = np.zeros(len(corpus), dtype=np.int32)
+    tgt = np.zeros(len(corpus), dtype=np.int32)
+    for first in range(0, len(corpus), chunk):
+        rows = range(first, min(first + chunk, len(corpus)))
+        pairs = corpus.pairs(rows)
+        src[rows.start : rows.stop] = [len(ids) for ids in tokenizers.source.encode_batch([s for s, _ in pairs])]
+        tgt[rows.start : rows.stop] = [len(ids) for ids in tokenizers.target.encode_batch([t for _, t in pairs])]
+    return src, tgt
+
+
+class BatchStream:
+    """The batches of any epoch, from any position: the same for the same seed, epoch and position."""
+
+    AHEAD = 4
+
+    def __init__(
+        self, corpus: PreparedCorpus, tokenizers: TokenizerPair, *, batch_tokens: int, seed: int, sampling: float
+    ) -> None:
+        """`sampling`: strength of subword regularisation, 0 for the one best segmentation."""
+        self._corpus = corpus
+        self._tokenizers = tokenizers
+        self._batch_tokens = batch_tokens
+        self._seed = seed
+        self._sampling = sampling
+        # + 1 for the source's EOS; batching itself counts the target's
+        src, self._tgt_lengths = token_lengths(corpus, tokenizers)
+        self._src_lengths = src + 1
+
+    def cut(self, epoch: int) -> list[npt.NDArray[np.int64]]:
+        """The pair indices of every batch of an epoch."""
+        return batches(
+            self._src_lengths, self._tgt_lengths, batch_tokens=self._batch_tokens, seed=self._seed, epoch=epoch
+        )
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from the one with index `start`, encoded in a thread ahead of their use."""
+        cut = self.cut(epoch)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
+            pending: deque[Future[Batch]] = deque()
+            for index in range(start, len(cut)):
+                pending.append(pool.submit(self._encode, cut[index], epoch, index))
+                if len(pending) > self.AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _encode(self, indices: npt.NDArray[np.int64], epoch: int, index: int) -> Batch:
+        pairs = self._corpus.pairs(indices)
+        sources, targets = [s for s, _ in pairs], [t for _, t in pairs]
+        if not self._sampling:
+            return make_batch(self._tokenizers.source.encode_batch(sources), self._tokenizers.target.encode_batch(targets))
+        return make_batch(
+            self._tokenizers.source.sample_batch(sources, self._sampling, derive_seed(self._seed, epoch, index, "src")),
+            self._tokenizers.target.sample_batch(targets, self._sampling, derive_seed(self._seed, epoch, index, "tgt")),
+        )
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A 32-bit seed of its own for each use."""
+    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=4).digest(), "little")

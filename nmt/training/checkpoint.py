@@ -1,0 +1,194 @@
+"""Checkpoints: everything that a killed run needs to go on as if nothing had happened.
+
+`checkpoints/update-00001234/` holds the weights, the optimiser's tensors, the random state and the position; `best/` holds
+the weights of the best validations. All are safetensors and JSON; each appears by one rename.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from nmt.errors import CheckpointError
+from nmt.files import PARTIAL, atomic_folder
+
+CHECKPOINTS, BEST = "checkpoints", "best"
+_WEIGHTS, _OPTIMIZER, _POSITION = "model.safetensors", "optimizer.safetensors", "position.json"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One of the best validations, whose weights are kept in `best/`."""
+
+    update: int
+    value: float
+    """Of the deciding metric, turned so that higher is better."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training stands. All of it is decided by the run so far, nothing by the clock but `seconds`."""
+
+    update: int = 0
+    epoch: int = 0
+    """Whole epochs behind us."""
+    batch: int = 0
+    """Batches of this epoch behind us."""
+    tokens: int = 0
+    """Target tokens learnt from."""
+    seconds: float = 0.0
+    """Time spent training, over all sittings."""
+    best: tuple[Kept, ...] = ()
+    """Best first, at most as many as are averaged."""
+    stale: int = 0
+    """Validations since the last gain."""
+    plateaus: int = 0
+    """Times the plateau schedule has lowered the rate."""
+    since_plateau: int = 0
+    """Validations without gain since the plateau schedule last looked."""
+
+    def after_validation(self, value: float, *, keep: int, plateau_patience: int) -> Position:
+        """The position with a validation's value (higher is better) entered."""
+        is_gain = not self.best or value > self.best[0].value
+        best = tuple(sorted((*self.best, Kept(self.update, value)), key=lambda k: (-k.value, k.update))[:keep])
+        if is_gain:
+            return replace(self, best=best, stale=0, since_plateau=0)
+        waited = self.since_plateau + 1
+        if waited > plateau_patience:
+            return replace(self, best=best, stale=self.stale + 1, plateaus=self.plateaus + 1, since_plateau=0)
+        return replace(self, best=best, stale=self.stale + 1, since_plateau=waited)
+
+
+@dataclass
+class CheckpointStore:
+    """The checkpoints of one run folder."""
+
+    folder: Path
+    _last: Path | None = field(default=None, init=False)
+
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+        """Write a checkpoint, then drop the one before and weights that no list of the best names any more.
+
+        Raises CheckpointError where it cannot be written; the one before is still there then.
+        """
+        place = self.folder / CHECKPOINTS / f"update-{position.update:08d}"
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_folder(place) as partial:
+                save_file(_parameters(model), partial / _WEIGHTS)
+                save_file(_optimizer_tensors(optimizer) | _random_state(), partial / _OPTIMIZER)
+                (partial / _POSITION).write_text(json.dumps(asdict(position), indent=1), "utf-8")
+            self._prune(place, position)
+        except OSError as error:
+            raise CheckpointError(f"{place}: cannot be written: {error.strerror or error}") from None
+
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Position | None:
+        """Put the newest checkpoint into model, optimiser and torch's random state; None where there is none.
+
+        Raises CheckpointError where it does not fit or cannot be read.
+        """
+        place = self.newest()
+        if place is None:
+            return None
+        try:
+            with torch.no_grad():
+                weights = load_file(place / _WEIGHTS)
+                for name, parameter in model.named_parameters():
+                    parameter.copy_(weights[name])
+            tensors = load_file(place / _OPTIMIZER)
+            _restore_optimizer(optimizer, tensors)
+            _restore_random_state(tensors)
+            return _position(json.loads((place / _POSITION).read_text("utf-8")))
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise CheckpointError(f"{place}: cannot be resumed ({error}); remove it to fall back or start anew") from None
+
+    def newest(self) -> Path | None:
+        """The folder of the newest whole checkpoint."""
+        found = sorted((self.folder / CHECKPOINTS).glob("update-*[0-9]"))
+        return found[-1] if found else None
+
+    def keep_best(self, model: nn.Module, update: int) -> None:
+        """Keep these weights as a candidate for the end. Written before the checkpoint that lists them."""
+        place = self.best_path(update)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_name(place.name + PARTIAL)
+        save_file(_parameters(model), partial)
+        os.replace(partial, place)
+
+    def best_path(self, update: int) -> Path:
+        return self.folder / BEST / f"update-{update:08d}.safetensors"
+
+    def best_weights(self, update: int) -> dict[str, Tensor]:
+        """Weights that `keep_best` wrote. Raises CheckpointError."""
+        try:
+            return load_file(self.best_path(update))
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{self.best_path(update)}: cannot be read ({error})") from None
+
+    def _prune(self, newest: Path, position: Position) -> None:
+        for place in (self.folder / CHECKPOINTS).iterdir():
+            if place != newest:
+                shutil.rmtree(place, ignore_errors=True)
+        listed = {self.best_path(kept.update) for kept in position.best}
+        for path in (self.folder / BEST).glob("*"):
+            if path not in listed:
+                path.unlink(missing_ok=True)
+
+
+def average(all_weights: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of several sets of weights, summed in fp64."""
+    return {
+        name: (sum((w[name].double() for w in all_weights), torch.zeros((), dtype=torch.float64)) / len(all_weights)).float()
+        for name in all_weights[0]
+    }
+
+
+def _parameters(model: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Its state by parameter number and name, `3.exp_avg`; numbers become 0-dimensional tensors."""
+    return {
+        f"{number}.{name}": torch.as_tensor(value).detach().cpu().contiguous()
+        for number, entry in optimizer.state_dict()["state"].items()
+        for name, value in entry.items()
+        if value is not None
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, _, name = key.partition(".")
+        if number.isdecimal():
+            state.setdefault(int(number), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _random_state() -> dict[str, Tensor]:
+    state = {"random.cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["random.cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _restore_random_state(tensors: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(tensors["random.cpu"])
+    if torch.cuda.is_available() and "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"])
+
+
+def _position(raw: dict[str, Any]) -> Position:
+    return Position(**{**raw, "best": tuple(Kept(**kept) for kept in raw["best"])})

@@ -1,0 +1,405 @@
+"""The training loop: from a recipe and a run folder to a bundle. Everything it does is decided by the recipe and the seed.
+
+A run folder holds `recipe.toml`, `data/` (the cleaned corpus), `vocabulary/`, `checkpoints/`, `best/`, `history.jsonl`,
+`curve.png` and `bundle/`, which is replaced whenever a validation is the best so far.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt.bundle import FORMAT_VERSION, Bundle, BundleConfig, Storage, save_bundle, weights_of
+from nmt.config import Recipe, dump_recipe, load_recipe
+from nmt.data.prepared import PreparedCorpus, Progress, prepare
+from nmt.errors import CheckpointError, ConfigError
+from nmt.evaluation.pictures import learning_curve
+from nmt.files import atomic_folder, write_atomic
+from nmt.hardware import available_cores, pick_device, pick_precision
+from nmt.model.seq2seq import Seq2Seq, build
+from nmt.text.tokenizer import PAD_ID, TokenizerPair, load_tokenizers, train_tokenizers
+from nmt.training.batches import Batch, BatchStream
+from nmt.training.card import bundle_card
+from nmt.training.checkpoint import CheckpointStore, Position, average
+from nmt.training.loss import cross_entropy
+from nmt.training.optim import Schedule, build_optimizer, clip_by_global_norm
+from nmt.training.report import Reporter, ValidationResult
+from nmt.training.validation import Validator
+
+MAY_CHANGE = frozenset(
+    {
+        "output",
+        "training.checkpoint_every_s",
+        "training.device",
+        "training.epochs",
+        "training.patience",
+        "training.sample_translations",
+        "training.threads",
+        "training.updates",
+    }
+)
+"""Keys that a resumed run may set anew; any other would make it a different run."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sitting of training ended."""
+
+    bundle: Path | None
+    """The best bundle so far, if there was a validation."""
+    position: Position
+    reason: str
+    """`finished`, `patience` or `interrupted`."""
+
+
+def train(
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    storage: Storage = "float16",
+    progress: Progress | None = None,
+    tensorboard: bool = True,
+) -> Outcome:
+    """Train a recipe in its output folder, or go on there with `resume=True`.
+
+    Ctrl-C and SIGTERM end it after the current update, with a checkpoint. Raises ConfigError, CorpusError, TokenizerError
+    before any time is spent, CheckpointError where a run cannot be resumed or is under way elsewhere.
+    """
+    folder = Path(recipe.output)
+    device = pick_device(recipe.training.device)
+    with _run_folder(folder, recipe, resume=resume):
+        torch.set_num_threads(recipe.training.threads or available_cores())
+        corpus = prepare(recipe.data, folder / "data", recipe.training.seed, progress)
+        write_atomic(folder / "recipe.toml", dump_recipe(recipe))
+        reporter = Reporter(folder, total_updates=recipe.training.updates or None, tensorboard=tensorboard)
+        try:
+            reporter.message(str(corpus.report))
+            tokenizers = _vocabulary(folder / "vocabulary", recipe, corpus)
+            with _Interruption() as interruption:
+                return Trainer(recipe, corpus, tokenizers, device, reporter, storage).run(interruption)
+        finally:
+            reporter.close()
+
+
+class Trainer:
+    """One run: the network, its optimiser and its position."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        corpus: PreparedCorpus,
+        tokenizers: TokenizerPair,
+        device: torch.device,
+        reporter: Reporter,
+        storage: Storage,
+    ) -> None:
+        training = recipe.training
+        self._recipe = recipe
+        self._folder = Path(recipe.output)
+        self._tokenizers = tokenizers
+        self._device = device
+        self._reporter = reporter
+        self._storage: Storage = storage
+        self._precision = pick_precision(training.precision, device)
+        torch.manual_seed(training.seed)
+        self._model = build(recipe.model, tokenizers.source.size, tokenizers.target.size).to(device).train()
+        self._parameters = list(self._model.parameters())
+        self._optimizer = build_optimizer(recipe.optimizer, self._parameters)
+        self._store = CheckpointStore(self._folder)
+        self._stream = BatchStream(
+            corpus, tokenizers, batch_tokens=training.batch_tokens, seed=training.seed, sampling=recipe.text.sampling
+        )
+        self._pairs = len(corpus)
+        self._validator = Validator(
+            corpus.dev,
+            tokenizers,
+            device,
+            sentences=training.validation_sentences,
+            samples=training.sample_translations,
+            max_length_factor=recipe.search.max_length_factor,
+            max_length_offset=recipe.search.max_length_offset,
+        )
+        self._batches_an_epoch = len(self._stream.cut(0))
+        per_epoch = -(-self._batches_an_epoch // training.accumulation)
+        self._total_updates = min(x for x in (training.updates, training.epochs * per_epoch) if x)
+        self._schedule = Schedule(recipe.optimizer, self._total_updates)
+        self._position = Position()
+        self._began = self._last_checkpoint = time.monotonic()
+
+    def run(self, interruption: _Interruption) -> Outcome:
+        """Train from the newest checkpoint, or from the beginning, to an end."""
+        if (position := self._store.load(self._model, self._optimizer)) is not None:
+            self._position = position
+        self._began -= self._position.seconds
+        self._describe()
+        self._reporter.start(self._position.update, self._position.epoch)
+        reason = self._finished() or self._epochs(interruption)
+        if reason == "interrupted":
+            self._save()
+        elif self._position.best:
+            self._finish()
+        bundle = self._folder / "bundle"
+        return Outcome(bundle if bundle.is_dir() else None, self._position, reason)
+
+    def _epochs(self, interruption: _Interruption) -> str:
+        while True:
+            for group in self._updates():
+                self._update(group)
+                ends_epoch = self._position.batch >= len(self._stream.cut(self._position.epoch))
+                if ends_epoch:
+                    self._position = replace(self._position, epoch=self._position.epoch + 1, batch=0)
+                if self._validation_is_due(ends_epoch) or self._position.update >= self._total_updates:
+                    self._validate()
+                elif self._checkpoint_is_due():
+                    self._save()
+                if reason := self._finished():
+                    return reason
+                if interruption.is_set:
+                    return "interrupted"
+
+    def _updates(self) -> Iterator[list[Batch]]:
+        """The rest of this epoch in groups of `accumulation` batches."""
+        group: list[Batch] = []
+        for batch in self._stream.epoch(self._position.epoch, self._position.batch):
+            group.append(batch.to(self._device))
+            if len(group) == self._recipe.training.accumulation:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def _update(self, group: list[Batch]) -> None:
+        """One update from the gradients of a group of batches, each token weighing the same."""
+        position = self._position
+        tokens = sum(batch.tokens for batch in group)
+        rate = self._schedule.rate(
+            position.update + 1, position.epoch + position.batch / self._batches_an_epoch, position.plateaus
+        )
+        for settings in self._optimizer.param_groups:
+            settings["lr"] = rate
+        self._optimizer.zero_grad(set_to_none=True)
+        nll = 0.0
+        for batch in group:
+            smoothed, batch_nll = self._loss(batch)
+            (smoothed / tokens).backward()
+            nll += float(batch_nll)
+        clip_by_global_norm(self._parameters, self._recipe.optimizer.clip_norm)
+        self._optimizer.step()
+        self._position = replace(
+            position, update=position.update + 1, batch=position.batch + len(group), tokens=position.tokens + tokens
+        )
+        self._reporter.train(self._position.update, self._position.epoch, nll / tokens, tokens, rate)
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._precision == torch.bfloat16):
+            vectors, _ = self._model(batch.src, batch.src_lengths, batch.tgt_in)
+            real = batch.tgt_out != PAD_ID
+            output = self._model.output
+            return cross_entropy(
+                vectors[real], output.weight, output.bias, batch.tgt_out[real], self._recipe.training.label_smoothing
+            )
+
+    def _validation_is_due(self, ends_epoch: bool) -> bool:
+        every = self._recipe.training.validate_every
+        return self._position.update % every == 0 if every else ends_epoch
+
+    def _validate(self) -> None:
+        """Validate, keep the weights if they are among the best, and write a checkpoint."""
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._precision == torch.bfloat16):
+            result = self._validator.validate(self._model)
+        self._reporter.validation(self._position.update, self._position.epoch, result)
+        self._position = self._position.after_validation(
+            self._value(result),
+            keep=self._recipe.training.average,
+            plateau_patience=self._recipe.optimizer.plateau_patience,
+        )
+        if any(kept.update == self._position.update for kept in self._position.best):
+            self._store.keep_best(self._model, self._position.update)
+        self._save()
+        if self._position.best[0].update == self._position.update:
+            self._write_bundle(weights_of(self._model), result)
+        try:
+            learning_curve(self._reporter.history.records(), self._folder / "curve.png")
+        except ConfigError as error:
+            self._reporter.message(str(error))
+
+    def _value(self, result: ValidationResult) -> float:
+        """The deciding metric, higher being better."""
+        match self._recipe.training.metric:
+            case "bleu" if result.bleu is not None:
+                return result.bleu.value
+            case "chrf" if result.chrf is not None:
+                return result.chrf.value
+            case _:
+                return -result.loss
+
+    def _checkpoint_is_due(self) -> bool:
+        every = self._recipe.training.checkpoint_every_s
+        return bool(every) and time.monotonic() - self._last_checkpoint >= every
+
+    def _save(self) -> None:
+        self._position = replace(self._position, seconds=time.monotonic() - self._began)
+        self._store.save(self._model, self._optimizer, self._position)
+        self._last_checkpoint = time.monotonic()
+
+    def _finished(self) -> str | None:
+        patience = self._recipe.training.patience
+        if self._position.update >= self._total_updates:
+            return "finished"
+        if patience and self._position.stale >= patience:
+            return "patience"
+        return None
+
+    def _finish(self) -> None:
+        """Average the best weights, and ship the average where the dev set agrees that it is better."""
+        best = self._position.best
+        candidates = [self._store.best_weights(best[0].update)]
+        if len(best) > 1:
+            candidates.append(average([self._store.best_weights(kept.update) for kept in best]))
+        judged = [(self._judge(weights), weights) for weights in candidates]
+        result, weights = max(judged, key=lambda pair: self._value(pair[0]))
+        if weights is candidates[0]:
+            self._reporter.message(f"best checkpoint: update {best[0].update}, {_summary(result)}")
+        else:
+            updates = ", ".join(str(kept.update) for kept in best)
+            self._reporter.message(f"average of updates {updates}: {_summary(result)}")
+        self._write_bundle(weights, result)
+
+    def _judge(self, weights: dict[str, Tensor]) -> ValidationResult:
+        with torch.no_grad():
+            for name, parameter in self._model.named_parameters():
+                parameter.copy_(weights[name])
+        return self._validator.validate(self._model)
+
+    def _write_bundle(self, weights: dict[str, Tensor], result: ValidationResult) -> None:
+        recipe, position = self._recipe, self._position
+        summary: dict[str, Any] = {
+            "updates": position.update,
+            "epochs": round(position.epoch + position.batch / self._batches_an_epoch, 2),
+            "pairs": self._pairs,
+            "target_tokens": position.tokens,
+            "seconds": round(time.monotonic() - self._began),
+            "dev": _figures(result),
+            "recipe": recipe.model_dump(mode="json", exclude={"output"}),
+        }
+        config = BundleConfig(
+            format=FORMAT_VERSION,
+            task=recipe.task,
+            source_lang=recipe.data.source_lang,
+            target_lang=recipe.data.target_lang,
+            src_vocab=self._tokenizers.source.size,
+            tgt_vocab=self._tokenizers.target.size,
+            storage=self._storage,
+            model=recipe.model,
+            search=recipe.search,
+            training=summary,
+        )
+        bundle = Bundle(config, self._tokenizers, weights)
+        save_bundle(replace(bundle, card=bundle_card(bundle)), self._folder / "bundle")
+
+    def _describe(self) -> None:
+        count = sum(p.numel() for p in self._parameters)
+        kind = "bf16" if self._precision == torch.bfloat16 else "fp32"
+        where = f"on {self._device}, {kind}"
+        if self._device.type == "cpu":
+            where += f", {torch.get_num_threads()} threads"
+        self._reporter.message(
+            f"{count / 1e6:.1f} M weights, {self._pairs:,} pairs, {self._batches_an_epoch:,} batches an epoch, {where}"
+        )
+        if self._position.update:
+            self._reporter.message(f"resumed at update {self._position.update}")
+
+
+def _figures(result: ValidationResult) -> dict[str, Any]:
+    figures: dict[str, Any] = {"perplexity": round(result.perplexity, 3)}
+    for name, score in (("bleu", result.bleu), ("chrf", result.chrf)):
+        if score is not None:
+            figures[name] = round(score.value, 2)
+            figures[f"{name}_signature"] = score.signature
+    return figures
+
+
+def _summary(result: ValidationResult) -> str:
+    figures = _figures(result)
+    return ", ".join(f"dev {name} {figures[name]}" for name in ("perplexity", "bleu", "chrf") if name in figures)
+
+
+def _vocabulary(folder: Path, recipe: Recipe, corpus: PreparedCorpus) -> TokenizerPair:
+    """The run's vocabularies: learnt at its beginning, read when it goes on."""
+    if folder.is_dir():
+        return load_tokenizers(folder)
+    tokenizers = train_tokenizers(iter(corpus), recipe.text, seed=recipe.training.seed)
+    with atomic_folder(folder) as partial:
+        tokenizers.save(partial)
+    return tokenizers
+
+
+@contextmanager
+def _run_folder(folder: Path, recipe: Recipe, *, resume: bool) -> Iterator[None]:
+    """Hold the run folder for this process. Raises CheckpointError or ConfigError where it is not fit for the run."""
+    stored = folder / "recipe.toml"
+    if stored.is_file():
+        if not resume and CheckpointStore(folder).newest() is not None:
+            raise CheckpointError(f"{folder}: holds a run already: go on with --resume, or give another output folder")
+        if resume:
+            _check_same_run(load_recipe(stored), recipe, stored)
+    elif resume:
+        raise CheckpointError(f"{folder}: no run to resume there")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CheckpointError(f"{folder}: another process is training there") from None
+        yield
+
+
+def _check_same_run(stored: Recipe, given: Recipe, path: Path) -> None:
+    before, now = (_flat(recipe.model_dump(mode="json")) for recipe in (stored, given))
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if wrong := [key for key in changed if key not in MAY_CHANGE and not key.startswith("search.")]:
+        raise ConfigError(f"{path}: a resumed run cannot change {', '.join(wrong)}: start anew in another folder")
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+class _Interruption:
+    """Notes Ctrl-C and SIGTERM while it is entered; a second one ends the process as usual."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> _Interruption:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.is_set = True
+        signal.signal(number, self._previous[signal.Signals(number)])
