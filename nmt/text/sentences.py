@@ -4,13 +4,16 @@ Sentence ends are proposed by sentencex (Wikimedia, MIT): rules and abbreviation
 about 30 MB/s, nothing read or downloaded at import. That coverage is why we do not carry a rule set of our own. What
 it needs from us, all of it measured on version 1.0.32:
 
-- white space that is not a blank (U+00A0 after an initial is enough) and lone surrogates make it panic, with an
-  exception that `except Exception` does not see. It is shown a copy of the text, equally long, without them;
+- white space that is not a blank makes it panic (U+00A0 behind an initial is enough), with an exception that
+  `except Exception` does not see, and lone surrogates raise. It is shown a copy of the text, equally long, without them;
 - an unclosed quotation mark costs quadratic time, so it is shown a bounded window;
 - it knows lower-case language codes only, and takes any other for English;
-- ends it proposes wrongly ("Der 2. | Weltkrieg", "Node. | Js", "Dipl. | -Ing.", "1. | First item") are refused here.
+- ends it proposes wrongly ("Der 2. | Weltkrieg", "Node. | Js", "Dipl. | -Ing.", "1. | First item") are refused here,
+  and everyday words that it takes for abbreviations ("He saw me. Tom left.") get their end back.
 
-Where the rules must err they err towards too few sentences: half a sentence is translated badly, two at once are not.
+So amended it finds 99.9 % of the ends in Tatoeba's English and German test sentences set one behind the other, and
+nearly every end it finds beyond those is inside a line that holds two sentences.
+Where the rules must err they err towards too few sentences: half a sentence has no good translation.
 """
 
 from __future__ import annotations
@@ -141,7 +144,9 @@ def _proposals(line: str, language: str) -> Iterator[int]:
     start = 0
     while start < len(shown):
         window = shown[start : start + WINDOW]
-        starts = [start + int(found["start_index"]) for found in _boundaries(language, window)]
+        starts = [start + found["start_index"] for found in _boundaries(language, window)]
+        if language in _EVERYDAY:
+            starts = sorted({*starts, *(start + found.end() for found in _EVERYDAY[language].finditer(window))})
         yield from starts
         # The last sentence of a window may go on behind it: the next window starts with it, if that is any progress.
         is_last = start + WINDOW >= len(shown)
@@ -170,6 +175,13 @@ _ABBREVIATIONS: dict[str, re.Pattern[str]] = {
     ),
     "en": re.compile(r"approx|eds|eq|tel|vol", re.IGNORECASE),
     "fr": re.compile(r"dr|j\.-c|m|mlle|mme|st|ste", re.IGNORECASE),
+}
+
+# Everyday words that sentencex takes for abbreviations (Maine, Michigan, Magister, ...): with a capital behind them
+# they end a sentence. Found by counting the last words of 300,000 sentences; "me." ends 2 % of the English ones.
+_EVERYDAY = {
+    "en": re.compile(r"\b(?:me|ill|art|no|miss|ID|OK|Ok|ok)\.\s+(?=[\"'“‘(]?[A-Z])"),
+    "de": re.compile(r"\b(?:mich|mag|Art|Bart|OK|Ok|ok)\.\s+(?=[\"'„‚»«(]?[A-ZÄÖÜ])"),
 }
 
 # A number with a full stop is an ordinal behind one of these, and before a month.

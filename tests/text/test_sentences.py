@@ -11,7 +11,7 @@ import sentencex  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.text.sentences import Segment, fit, join, split, split_long
+from nmt.text.sentences import WINDOW, Segment, fit, join, split, split_long
 
 # Arbitrary Unicode, lone surrogates included, and the characters that decide about sentences more often than chance.
 ANY_TEXT = st.one_of(
@@ -82,6 +82,8 @@ CASES = [
     ("en", "Open www.example.com/a.B?c=D now.|Node.Js is foo.Bar(x) here."),
     ("en", "1. First item.|2. Second item.|a) Third item."),
     ("en", "Approx. Ten of them met Max.|Yahoo! is big."),
+    ("en", "He saw me.|Tom said it's OK.|“No.”|They fell ill.|Tom left."),
+    ("de", "Er sah mich.|Tom tut, was er mag.|Vgl. Art. 5 der Satzung."),
     ("de", "Wir treffen uns am 3. Mai.|Das ist z. B. ein Dienstag.|Gut."),
     ("de", "Der 2. Weltkrieg endete 1945.|Danach kam Frieden.|Im 19. Jh. nicht."),
     ("de", "Am 1. April, 24. Dez. und 3. Okt. war es.|Der 1. FC Köln gewann."),
@@ -119,6 +121,11 @@ def test_line_breaks_always_split_and_come_back_exactly() -> None:
     ]
     assert [segment.before for segment in segments] == ["", "\r\n\r\n  ", "\n", " ", "\t\r "]
     assert segments[-1].after == " \n"
+
+
+def test_text_longer_than_a_window_is_cut_as_its_sentences_are() -> None:
+    expected = [f"Dr. Smith met {number} people on the way." for number in range(2 * WINDOW // 30)]
+    assert sentences("  ".join(expected), "en") == expected
 
 
 def test_line_separators_inside_a_sentence_do_not_split() -> None:
