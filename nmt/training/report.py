@@ -10,15 +10,16 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn
+from rich.text import Text
 
 from nmt.errors import CheckpointError
 from nmt.evaluation.quality import Score
@@ -61,13 +62,23 @@ class History:
         self._is_mended = False
 
     def append(self, record: Record) -> None:
-        """Add a record, whole or not at all as far as a reader can see. Creates file and folder."""
-        if not self._is_mended:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._mend()
-        # One unbuffered write: a kill between records leaves whole lines.
-        with self.path.open("ab", buffering=0) as file:
-            file.write(_line(record))
+        """Add a record, whole or not at all as far as a reader can see. Creates file and folder.
+
+        Raises CheckpointError where that cannot be written.
+        """
+        line = _line(record)
+        try:
+            if not self._is_mended:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._mend()
+            # One unbuffered write: a kill between records leaves whole lines.
+            with self.path.open("ab", buffering=0) as file:
+                written = file.write(line)
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        if written != len(line):
+            self._is_mended = False
+            raise CheckpointError(f"{self.path}: only {written} of {len(line)} bytes were written; is the disk full?")
 
     def records(self) -> list[Record]:
         """All whole records, oldest first; none where there is no file. Raises CheckpointError for a damaged one."""
@@ -170,9 +181,9 @@ class Reporter:
         if self._wants_tensorboard:
             self._open_events(update)
         if self._console.is_terminal and not self._console.is_dumb_terminal:
-            bar, status = BarColumn(bar_width=24), TextColumn("{task.fields[status]}", markup=False)
             # No refresh thread: it would take the interpreter from the training loop.
-            self._progress = Progress(bar, status, console=self._console, auto_refresh=False, transient=True)
+            columns = BarColumn(bar_width=None), TaskProgressColumn()
+            self._progress = _Bar(*columns, console=self._console, auto_refresh=False, transient=True, expand=True)
             self._task = self._progress.add_task("", total=self._total, completed=update, status=f"epoch {epoch}")
             self._progress.start()
 
@@ -289,6 +300,15 @@ class Reporter:
         for name, value in figures.items():
             if isinstance(value, float) and name != "seconds":
                 self._events.add_scalar(f"{group}/{name}", value, update)
+
+
+class _Bar(Progress):
+    """The status on a line of its own below the bar: beside it, 80 columns would leave the bar no room."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        for task in self.tasks:
+            yield Text(task.fields["status"])
 
 
 class _Window:

@@ -103,6 +103,12 @@ def test_truncation_interrupted_before_the_rename_changes_nothing(
     assert history.path.read_bytes() == before
 
 
+def test_a_history_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"history.jsonl: cannot be written: "):
+        History(tmp_path / "file" / HISTORY_FILE).append(record(1))
+
+
 def test_truncation_without_a_file_is_fine(history: History) -> None:
     history.truncate(3)
     assert history.records() == []
