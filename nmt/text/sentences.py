@@ -5,14 +5,14 @@ about 30 MB/s, nothing read or downloaded at import. That coverage is why we do 
 it needs from us, all of it measured on version 1.0.32:
 
 - white space that is not a blank makes it panic (U+00A0 behind an initial is enough), with an exception that
-  `except Exception` does not see, and lone surrogates raise. It is shown a copy of the text, equally long, without them;
+  `except Exception` does not see, and lone surrogates raise. It is shown an equally long copy without them;
 - an unclosed quotation mark costs quadratic time, so it is shown a bounded window;
 - it knows lower-case language codes only, and takes any other for English;
 - ends it proposes wrongly ("Der 2. | Weltkrieg", "Node. | Js", "Dipl. | -Ing.", "1. | First item") are refused here,
   and everyday words that it takes for abbreviations ("He saw me. Tom left.") get their end back.
 
-So amended it finds 99.9 % of the ends in Tatoeba's English and German test sentences set one behind the other, and
-nearly every end it finds beyond those is inside a line that holds two sentences.
+So amended it finds 99.9 % of the ends in Tatoeba's English and German test lines set one behind the other, and all 67
+ends it finds inside a line are ends of sentences.
 Where the rules must err they err towards too few sentences: half a sentence has no good translation.
 """
 
