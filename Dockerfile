@@ -19,6 +19,7 @@ WORKDIR /src
 # Layers from the slowest to the most often changed: torch, the other dependencies, this project.
 # torch comes alone, so that only its name is asked of the extra index; where that index cannot be reached pip goes on.
 COPY requirements.lock pyproject.toml ./
+# hadolint ignore=DL3013
 RUN pip install --no-deps --retries 1 --timeout 10 ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
         "$(grep '^torch==' requirements.lock)"
 RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \

@@ -17,12 +17,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "files"),
     ("config", "client"),
     ("text",),
     ("data",),
     ("model",),
-    ("search",),
+    ("search", "hardware"),
     ("bundle",),
     ("evaluation",),
     ("training", "inference"),
@@ -34,7 +34,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 RANKS = {part: rank for rank, row in enumerate(ROWS) for part in row}
 
 UNSEEN = {
-    "client": {"config"},
+    "client": {"files"},  # errors and an HTTP library: nothing else to install
     "model": {"config", "text", "data"},  # modules and equations: no files, no config objects, no text
     "search": {"model"},  # sees a model only through Stepper
 }
@@ -42,7 +42,7 @@ UNSEEN = {
 BUILDERS = {"nmt.model.seq2seq", "nmt.model.language_model"}
 """Where config becomes plain arguments: the only modules of `model` that may import it."""
 
-WITHOUT_TORCH = ("errors", "config", "text", "data", "evaluation", "client")
+WITHOUT_TORCH = ("errors", "files", "config", "text", "data", "evaluation", "client")
 FACE = {"nmt.errors", "nmt.inference"}
 """All that the service sees of the library."""
 
