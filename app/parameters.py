@@ -25,6 +25,7 @@ _JSON_TYPE = re.compile(r"application/(?:[^;\s]+\+)?json\s*(?:;|$)", re.IGNORECA
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _MAX_ECHO_CHARS = 40
+_UNREADABLE = "The browser (or proxy) sent a request that this server could not understand."
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ async def read_fields(request: Request, settings: Settings) -> Fields:
     """The request's fields: of the JSON object if the body is JSON, else of the query string and the form.
 
     Raises:
-        BadRequest: malformed JSON, or JSON that is not an object.
+        BadRequest: a malformed body, or JSON that is not an object.
         BodyTimeout: the body did not arrive in time.
     """
     try:
@@ -61,6 +62,8 @@ async def read_fields(request: Request, settings: Settings) -> Fields:
             if _JSON_TYPE.match(request.headers.get("content-type", "").strip()):
                 return parse_json(await request.body())
             form = await request.form(max_files=0, max_part_size=settings.max_body_bytes)
+    except ValueError:  # a form whose parts or charset make no sense
+        raise BadRequest(_UNREADABLE) from None
     except TimeoutError:
         raise BodyTimeout(f"the request body did not arrive within {settings.deadline_s:g} s") from None
     fields: dict[str, Any] = {}
@@ -77,7 +80,7 @@ def parse_json(body: bytes) -> Fields:
     try:
         fields = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError):  # malformed, not UTF-8, NaN, thousands of digits; nested too deeply
-        raise BadRequest("The browser (or proxy) sent a request that this server could not understand.") from None
+        raise BadRequest(_UNREADABLE) from None
     if not isinstance(fields, dict):
         raise BadRequest("Invalid JSON format")
     return fields
@@ -126,8 +129,10 @@ def _texts(fields: Fields) -> tuple[tuple[str, ...], bool]:
 def _unicode(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise BadRequest(f"Invalid request: {name} is not a string")
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        raise BadRequest(f"Invalid request: {name} is not valid Unicode (it holds half of a surrogate pair)")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadRequest(f"Invalid request: {name} is not valid Unicode (it holds half of a surrogate pair)") from None
     return value
 
 

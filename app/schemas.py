@@ -29,7 +29,12 @@ class TranslateRequest(BaseModel):
     """What to translate. Fields not listed are ignored."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"q": "Good morning!", "source": "en", "target": "de"}]},
+        json_schema_extra={
+            "examples": [
+                {"q": "Good morning!", "source": "en", "target": "de"},
+                {"q": ["Good morning!", ""], "source": "en", "target": "de", "alternatives": 1, "scores": True},
+            ]
+        },
     )
 
     q: Annotated[
@@ -70,7 +75,22 @@ class TranslateAnswer(Shape):
     Keys other than `translatedText` are present only when asked for.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"translatedText": "Guten Morgen!"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"translatedText": "Guten Morgen!"},
+                {
+                    "translatedText": ["Guten Morgen!", ""],
+                    "alternatives": [["Guten Tag!"], []],
+                    "scores": [-0.21, None],
+                },
+                {
+                    "translatedText": ["Guten Morgen!", "(a text over the limit)"],
+                    "errors": [{"index": 1, "error": "Invalid request: request (20000) exceeds text limit (10000)"}],
+                },
+            ]
+        }
+    )
 
     translatedText: OneOrList[str]
     alternatives: Annotated[OneOrList[list[str]], Field(description="Other translations, best first.")] = []

@@ -19,6 +19,8 @@ MISSING_Q = "Invalid request: missing q parameter"
 NOT_TEXT = "Invalid request: q parameter is not a string or a list of strings"
 HALF = "is not valid Unicode (it holds half of a surrogate pair)"
 
+FORM_PART = b'--b\r\nContent-Disposition: form-data; name="q"\r\n\r\nHi\r\n--b--\r\n'
+
 
 def raw(body: bytes, content_type: str = "application/json") -> dict[str, Any]:
     """A request with this very body."""
@@ -109,6 +111,13 @@ OTHER_BAD_REQUESTS: list[tuple[dict[str, Any], int, str]] = [
     ({"data": {**GOOD, "q": "a\x00"}}, 400, "Invalid request: text holds a NUL character"),
     ({"data": PAIR, "files": {"q": ("q.txt", b"Hi")}}, 400, "Too many files. Maximum number of files is 0."),
     (raw(b"q=Hi", "multipart/form-data"), 400, "Missing boundary in multipart."),
+    (raw(FORM_PART, "multipart/form-data; boundary=b; charset=undefined"), 400, UNREADABLE),
+    (raw(b"--b\r\nno header", "multipart/form-data; boundary=b"), 400, "Invalid multipart data."),
+    (
+        raw(b"a=1&" * 2000, "application/x-www-form-urlencoded"),
+        400,
+        "Too many fields. Maximum number of fields is 1000.",
+    ),
     (raw(b"x" * 20_001), 413, "request body exceeds the limit of 20000 bytes"),
 ]
 
