@@ -10,10 +10,10 @@ import io
 import json
 import random
 import re
-import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -22,12 +22,10 @@ import sentencepiece as spm
 
 from nmt.config import TextConfig
 from nmt.errors import TokenizerError
+from nmt.text.sampling import SPACE, BPEDropout, Sampler, UnigramSampler, sample
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
 SPECIAL_PIECES = ("<pad>", "<s>", "</s>", "<unk>")
-SPACE = "\u2581"
-"""Marks a blank inside pieces, as SentencePiece does."""
-
 _WORD = re.compile(rf"{SPACE}?(?:[^\W{SPACE}]+|[^\w\s{SPACE}])|{SPACE}")
 
 
@@ -76,6 +74,19 @@ class SentencePieceTokenizer:
         line_breaks = (self._processor.piece_to_id(piece) for piece in ("<0x0A>", "<0x0D>"))
         self._forbidden = frozenset({PAD_ID, BOS_ID, UNK_ID, *line_breaks})
 
+    @cached_property
+    def _starts(self) -> list[bool]:
+        """Of each piece, whether it begins a word."""
+        return [piece.startswith(SPACE) for piece in self.pieces(range(self.size))]
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        try:
+            self._processor.nbest_encode_as_ids("a", nbest_size=2)
+        except Exception:  # the binding's own type: the model is BPE, which has no lattice
+            return BPEDropout(self._processor)
+        return UnigramSampler(self._processor)
+
     @property
     def size(self) -> int:
         return int(self._processor.get_piece_size())
@@ -92,21 +103,7 @@ class SentencePieceTokenizer:
 
     def sample_batch(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
         """Kudo 2018 (unigram, alpha = strength) or BPE-dropout (Provilkov et al. 2020, p = strength)."""
-        sampled: list[list[int]] = []
-
-        def sample() -> None:
-            for ids in self._processor.encode(
-                list(texts), enable_sampling=True, alpha=strength, nbest_size=-1, num_threads=1
-            ):
-                sampled.append(list(ids))
-
-        # The library's generator is one a thread, seeded at the thread's first draw: a new thread takes a new seed.
-        with _SEEDING:
-            spm.set_random_generator_seed(seed % 2**32)
-            thread = threading.Thread(target=sample)
-            thread.start()
-            thread.join()
-        return sampled
+        return sample(self.encode_batch(texts), self._starts, self._sampler, strength, seed)
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._processor.decode([int(i) for i in ids if i > UNK_ID]))
@@ -116,9 +113,6 @@ class SentencePieceTokenizer:
 
     def save(self, folder: Path, name: str) -> None:
         (folder / f"{name}.spm").write_bytes(self._model)
-
-
-_SEEDING = threading.Lock()
 
 
 class VocabularyTokenizer:
