@@ -124,6 +124,14 @@ async def test_sigterm_makes_it_unready_then_finishes_what_was_accepted(engine: 
     assert engine.events == ["drain 7", "close"]
 
 
+async def test_the_end_without_a_signal_is_announced_and_drained_too(engine: FakeEngine) -> None:
+    app = create_app(Settings(drain_s=0), load_engine=lambda _: engine)
+    async with app.router.lifespan_context(app):
+        assert app.state.service.admission.obstacles() == ()
+    assert app.state.service.admission.obstacles() == ("the service is stopping",)
+    assert engine.events == ["drain 0", "close"]
+
+
 @pytest.mark.usefixtures("harmless_sigterm")
 async def test_a_second_sigterm_does_not_wait(engine: FakeEngine) -> None:
     app = create_app(Settings(drain_delay_s=60), load_engine=lambda _: engine)
