@@ -41,7 +41,7 @@ class Job:
 class FakeEngine:
     """Upper-cases texts at once, or when `release` is called if `is_held`.
 
-    Some texts are special: "fail", "late" and "crash" come back as errors of three kinds, "odd" with a NaN for a score.
+    Some texts are special: "fail" and "late" come back as errors, "odd" with a NaN for a score, "long" with flags.
     """
 
     models: tuple[ModelInfo, ...] = (model("en", "de"), model("de", "en"), model("en", "fr"))
