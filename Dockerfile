@@ -4,7 +4,8 @@
 #   docker build -t nmt --build-arg TORCH_INDEX= . CUDA (several GB larger)
 #   docker run --rm -p 127.0.0.1:8000:8000 nmt
 #
-# Runs as any user, needs no writable disk and downloads nothing. Own models: -v "$PWD/models:/models:ro".
+# Runs as any user, downloads nothing, and needs no writable disk (--read-only --tmpfs /tmp).
+# Own models: -v "$PWD/models:/models:ro".
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
