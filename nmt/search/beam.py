@@ -158,10 +158,12 @@ def beam_search(
     eos_id: int,
     scoring: Scoring = Scoring(),
     with_attention: bool = False,
+    may_be_empty: bool = True,
 ) -> list[list[Hypothesis]]:
     """The finished hypotheses of each sentence, best first: K of them unless the search ended early, at least one.
 
-    `max_length` counts EOS and is at least 1. Greedy search is `size=1`.
+    `max_length` counts EOS and is at least 1 (2 with `may_be_empty=False`, which bars EOS as the first token). Greedy
+    search is `size=1`.
     """
     B = src.shape[0]
     memory: Any = stepper.encode(src, lengths)
@@ -176,6 +178,8 @@ def beam_search(
     while len(order):
         b = len(order)
         candidates, state, weights = stepper.step(beam.tokens.view(-1), state, memory)
+        if beam.steps == 0 and not may_be_empty:
+            candidates = _without_the_end(candidates, eos_id)
         candidates = _only_the_end(candidates, eos_id, (beam.steps + 1 >= max_length).repeat_interleave(size))
         coverage = None
         if attended is not None:
@@ -208,6 +212,15 @@ def _only_the_end(candidates: Candidates, eos_id: int, at_limit: Bool[Tensor, " 
     C = candidates.scores.shape[1]
     ids = torch.arange(C, device=at_limit.device).unsqueeze(0) if candidates.ids is None else candidates.ids
     barred = at_limit.unsqueeze(1) & (ids != eos_id)
+    return Candidates(candidates.scores.masked_fill(barred, -torch.inf), candidates.ids)
+
+
+def _without_the_end(candidates: Candidates, eos_id: int) -> Candidates:
+    """Candidates without EOS."""
+    if candidates.ids is None:
+        barred = torch.arange(candidates.scores.shape[1], device=candidates.scores.device) == eos_id
+    else:
+        barred = candidates.ids == eos_id
     return Candidates(candidates.scores.masked_fill(barred, -torch.inf), candidates.ids)
 
 
