@@ -1,7 +1,7 @@
 """A trained model on disk: the only thing that leaves training and the only thing that enters serving.
 
-A folder of safetensors, JSON, text and SentencePiece files, each with its hash in SHA256SUMS. Nothing in it is executable,
-nothing outside it is needed to translate.
+A folder of safetensors, JSON, text and SentencePiece files, each with its hash in SHA256SUMS. Nothing in it is
+executable, nothing outside it is needed to translate.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -43,7 +44,7 @@ class BundleConfig(Section):
     storage: Storage
     model: ModelConfig
     search: SearchConfig
-    training: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
     """A summary for people: the recipe, updates, scores. Nothing reads it to translate."""
 
 

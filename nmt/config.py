@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -48,9 +48,9 @@ class CleaningConfig(Section):
     max_length: NonNegative = 200
     """Longest side, in white-space words (in characters / 4 for scripts that use no spaces)."""
     max_ratio: Annotated[float, Field(ge=0.0)] = 4.0
-    """Longer side divided by shorter side, in characters; sides of under 20 characters are not judged."""
+    """Longer side divided by shorter side, in characters; a side of under 20 characters counts as 20."""
     duplicates: bool = True
-    """A pair seen before, byte for byte."""
+    """A pair seen before, byte for byte once its white space is collapsed."""
     overlap: bool = True
     """A pair whose source or target stands in the dev or test set, compared without case, blanks and punctuation."""
 
@@ -330,6 +330,3 @@ def _keys(section: type[Section], prefix: str = "") -> list[str]:
         else:
             names.append(prefix + key)
     return names
-
-
-SUBWORD_KINDS: tuple[str, ...] = get_args(SubwordKind)

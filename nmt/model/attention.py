@@ -56,7 +56,8 @@ class General(Dot):
         self.weight = nn.Linear(hidden_size, hidden_size, bias=False)
 
     def keys(self, states: Float[Tensor, "B S H"]) -> Float[Tensor, "B S H"]:
-        return self.weight(states)
+        keys: Tensor = self.weight(states)
+        return keys
 
 
 class Concat(Score):
@@ -69,10 +70,12 @@ class Concat(Score):
         self.v = nn.Linear(hidden_size, 1, bias=False)
 
     def keys(self, states: Float[Tensor, "B S H"]) -> Float[Tensor, "B S H"]:
-        return self.source(states)
+        keys: Tensor = self.source(states)
+        return keys
 
     def forward(self, query: Float[Tensor, "B Q H"], keys: Float[Tensor, "B S H"]) -> Float[Tensor, "B Q S"]:
-        return self.v(torch.tanh(self.query(query).unsqueeze(2) + keys.unsqueeze(1))).squeeze(-1)
+        scores: Tensor = self.v(torch.tanh(self.query(query).unsqueeze(2) + keys.unsqueeze(1)))
+        return scores.squeeze(-1)
 
 
 class Location(Score):
@@ -86,7 +89,7 @@ class Location(Score):
         self.weight = nn.Linear(hidden_size, max_length, bias=False)
 
     def forward(self, query: Float[Tensor, "B Q H"], keys: Float[Tensor, "B S H"]) -> Float[Tensor, "B Q S"]:
-        scores = self.weight(query)
+        scores: Tensor = self.weight(query)
         missing = keys.shape[1] - scores.shape[-1]
         if missing <= 0:
             return scores[..., : keys.shape[1]]
@@ -147,7 +150,8 @@ class LocalPredictive(GlobalAttention):
 
     def centre(self, query: Float[Tensor, "B Q H"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B Q"]:
         """p_t, in source positions from 0."""
-        share = torch.sigmoid(self.v(torch.tanh(self.position(query))).squeeze(-1).float())
+        score: Tensor = self.v(torch.tanh(self.position(query))).squeeze(-1)
+        share = torch.sigmoid(at_least_fp32(score))
         return share * (lengths - 1).unsqueeze(1)
 
     def align(
@@ -162,12 +166,17 @@ class LocalPredictive(GlobalAttention):
 
 
 def masked_softmax(scores: Float[Tensor, "B Q S"], mask: Bool[Tensor, "B #Q S"]) -> Float[Tensor, "B Q S"]:
-    """Softmax in fp32 over True positions, exactly 0 elsewhere; a row without any is all 0."""
-    scores = scores.float().masked_fill(~mask, -math.inf)
+    """Softmax in fp32 or better over True positions, exactly 0 elsewhere; a row without any is all 0."""
+    scores = at_least_fp32(scores).masked_fill(~mask, -math.inf)
     # subtracting a finite maximum keeps a row of -inf from becoming NaN
     peak = scores.amax(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
     exp = torch.exp(scores - peak)
     return exp / exp.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
+
+
+def at_least_fp32(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Half precisions as fp32: exp overflows in fp16 past 11, and sums lose their small terms in either."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def source_positions(memory: Memory) -> Int[Tensor, "1 1 S"]:

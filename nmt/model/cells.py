@@ -58,8 +58,8 @@ class LSTMCell(nn.Module):
     ) -> LSTMState:
         """One step.
 
-        `projected`: this step's slice of `project`, None for a cell without hoisted input. `product`: how to multiply by
-        `weight_recurrent`, where a whole sequence shares a `recurrence.StepProduct`.
+        `projected`: this step's slice of `project`, None for a cell without hoisted input. `product`: how to multiply
+        by `weight_recurrent`, where a whole sequence shares a `recurrence.StepProduct`.
         """
         recurrent = state.h if feed is None else torch.cat((feed, state.h), dim=-1)
         gates = functional.linear(recurrent, self.weight_recurrent) if product is None else product(recurrent)
@@ -86,7 +86,7 @@ def lstm_pointwise(
     operations cost more than the products at the sizes of a translator.
     """
     if torch.is_grad_enabled() and (gates.requires_grad or c_prev.requires_grad):
-        h, c = _LSTMPointwise.apply(gates, c_prev)
+        h, c = _LSTMPointwise.apply(gates, c_prev)  # type: ignore[no-untyped-call]
         return h, c
     i, f, g, o = gates.chunk(4, dim=-1)
     c = f.sigmoid() * c_prev + i.sigmoid() * g.tanh()

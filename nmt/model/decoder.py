@@ -6,14 +6,14 @@ The output layer (eq. 6) is not here, so that training can apply it to all steps
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from nmt.model.attention import GlobalAttention, Memory
-from nmt.model.cells import CELLS, LSTMState
+from nmt.model.attention import GlobalAttention, Memory, at_least_fp32
+from nmt.model.cells import CELLS, LSTMCell, LSTMState
 from nmt.model.encoder import EncoderOutput
 from nmt.model.recurrence import StepProduct
 
@@ -62,7 +62,8 @@ class Bridge(nn.Module):
         assert kind in ("zero", "copy", "linear")
         self.kind = kind
         # the top layers meet; a decoder deeper than the encoder repeats the encoder's top
-        self.sources = [min(max(encoder_layers - decoder_layers, 0) + k, encoder_layers - 1) for k in range(decoder_layers)]
+        lowest, top = max(encoder_layers - decoder_layers, 0), encoder_layers - 1
+        self.sources = [min(lowest + k, top) for k in range(decoder_layers)]
         maps = decoder_layers if kind == "linear" else 0
         self.h = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(maps))
         self.c = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(maps))
@@ -74,7 +75,7 @@ class Bridge(nn.Module):
         if self.kind == "copy":
             return tuple(states)
         return tuple(
-            LSTMState(torch.tanh(h(state.h)), c(state.c).float())
+            LSTMState(torch.tanh(h(state.h)), at_least_fp32(c(state.c)))
             for h, c, state in zip(self.h, self.c, states, strict=True)
         )
 
@@ -98,10 +99,8 @@ class Decoder(nn.Module):
         self.attentional_size = attentional_size
         self.input_feeding = input_feeding
         kind = CELLS[cell]
-        self.cells = nn.ModuleList(
-            kind(input_size if k == 0 else 0, (attentional_size if input_feeding else 0) if k == 0 else hidden_size, hidden_size)
-            for k in range(layers)
-        )
+        bottom = kind(input_size, attentional_size if input_feeding else 0, hidden_size)
+        self.cells = nn.ModuleList([bottom, *(kind(0, hidden_size, hidden_size) for _ in range(layers - 1))])
         self.attention = attention
         self.combine = nn.Linear(2 * hidden_size, attentional_size, bias=False)
         self.dropout = nn.Dropout(dropout)
@@ -117,8 +116,7 @@ class Decoder(nn.Module):
 
     def project(self, embedded: Float[Tensor, "*rows E"]) -> Float[Tensor, "*rows GH"]:
         """The target embeddings' part of the bottom cell's gates, for any number of steps at once."""
-        projected: Tensor = self.cells[0].project(embedded)
-        return projected
+        return cast(LSTMCell, self.cells[0]).project(embedded)
 
     def step(
         self,
@@ -163,7 +161,10 @@ class Decoder(nn.Module):
         self, embedded: Float[Tensor, "B T E"], state: DecoderState, memory: Memory
     ) -> tuple[Float[Tensor, "B T A"], Float[Tensor, "B T S"], DecoderState]:
         """All steps of a known target: h~ and attention weights of each."""
-        products = StepProducts(tuple(StepProduct(cell.weight_recurrent) for cell in self.cells), StepProduct(self.combine.weight))
+        weights_recurrent = (cast(LSTMCell, cell).weight_recurrent for cell in self.cells)
+        products = StepProducts(
+            tuple(StepProduct(weight) for weight in weights_recurrent), StepProduct(self.combine.weight)
+        )
         if not self.input_feeding:
             return self._forward_without_feeding(embedded, state, memory, products)
         vectors: list[Tensor] = []

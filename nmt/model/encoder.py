@@ -20,7 +20,7 @@ class EncoderOutput(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Sentences are packed, so padding never enters the recurrence and a sentence's outputs do not depend on its batch."""
+    """Sentences are packed: padding never enters the recurrence, and outputs do not depend on who shares the batch."""
 
     def __init__(
         self, input_size: int, hidden_size: int, layers: int, *, bidirectional: bool = True, dropout: float = 0.0

@@ -32,7 +32,8 @@ class StepProduct:
     def __call__(self, x: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
         if not torch.is_grad_enabled():
             return functional.linear(x.to(self._weight.dtype), self._weight)
-        y: Tensor = _StepProduct.apply(x.to(self._weight.dtype), self._weight, self._tape, self._is_first)
+        arguments = (x.to(self._weight.dtype), self._weight, self._tape, self._is_first)
+        y: Tensor = _StepProduct.apply(*arguments)  # type: ignore[no-untyped-call]
         self._is_first = False
         return y
 

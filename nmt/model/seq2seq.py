@@ -99,9 +99,7 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
     model = Seq2Seq(
         src_embedding=nn.Embedding(src_vocab, E),
         tgt_embedding=nn.Embedding(tgt_vocab, E),
-        encoder=Encoder(
-            E, H, config.encoder_layers, bidirectional=config.bidirectional, dropout=config.dropout
-        ),
+        encoder=Encoder(E, H, config.encoder_layers, bidirectional=config.bidirectional, dropout=config.dropout),
         bridge=Bridge(config.bridge, H, config.encoder_layers, config.decoder_layers),
         decoder=Decoder(
             E,
@@ -135,8 +133,9 @@ def _tie(model: Seq2Seq, tying: str) -> None:
 def initialise(model: Seq2Seq, init_range: float, forget_bias: float) -> None:
     """Draw all weights: uniform in ±init_range, or, where that is 0, fitted to each matrix's use.
 
-    Then: recurrent blocks orthogonal (Saxe et al. 2014), other matrices Xavier-uniform (Glorot & Bengio 2010), embeddings
-    normal with deviation E^-1/2. Biases are 0 but the forget gates' (Jozefowicz et al. 2015: 1 learns longer spans).
+    Fitted means: recurrent blocks orthogonal (Saxe et al. 2014), other matrices Xavier-uniform (Glorot & Bengio 2010),
+    embeddings normal with deviation E^-1/2. Biases are 0 but the forget gates' (Jozefowicz et al. 2015: 1 learns longer
+    spans).
     """
     for name, weight in model.named_parameters():
         with torch.no_grad():

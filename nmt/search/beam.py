@@ -1,8 +1,8 @@
 """Beam search as a value and a pure step. Knows nothing of text, devices or HTTP; see scoring for the penalties.
 
 At each step the 2K best continuations of a sentence's K live hypotheses are ranked. Those that end and rank among the
-first K are finished; the best K of the others live on. A sentence is done when K hypotheses are finished, when no live one
-can reach the finished ones any more, or at its maximal length, where only the end is allowed.
+first K are finished; the best K of the others live on. A sentence is done when K hypotheses are finished or at its
+maximal length, where only the end is allowed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Hypothesis:
     attention: Float[Tensor, "T S"] | None = None
     """Weights of each step, that of EOS last."""
     is_truncated: bool = False
-    """Ended by the maximal length, not by the model."""
+    """Ended at the maximal length, where only the end is allowed."""
 
 
 class Beam(NamedTuple):
@@ -50,7 +50,8 @@ class Beam(NamedTuple):
     """Its place among the K live ones of the step before."""
 
     def select(self, sentences: Int[Tensor, " b"]) -> Beam:
-        return Beam(*(part if isinstance(part, int) else part.index_select(0, sentences) for part in self))
+        parts = {name: part.index_select(0, sentences) for name, part in self._asdict().items() if name != "steps"}
+        return self._replace(**parts)
 
 
 def first_beam(sentences: int, size: int, bos_id: int, device: torch.device | None = None) -> Beam:
@@ -99,7 +100,7 @@ def _finish(
     scoring: Scoring,
     coverage: Float[Tensor, "B K"] | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The finished hypotheses after this step: the old ones and those that end among the first K, the best K of both."""
+    """The finished hypotheses after this step: the best K of the old ones and of those that end among the first K."""
     K = beam.log_probs.shape[1]
     log_probs = torch.where(ends, ranked, -torch.inf)[:, :K]
     parents = parents[:, :K]
@@ -128,13 +129,11 @@ def _top(scores: Float[Tensor, "B C"], K: int) -> tuple[Tensor, Tensor]:
     )
 
 
-def is_done(beam: Beam, max_length: Int[Tensor, " B"], scoring: Scoring) -> Bool[Tensor, " B"]:
-    """Sentences that need no further step. `max_length` counts EOS."""
-    full = beam.finished_scores[:, -1] > -torch.inf
-    # log p only falls and the divisor is largest at the maximal length: no live one can score above this
-    bound = beam.log_probs[:, 0] / scoring.normaliser(max_length)
-    out_of_reach = bound < beam.finished_scores[:, -1]
-    return full | out_of_reach | (beam.log_probs[:, 0] == -torch.inf) | (beam.steps >= max_length)
+def is_done(beam: Beam, max_length: Int[Tensor, " B"]) -> Bool[Tensor, " B"]:
+    """Sentences that need no further step: K finished, none alive, or at their maximal length (EOS counted)."""
+    is_full = beam.finished_scores[:, -1] > -torch.inf
+    is_dead = beam.log_probs[:, 0] == -torch.inf
+    return is_full | is_dead | (beam.steps >= max_length)
 
 
 class _Step(NamedTuple):
@@ -190,7 +189,7 @@ def beam_search(
         attention = weights.view(b, size, -1).cpu() if with_attention else None
         history.append(_Step(row_of, parents.cpu(), beam.tokens.cpu(), attention))
 
-        done = is_done(beam, max_length, scoring)
+        done = is_done(beam, max_length)
         for row in done.nonzero().flatten().tolist():
             sentence = int(order[row])
             results[sentence] = _collect(beam, row, sentence, history, int(lengths[row]), int(max_length[row]))
@@ -258,15 +257,15 @@ def _trace_back(
     """Tokens and attention of the hypothesis that ended at step `last` as a child of place `parent`."""
     tokens: list[int] = []
     weights: list[Tensor] = []
+    place = parent
     for step in range(last, -1, -1):
         record = history[step]
         row = int(record.row_of[sentence])
         if step < last:
             tokens.append(int(record.tokens[row, place]))
-            parent = int(record.parents[row, place])
+            place = int(record.parents[row, place])
         if record.attention is not None:
-            weights.append(record.attention[row, parent])
-        place = parent
+            weights.append(record.attention[row, place])
     tokens.reverse()
     weights.reverse()
     return tokens, torch.stack(weights) if weights else None

@@ -1,7 +1,8 @@
 """Exact search: every sequence up to a length is scored. The oracle of the other searches; cost V^length.
 
-For a recurrent decoder this, and not Viterbi, is the optimum: Viterbi merges hypotheses with the same last token, which is
-right only for scores that look no further back (a Markov chain). A beam as wide as the vocabulary is exact only there.
+For a recurrent decoder this, and not Viterbi, is the optimum: Viterbi merges hypotheses with the same last token, which
+is right only for scores that look no further back (a Markov chain). A beam as wide as the vocabulary is exact only
+there.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def exhaustive_search(
 
     Coverage terms are not supported: a test needs a search it can read.
     """
-    assert src.shape[0] == 1 and scoring.coverage_penalty == 0.0
+    assert src.shape[0] == 1
+    assert scoring.coverage_penalty == 0.0
     memory: Any = stepper.encode(src, lengths)
     found: list[Hypothesis] = []
 

@@ -1,7 +1,8 @@
 """Subword regularisation: segmentations drawn at random, word by word, from a seed that the caller gives.
 
 SentencePiece samples too, but its generator cannot be seeded the same in two processes, and a resumed training run must
-see the very pieces it would have seen. Pieces never cross a blank, so drawing each word by itself is drawing the sentence.
+see the very pieces it would have seen. Pieces never cross a blank, so drawing each word by itself is drawing the
+sentence.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ class BPEDropout:
             symbols[place : place + 2] = [symbols[place] + symbols[place + 1]]
 
 
-def sample(sentences: Iterable[Sequence[int]], starts: Sequence[bool], sampler: Sampler, strength: float, seed: int) -> list[list[int]]:
+def sample(
+    sentences: Iterable[Sequence[int]], starts: Sequence[bool], sampler: Sampler, strength: float, seed: int
+) -> list[list[int]]:
     """Other segmentations of sentences given by their best ones. `starts`: of each id, whether it begins a word."""
     rng = random.Random(seed)
     sampled: list[list[int]] = []

@@ -24,7 +24,7 @@ from nmt.config import TextConfig
 from nmt.errors import TokenizerError
 from nmt.text.sampling import SPACE, BPEDropout, Sampler, UnigramSampler, sample
 
-PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
+PAD_ID, BOS_ID, EOS_ID, UNK_ID = SPECIAL_IDS = 0, 1, 2, 3
 SPECIAL_PIECES = ("<pad>", "<s>", "</s>", "<unk>")
 _WORD = re.compile(rf"{SPACE}?(?:[^\W{SPACE}]+|[^\w\s{SPACE}])|{SPACE}")
 
@@ -69,8 +69,8 @@ class SentencePieceTokenizer:
         except Exception as error:  # the binding raises bare RuntimeError, OSError or its own types
             raise TokenizerError(f"not a SentencePiece model: {error}") from None
         ids = (self._processor.pad_id(), self._processor.bos_id(), self._processor.eos_id(), self._processor.unk_id())
-        if ids != (PAD_ID, BOS_ID, EOS_ID, UNK_ID):
-            raise TokenizerError(f"the SentencePiece model has special ids {ids}, not {(PAD_ID, BOS_ID, EOS_ID, UNK_ID)}")
+        if ids != SPECIAL_IDS:
+            raise TokenizerError(f"the SentencePiece model has special ids {ids}, not {SPECIAL_IDS}")
         line_breaks = (self._processor.piece_to_id(piece) for piece in ("<0x0A>", "<0x0D>"))
         self._forbidden = frozenset({PAD_ID, BOS_ID, UNK_ID, *line_breaks})
 
@@ -224,7 +224,9 @@ def _load(folder: Path, name: str) -> Tokenizer | None:
     return None
 
 
-def train_tokenizers(pairs: Iterable[tuple[str, str]], config: TextConfig, *, seed: int, threads: int = 1) -> TokenizerPair:
+def train_tokenizers(
+    pairs: Iterable[tuple[str, str]], config: TextConfig, *, seed: int, threads: int = 1
+) -> TokenizerPair:
     """Learn the vocabularies from (source, target) pairs, or from a random sample of `config.sample_lines` of them.
 
     Raises TokenizerError where the text is too small for the vocabulary asked for.
@@ -275,7 +277,8 @@ def _train(lines: Iterable[str], config: TextConfig, threads: int) -> Tokenizer:
         )
     except Exception as error:  # bare RuntimeError or OSError with a C++ source line in front
         reason = re.sub(r"^.*?\(\d+\) \[.*?\] ", "", str(error)).strip() or str(error)
-        raise TokenizerError(f"the vocabulary of {config.vocab_size} {config.kind} pieces cannot be learnt: {reason}") from None
+        wanted = f"the vocabulary of {config.vocab_size} {config.kind} pieces"
+        raise TokenizerError(f"{wanted} cannot be learnt: {reason}") from None
     return SentencePieceTokenizer(model.getvalue())
 
 

@@ -32,8 +32,8 @@ class Batch(NamedTuple):
     """Real target tokens, EOS included."""
 
     def to(self, device: torch.device) -> Batch:
-        tensors = (part.to(device, non_blocking=True) for part in self[:4])
-        return Batch(*tensors, tokens=self.tokens)
+        src, src_lengths, tgt_in, tgt_out = (part.to(device, non_blocking=True) for part in self[:4])
+        return Batch(src, src_lengths, tgt_in, tgt_out, self.tokens)
 
 
 def pad(sequences: Sequence[Sequence[int]]) -> Int[Tensor, "B S"]:
@@ -104,11 +104,12 @@ class BatchStream:
     def _encode(self, indices: npt.NDArray[np.int64], epoch: int, index: int) -> Batch:
         pairs = self._corpus.pairs(indices)
         sources, targets = [s for s, _ in pairs], [t for _, t in pairs]
+        src, tgt = self._tokenizers
         if not self._sampling:
-            return make_batch(self._tokenizers.source.encode_batch(sources), self._tokenizers.target.encode_batch(targets))
+            return make_batch(src.encode_batch(sources), tgt.encode_batch(targets))
         return make_batch(
-            self._tokenizers.source.sample_batch(sources, self._sampling, derive_seed(self._seed, epoch, index, "src")),
-            self._tokenizers.target.sample_batch(targets, self._sampling, derive_seed(self._seed, epoch, index, "tgt")),
+            src.sample_batch(sources, self._sampling, derive_seed(self._seed, epoch, index, "src")),
+            tgt.sample_batch(targets, self._sampling, derive_seed(self._seed, epoch, index, "tgt")),
         )
 
 

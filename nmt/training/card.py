@@ -16,13 +16,17 @@ def bundle_card(bundle: Bundle) -> str:
     lines = [
         f"# {config.source_lang} to {config.target_lang}",
         "",
-        f"A translator of {bundle.parameters / 1e6:.1f} million weights: {sides}{model.cell.upper()} encoder with "
-        f"{model.encoder_layers} layer(s), {model.cell.upper()} decoder with {model.decoder_layers} layer(s) of "
-        f"{model.hidden_size}, {model.attention_span} attention ({model.attention})"
-        f"{', input feeding' if model.input_feeding else ''}.",
+        (
+            f"A translator of {bundle.parameters / 1e6:.1f} million weights: {sides}{model.cell.upper()} encoder with "
+            f"{model.encoder_layers} layer(s), {model.cell.upper()} decoder with {model.decoder_layers} layer(s) of "
+            f"{model.hidden_size}, {model.attention_span} attention ({model.attention})"
+            f"{', input feeding' if model.input_feeding else ''}."
+        ),
         "",
-        f"Trained on {summary['pairs']:,} pairs ({summary['target_tokens']:,} target tokens seen in "
-        f"{summary['epochs']} epochs, {summary['seconds'] / 60:.0f} minutes).",
+        (
+            f"Trained on {summary['pairs']:,} pairs ({summary['target_tokens']:,} target tokens seen in "
+            f"{summary['epochs']} epochs, {summary['seconds'] / 60:.0f} minutes)."
+        ),
         "",
         "| dev set, greedy | |",
         "|---|---|",

@@ -1,13 +1,12 @@
 """Checkpoints: everything that a killed run needs to go on as if nothing had happened.
 
-`checkpoints/update-00001234/` holds the weights, the optimiser's tensors, the random state and the position; `best/` holds
-the weights of the best validations. All are safetensors and JSON; each appears by one rename.
+`checkpoints/update-00001234/` holds the weights, the optimiser's tensors, the random state and the position; `best/`
+holds the weights of the best validations. All are safetensors and JSON; each appears by one rename.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -110,7 +109,8 @@ class CheckpointStore:
             _restore_random_state(tensors)
             return _position(json.loads((place / _POSITION).read_text("utf-8")))
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise CheckpointError(f"{place}: cannot be resumed ({error}); remove it to fall back or start anew") from None
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"{place}: cannot be resumed ({reason}); remove it to start anew") from None
 
     def newest(self) -> Path | None:
         """The folder of the newest whole checkpoint."""
@@ -123,7 +123,7 @@ class CheckpointStore:
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_name(place.name + PARTIAL)
         save_file(_parameters(model), partial)
-        os.replace(partial, place)
+        partial.replace(place)
 
     def best_path(self, update: int) -> Path:
         return self.folder / BEST / f"update-{update:08d}.safetensors"
@@ -147,10 +147,7 @@ class CheckpointStore:
 
 def average(all_weights: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of several sets of weights, summed in fp64."""
-    return {
-        name: (sum((w[name].double() for w in all_weights), torch.zeros((), dtype=torch.float64)) / len(all_weights)).float()
-        for name in all_weights[0]
-    }
+    return {name: torch.stack([w[name].double() for w in all_weights]).mean(dim=0).float() for name in all_weights[0]}
 
 
 def _parameters(model: nn.Module) -> dict[str, Tensor]:

@@ -35,10 +35,10 @@ def cross_entropy(
 ) -> Loss:
     """-sum over rows of sum_v q(v) log softmax(W x + b)_v.
 
-    q is 1 - smoothing on the target plus smoothing / V on every entry (Szegedy et al. 2016, section 7). Products run in the
-    autocast precision where that is on, sums in fp32.
+    q is 1 - smoothing on the target plus smoothing / V on every entry (Szegedy et al. 2016, section 7). Products run in
+    the autocast precision where that is on, sums in fp32 (in fp64 for fp64 weights).
     """
-    smoothed, nll = _CrossEntropy.apply(vectors, weight, bias, targets, smoothing)
+    smoothed, nll = _CrossEntropy.apply(vectors, weight, bias, targets, smoothing)  # type: ignore[no-untyped-call]
     return Loss(smoothed, nll)
 
 

@@ -66,7 +66,7 @@ def clip_by_global_norm(parameters: Iterable[nn.Parameter], threshold: float) ->
     A threshold of 0 measures only.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g.float()) for g in gradients]))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g.float()) for g in gradients]))
     if threshold:
         scale = (threshold / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1.0)
         for gradient in gradients:

@@ -1,4 +1,4 @@
-"""The training loop: from a recipe and a run folder to a bundle. Everything it does is decided by the recipe and the seed.
+"""The training loop: from a recipe and a run folder to a bundle. Recipe and seed decide everything it does.
 
 A run folder holds `recipe.toml`, `data/` (the cleaned corpus), `vocabulary/`, `checkpoints/`, `best/`, `history.jsonl`,
 `curve.png` and `bundle/`, which is replaced whenever a validation is the best so far.
@@ -27,7 +27,7 @@ from nmt.errors import CheckpointError, ConfigError
 from nmt.evaluation.pictures import learning_curve
 from nmt.files import atomic_folder, write_atomic
 from nmt.hardware import available_cores, pick_device, pick_precision
-from nmt.model.seq2seq import Seq2Seq, build
+from nmt.model.seq2seq import build
 from nmt.text.tokenizer import PAD_ID, TokenizerPair, load_tokenizers, train_tokenizers
 from nmt.training.batches import Batch, BatchStream
 from nmt.training.card import bundle_card
@@ -73,8 +73,8 @@ def train(
 ) -> Outcome:
     """Train a recipe in its output folder, or go on there with `resume=True`.
 
-    Ctrl-C and SIGTERM end it after the current update, with a checkpoint. Raises ConfigError, CorpusError, TokenizerError
-    before any time is spent, CheckpointError where a run cannot be resumed or is under way elsewhere.
+    Ctrl-C and SIGTERM end it after the current update, with a checkpoint. Raises ConfigError, CorpusError,
+    TokenizerError before any time is spent, CheckpointError where a run cannot be resumed or is under way elsewhere.
     """
     folder = Path(recipe.output)
     device = pick_device(recipe.training.device)

@@ -13,7 +13,7 @@ from nmt.evaluation.quality import bleu, chrf
 from nmt.model.seq2seq import Seq2Seq
 from nmt.search.greedy import greedy_search
 from nmt.search.stepper import PlainStepper
-from nmt.text.tokenizer import BOS_ID, EOS_ID, TokenizerPair
+from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
 from nmt.training.batches import Batch, make_batch, pad
 from nmt.training.loss import cross_entropy
 from nmt.training.report import ValidationResult
@@ -74,7 +74,7 @@ class Validator:
     def _nll(self, model: Seq2Seq, batch: Batch) -> float:
         batch = batch.to(self._device)
         vectors, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
-        real = batch.tgt_out != 0
+        real = batch.tgt_out != PAD_ID
         return float(cross_entropy(vectors[real], model.output.weight, model.output.bias, batch.tgt_out[real]).nll)
 
     @torch.no_grad()
