@@ -1,16 +1,24 @@
-"""Which device, which precision and how many threads. The one place that asks the machine."""
+"""Which device, which precision and how many threads. The one place that asks the machine.
+
+torch is imported only where its answer is needed: the service asks for cores and never loads it.
+"""
 
 from __future__ import annotations
 
 import os
-
-import torch
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nmt.errors import DeviceError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def pick_device(name: str = "auto") -> torch.device:
     """`auto`: CUDA where it works, else the CPU. Raises DeviceError for a device that is not there."""
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -26,6 +34,8 @@ def pick_device(name: str = "auto") -> torch.device:
 
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether bf16 products run natively (AVX-512 BF16 or AMX; Ampere and later), and so faster than fp32."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities = torch.cpu.get_capabilities()
@@ -34,6 +44,8 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """The type of training's products: torch.float32 or torch.bfloat16. `auto`: bf16 where it is native."""
+    import torch
+
     if name == "bf16" or (name == "auto" and multiplies_bf16(device)):
         return torch.bfloat16
     return torch.float32
@@ -42,3 +54,8 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_nvidia_driver() -> bool:
+    """Whether this machine has an NVIDIA driver loaded: a cheap sign that asking CUDA is worth its time."""
+    return Path("/dev/nvidiactl").exists()

@@ -1,0 +1,21 @@
+"""Translating with trained bundles: the face that the service, the commands and library users see.
+
+Importing it loads no torch: tensors live in the workers, and in a `Translator` once it is loaded.
+"""
+
+from nmt.inference.pool import Pool, PoolStatus
+from nmt.inference.translator import Translator
+from nmt.inference.types import Hypothesis, ModelInfo, TranslateOptions, Translation
+
+load_models = Pool.load_models
+
+__all__ = [
+    "Hypothesis",
+    "ModelInfo",
+    "Pool",
+    "PoolStatus",
+    "TranslateOptions",
+    "Translation",
+    "Translator",
+    "load_models",
+]

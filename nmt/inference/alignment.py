@@ -1,0 +1,41 @@
+"""From attention over pieces to links between words. Knows nothing of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from nmt.inference.types import Links
+from nmt.text.sampling import SPACE
+
+
+def word_links(attention: Float[Tensor, "T S"], source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Links:
+    """Each target word with the source word that its pieces attend to most, summed over both words' pieces.
+
+    T and S count EOS, which is no word and takes no link.
+    """
+    source_words, target_words = words_of(source_pieces), words_of(target_pieces)
+    if not source_words or not target_words:
+        return ()
+    weights = attention.new_zeros(target_words[-1] + 1, source_words[-1] + 1)
+    for t, target_word in enumerate(target_words):
+        for s, source_word in enumerate(source_words):
+            weights[target_word, source_word] += attention[t, s]
+    return tuple((int(source), target) for target, source in enumerate(weights.argmax(dim=1).tolist()))
+
+
+def words_of(pieces: Sequence[str]) -> list[int]:
+    """The word that each piece belongs to, from 0: a word begins at a piece that begins with a blank."""
+    words: list[int] = []
+    current = -1
+    open_blank = False
+    for piece in pieces:
+        begins = piece.startswith(SPACE) or current < 0
+        if begins and not open_blank:
+            current += 1
+        # a piece that is a blank alone belongs to the word after it
+        open_blank = piece == SPACE
+        words.append(current)
+    return words

@@ -1,0 +1,64 @@
+"""What goes into a translation and what comes out. Plain values: they cross process borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Links = tuple[tuple[int, int], ...]
+"""Alignment: (source word, target word), counted from 0 over the words that white space separates."""
+
+
+@dataclass(frozen=True)
+class TranslateOptions:
+    """How a text is translated. Texts with equal options share batches."""
+
+    beam_size: int | None = None
+    """None: the bundle's own. Widened to `n_best` where that is larger."""
+    n_best: int = 1
+    alignments: bool = False
+    raw: bool = False
+    """The text is one segment: no sentence splitting, no repair."""
+    max_length_factor: float | None = None
+    """Longest translation as a multiple of the source's tokens; None: the bundle's own."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One of the n best translations."""
+
+    text: str
+    score: float
+    """Mean over segments of log p / length penalty (see docs/search.md); higher is better, 0 is certainty."""
+    alignment: Links = ()
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The answer to one text."""
+
+    text: str
+    score: float = 0.0
+    alternatives: tuple[Hypothesis, ...] = ()
+    """The n best, best first, the answer itself included."""
+    alignment: Links = ()
+    flags: frozenset[str] = field(default_factory=frozenset)
+    """`truncated`: a segment ended at its maximal length."""
+    source_tokens: int = 0
+    target_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A loaded bundle."""
+
+    name: str
+    source_lang: str
+    target_lang: str
+    version: str
+    """First 12 hexadecimal digits of the weights' SHA-256."""
+    parameters: int
+    folder: Path
+    description: str = ""
+    beam_size: int = 5
+    """What is used where a request names none."""
