@@ -5,13 +5,14 @@ A table of probabilities implements it in ten lines, which makes search testable
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
+@runtime_checkable
 class Selectable(Protocol):
     """A batch of something that can be reordered, thinned out and refilled by row."""
 
@@ -26,6 +27,7 @@ class Candidates(NamedTuple):
     ids: Int[Tensor, "N C"] | None = None
 
 
+@runtime_checkable
 class Stepper(Protocol):
     """What search may know of a model."""
 
@@ -45,6 +47,7 @@ class Stepper(Protocol):
         """
 
 
+@runtime_checkable
 class PlainModel(Protocol):
     """A model that gives logits over its whole vocabulary (`nmt.model.seq2seq.Seq2Seq`)."""
 

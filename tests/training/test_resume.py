@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from nmt.config import load_recipe
+from nmt.training import trainer
 from tests.corpora import write_toy_corpus
+from tests.training.sittings import start
 
 SETTINGS = [
     "data.source_lang=en",
@@ -24,24 +28,26 @@ SETTINGS = [
     "model.decoder_layers=2",
     "model.dropout=0.3",
     "model.word_dropout=0.1",
-    "training.epochs=4",
-    "training.batch_tokens=256",
+    "training.epochs=3",
+    "training.batch_tokens=200",
     "training.accumulation=2",
     "training.threads=1",
-    "training.checkpoint_every_s=0.05",
+    "training.precision=fp32",
+    "training.checkpoint_every_s=0.01",
     "training.sample_translations=0",
-    "training.validate_every=12",
+    "training.validate_every=8",
+    "training.metric=perplexity",
     "training.average=2",
     "training.patience=0",
     "optimizer.schedule=plateau",
-    "optimizer.warmup_updates=20",
+    "optimizer.warmup_updates=10",
 ]
+PAIRS = 120
 
 
-def start(corpus: tuple[Path, Path], output: Path, *arguments: str) -> subprocess.Popen[str]:
-    pair = [item for path in corpus for item in ("--corpus", str(path))]
-    command = [sys.executable, "-m", "nmt.cli.main", "train", *SETTINGS, *pair, "-o", str(output), "--no-tensorboard"]
-    return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def overrides(corpus: tuple[Path, Path], output: Path, *more: str) -> list[str]:
+    files = ", ".join(f'"{path}"' for path in corpus)
+    return [*SETTINGS, f"data.train=[[{files}]]", f'output="{output}"', *more]
 
 
 def final_state(output: Path) -> dict[str, torch.Tensor]:
@@ -52,28 +58,28 @@ def final_state(output: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def test_killed_training_resumes_bit_for_bit(tmp_path: Path) -> None:
-    corpus = write_toy_corpus(tmp_path, pairs=300)
-    whole = start(corpus, tmp_path / "whole")
-    output, _ = whole.communicate(timeout=120)
-    assert whole.returncode == 0, output
+def test_killed_training_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = write_toy_corpus(tmp_path, PAIRS)
+    # here, and so with another hash seed than in the sittings below: no order of a set may matter
+    monkeypatch.setattr(trainer, "learning_curve", lambda *_: None)
+    whole = trainer.train(load_recipe(None, overrides(corpus, tmp_path / "whole")), tensorboard=False)
+    assert whole.reason == "finished"
 
     rng = random.Random(7)
-    broken = tmp_path / "broken"
-    kills = 0
-    for sitting in range(40):
-        process = start(corpus, broken, *(["--resume"] if (broken / "recipe.toml").exists() else []))
-        # let three sittings die at random moments after they have begun to learn, and the rest finish
-        if kills < 3 and _wait_for_progress(broken, process):
-            time.sleep(rng.uniform(0.0, 0.4))
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            kills += 1
-            continue
-        output, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, output
-        break
-    assert kills == 3
+    broken, log = tmp_path / "broken", tmp_path / "log"
+    settings = [*overrides(corpus, broken), "--no-tensorboard"]
+    for sitting in range(4):
+        process = start(settings + resume_option(broken), log)
+        # the first dies in its preparations, the others when they have begun to learn
+        if sitting > 0:
+            assert wait_for_progress(broken, process), log.read_text("utf-8")
+        time.sleep(rng.uniform(0.0, 0.3))
+        assert process.is_alive(), "the run is too short for its kills"
+        process.kill()
+        process.join()
+    process = start(settings + resume_option(broken), log)
+    process.join(120)
+    assert process.exitcode == 0, log.read_text("utf-8")
 
     expected, found = final_state(tmp_path / "whole"), final_state(broken)
     assert expected.keys() == found.keys()
@@ -81,24 +87,36 @@ def test_killed_training_resumes_bit_for_bit(tmp_path: Path) -> None:
     assert not list(broken.rglob("*.partial"))
 
 
-def _wait_for_progress(output: Path, process: subprocess.Popen[str]) -> bool:
+def resume_option(output: Path) -> list[str]:
+    return ["--resume"] if (output / "recipe.toml").exists() else []
+
+
+def wait_for_progress(output: Path, process: BaseProcess) -> bool:
     """Whether the process wrote a checkpoint of its own before it ended."""
-    before = set((output / "checkpoints").glob("update-*"))
-    while process.poll() is None:
-        if set((output / "checkpoints").glob("update-*")) - before:
+    before = checkpoints(output)
+    while process.is_alive():
+        if checkpoints(output) - before:
             return True
         time.sleep(0.005)
     return False
 
 
+def checkpoints(output: Path) -> set[Path]:
+    return set((output / "checkpoints").glob("update-*[0-9]"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_training_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals) -> None:
-    output = tmp_path / "run"
-    process = start(write_toy_corpus(tmp_path, pairs=300), output, "training.checkpoint_every_s=1000")
-    while process.poll() is None and not (output / "history.jsonl").exists():
-        time.sleep(0.005)
-    process.send_signal(number)
-    text, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, text
+    output, log = tmp_path / "run", tmp_path / "log"
+    corpus = write_toy_corpus(tmp_path, PAIRS)
+    endless = ["training.epochs=1000", "training.checkpoint_every_s=1000", "training.validate_every=100000"]
+    process = start([*overrides(corpus, output, *endless), "--no-tensorboard"], log)
+    while process.is_alive() and not (log.exists() and "batches an epoch" in log.read_text("utf-8")):
+        time.sleep(0.01)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join(60)
+    text = log.read_text("utf-8")
+    assert process.exitcode == 130, text
     assert "--resume" in text
-    assert len(list((output / "checkpoints").glob("update-*"))) == 1
+    assert len(checkpoints(output)) == 1
