@@ -12,8 +12,6 @@ from nmt.cli.main import EXIT_INTERRUPTED
 from nmt.config import load_recipe
 from nmt.errors import ConfigError
 
-app = typer.Typer(add_completion=False)
-
 
 class StorageOption(StrEnum):
     """How the bundle's weights lie on disk."""
@@ -23,7 +21,6 @@ class StorageOption(StrEnum):
     int8 = "int8"
 
 
-@app.command()
 def train(
     settings: Annotated[
         list[str] | None,
@@ -40,7 +37,9 @@ def train(
     target: Annotated[str | None, typer.Option("--target", help="Target language, e.g. de.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the run.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
-    storage: Annotated[StorageOption, typer.Option(help="How the bundle's weights lie on disk.")] = StorageOption.float16,
+    storage: Annotated[
+        StorageOption, typer.Option(help="How the bundle's weights lie on disk.")
+    ] = StorageOption.float16,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard events into the run folder.")] = True,
 ) -> None:
     """Train a translator on parallel text.
@@ -51,6 +50,11 @@ def train(
     recipe_path, overrides = _split(settings or [])
     overrides += _from_options(corpus or [], source, target, output)
     recipe = load_recipe(recipe_path, overrides)
+    if not recipe.data.train:
+        raise ConfigError(
+            "no training text: give a recipe with data.train, --corpus pairs.tsv (source, tab, target), "
+            "or --corpus text.en --corpus text.de"
+        )
     from nmt.training.trainer import train as run
 
     outcome = run(recipe, resume=resume, storage=storage.value, tensorboard=tensorboard)

@@ -1,0 +1,120 @@
+"""`nmt inspect`: verifies a bundle and prints what it holds, as tables or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nmt.cli.models import ModelArgument, bundle_folder, one_thread_a_process
+from nmt.files import sha256
+
+if TYPE_CHECKING:
+    from nmt.bundle import Bundle
+
+
+def inspect(
+    model: ModelArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Verify a model bundle and say what it holds.
+
+    Every file is compared with its hash, and the weights with the network that config.json describes.
+    """
+    folder = bundle_folder(model)
+    one_thread_a_process()
+    from nmt.bundle import load_bundle
+
+    bundle = load_bundle(folder)
+    bundle.build_model()  # raises where the weights do not fit
+    facts = describe(bundle, folder)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        _print(facts)
+
+
+def describe(bundle: Bundle, folder: Path) -> dict[str, Any]:
+    """What a bundle holds, as JSON types."""
+    config = bundle.config
+    parts = Counter[str]()
+    for name, weight in bundle.weights.items():
+        parts[_part(name)] += weight.numel()
+    return {
+        "name": folder.resolve().name,
+        "format": config.format,
+        "source_lang": config.source_lang,
+        "target_lang": config.target_lang,
+        "version": bundle.version,
+        "parameters": bundle.parameters,
+        "parameters_by_part": dict(parts),
+        "storage": config.storage,
+        "vocabulary": {
+            "joint": bundle.tokenizers.is_joint,
+            "source_pieces": config.src_vocab,
+            "target_pieces": config.tgt_vocab,
+        },
+        "model": config.model.model_dump(mode="json"),
+        "search": config.search.model_dump(mode="json"),
+        "training": config.training,
+        "files": [
+            {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
+            for path in sorted(folder.iterdir())
+            if path.is_file()
+        ],
+    }
+
+
+def _part(parameter: str) -> str:
+    """The part of the network that a parameter belongs to, as the papers divide it."""
+    first, _, rest = parameter.partition(".")
+    return "attention" if first == "decoder" and rest.startswith("attention") else first
+
+
+def _print(facts: Mapping[str, Any]) -> None:
+    console = Console(highlight=False)
+    vocabulary = facts["vocabulary"]
+    sides = f"{vocabulary['source_pieces']:,} pieces of {facts['source_lang']}, "
+    sides += f"{vocabulary['target_pieces']:,} of {facts['target_lang']}"
+    rows = [
+        ("languages", f"{facts['source_lang']} to {facts['target_lang']}"),
+        ("version", facts["version"]),
+        ("parameters", f"{facts['parameters']:,}"),
+        *((f"  {part}", f"{count:,}") for part, count in facts["parameters_by_part"].items()),
+        ("storage", facts["storage"]),
+        ("vocabulary", f"{vocabulary['source_pieces']:,} pieces, joint" if vocabulary["joint"] else sides),
+        ("network", _settings(facts["model"].items())),
+        ("search", _settings(facts["search"].items())),
+        *((f"training {key}", _value(value)) for key, value in facts["training"].items() if key != "recipe"),
+    ]
+    console.print(_grid(rows))
+    files = Table("file", "SHA-256", box=None, pad_edge=False)
+    files.add_column("bytes", justify="right")
+    for file in facts["files"]:
+        files.add_row(file["name"], file["sha256"][:16], f"{file['bytes']:,}")
+    console.print()
+    console.print(files)
+    console.print("\nverified: every file is as SHA256SUMS says")
+
+
+def _grid(rows: Iterable[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        grid.add_row(name, value)
+    return grid
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return _settings(value.items())
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _settings(items: Iterable[tuple[str, object]]) -> str:
+    return ", ".join(f"{key} {str(value).lower() if isinstance(value, bool) else value}" for key, value in items)

@@ -1,0 +1,61 @@
+"""The model that a command line names, and how it is loaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.errors import BundleError
+from nmt.hardware import available_cores, has_nvidia_driver
+from nmt.inference import Translator
+from nmt.inference.worker import THREAD_VARIABLES
+
+MARKER = "config.json"
+"""A file of every bundle."""
+TEXTS_A_WORKER = 64
+"""A worker process is not worth its start for fewer."""
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a model bundle, e.g. models/en-de.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", "--threads", min=1, max=1024, help="Processes of one thread each. Default: one a core."),
+]
+
+
+def bundle_folder(path: Path) -> Path:
+    """The same path, if it looks like a bundle. Raises BundleError that says what it is instead."""
+    if (path / MARKER).is_file():
+        return path
+    if not path.exists():
+        raise BundleError(f"{path}: no such folder; a model is a folder that nmt train made")
+    if not path.is_dir():
+        raise BundleError(f"{path}: a file; a model is the whole folder that nmt train made")
+    inside = [str(found.parent) for found in sorted(path.glob(f"*/{MARKER}"))]
+    hint = f"; did you mean {' or '.join(inside[:5])}?" if inside else f" (no {MARKER})"
+    raise BundleError(f"{path}: not a model bundle{hint}")
+
+
+def load_translator(folder: Path, device: str, workers: int | None, texts: int | None) -> Translator:
+    """Load a bundle for about `texts` texts (None: many). Raises BundleError and DeviceError."""
+    one_thread_a_process()
+    count = workers or _worker_count(device, texts)
+    return Translator.load(folder, device=device, workers=count if count > 1 else 0)
+
+
+def one_thread_a_process() -> None:
+    """Keep the numeric libraries from starting threads. Acts only before torch is imported.
+
+    Two such threads collapse as soon as anything else uses the machine; worker processes share its cores better.
+    """
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+
+
+def _worker_count(device: str, texts: int | None) -> int:
+    if device.startswith("cuda") or (device == "auto" and has_nvidia_driver()):
+        return 1
+    cores = available_cores()
+    return cores if texts is None else max(1, min(cores, texts // TEXTS_A_WORKER))

@@ -1,0 +1,85 @@
+"""`nmt serve`: the service under uvicorn. Options become the environment that the service reads its settings from."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from nmt.cli.models import one_thread_a_process
+from nmt.errors import ConfigError
+
+APP = "app.main:create_app"
+STARTUP_FAILURE = 3
+"""uvicorn's exit code; its log has said why."""
+ABOVE_DRAIN_S = 5
+"""Time for connections to end, beside that for the work that was accepted."""
+DEFAULT_DRAIN_S = 30.0
+
+
+def serve(
+    host: Annotated[str, typer.Option(envvar="NMT_HOST", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="NMT_PORT", min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
+    models: Annotated[
+        Path | None, typer.Option("--models", help="Folder whose bundles are served. Default: $NMT_MODELS or models.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: $NMT_DEVICE or auto.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Engine processes. Default: $NMT_WORKERS, or one a core (a GPU: one).")
+    ] = None,
+    access_log: Annotated[bool, typer.Option(help="Log a line for each request.")] = True,
+) -> None:
+    """Answer translations over HTTP.
+
+    Every limit has a variable of the environment whose name begins with NMT_; docs/service.md lists them. An option
+    given here goes before its variable. SIGTERM lets accepted work finish, then ends the server with exit code 0.
+    """
+    for name, value in (("NMT_MODELS", models), ("NMT_DEVICE", device), ("NMT_WORKERS", workers)):
+        if value is not None:
+            os.environ[name] = str(value)
+    one_thread_a_process()
+    check_address(host, port)
+    # uvicorn raises the signal again after its own shutdown: this makes it a success
+    signal.signal(signal.SIGTERM, _end_well)
+    import uvicorn
+
+    uvicorn.run(
+        APP,
+        factory=True,
+        host=host,
+        port=port,
+        access_log=access_log,
+        timeout_graceful_shutdown=int(_drain_s()) + ABOVE_DRAIN_S,
+        server_header=False,
+    )
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise ConfigError where nothing can listen there: before the models are loaded, not after."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from None
+
+
+def _drain_s() -> float:
+    """The service's own setting; it refuses what is no number."""
+    try:
+        return float(os.environ.get("NMT_DRAIN_S") or DEFAULT_DRAIN_S)
+    except ValueError:
+        return DEFAULT_DRAIN_S
+
+
+def _end_well(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

@@ -1,0 +1,221 @@
+"""`nmt translate`: options, files and standard streams around `nmt.inference.offline`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, BinaryIO
+
+import typer
+
+from nmt.cli.main import EXIT_FAILED, EXIT_INTERRUPTED
+from nmt.cli.models import DeviceOption, ModelArgument, WorkersOption, bundle_folder, load_translator
+from nmt.cli.progress import LineProgress
+from nmt.errors import ConfigError, CorpusError
+from nmt.inference import TranslateOptions
+from nmt.inference.offline import (
+    Done,
+    Journal,
+    LineFormat,
+    ResumableOutput,
+    TranslateTexts,
+    bundle_hash,
+    count_lines,
+    live_blocks,
+    open_input,
+    open_stream,
+    read_blocks,
+    translate_to_file,
+    translate_to_stream,
+)
+
+STDIN = "standard input"
+MAX_WARNINGS = 10
+
+
+def translate(
+    model: ModelArgument,
+    input_path: Annotated[
+        Path | None, typer.Option("-i", "--input", metavar="FILE", help="Text, one line each; .gz is decompressed.")
+    ] = None,
+    output_path: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to; .gz is compressed.")
+    ] = None,
+    beam: Annotated[
+        int | None, typer.Option("--beam", min=1, max=1000, help="Beam size; 1 is greedy. Default: the model's own.")
+    ] = None,
+    n_best: Annotated[int, typer.Option("--n-best", min=1, max=1000, help="Hypotheses a line.")] = 1,
+    scores: Annotated[bool, typer.Option("--scores", help="Add a column with the score.")] = False,
+    alignments: Annotated[
+        bool, typer.Option("--alignments", help="Add a column with word links, source-target, from 0.")
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="A line is one sentence: no splitting, no repair. For benchmarks.")
+    ] = False,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Discard what an interrupted run left beside the output.")
+    ] = False,
+) -> None:
+    """Translate a file or standard input, line by line.
+
+    One output line an input line, in order, in constant memory. Scores and links follow in columns between tabs. With
+    --n-best above 1 each hypothesis is a line "number ||| text ||| score", numbers from 0.
+
+    With -o the output appears when it is complete. Until then OUT.partial and OUT.journal hold what is done, and the
+    same command goes on from there, however it was interrupted.
+
+    A line that cannot be translated gives an empty line, a warning and exit code 1.
+    """
+    task = _Task(
+        folder=bundle_folder(model),
+        input_path=input_path,
+        options=TranslateOptions(beam_size=beam, n_best=n_best, alignments=alignments, raw=raw),
+        form=LineFormat(n_best=n_best, scores=scores, alignments=alignments),
+        device=device,
+        workers=workers,
+    )
+    with _sigterm_interrupts():
+        if output_path is None or _is_special(output_path):
+            failed = _to_stream(task, output_path)
+        else:
+            failed = _to_file(task, output_path, restart=restart)
+    if failed:
+        typer.echo(f"{failed:,} lines could not be translated and are empty in the output", err=True)
+        raise typer.Exit(EXIT_FAILED)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be translated, by what and how."""
+
+    folder: Path
+    input_path: Path | None
+    options: TranslateOptions
+    form: LineFormat
+    device: str
+    workers: int | None
+
+    @property
+    def name(self) -> Path | str:
+        return self.input_path or STDIN
+
+    @contextmanager
+    def source(self) -> Iterator[BinaryIO]:
+        if self.input_path is None:
+            if sys.stdin is None:
+                raise CorpusError("standard input is closed: redirect it, or name a file with -i")
+            yield sys.stdin.buffer
+        else:
+            with open_input(self.input_path) as file:
+                yield file
+
+    @contextmanager
+    def translator(self, lines: int | None) -> Iterator[TranslateTexts]:
+        """For about this many lines."""
+        with load_translator(self.folder, self.device, self.workers, lines) as translator:
+            yield lambda texts: translator.results(texts, self.options)
+
+    def journal(self) -> Journal:
+        """Of a run that has not begun: the model, and the options that decide the output."""
+        return Journal(
+            bundle_hash(self.folder),
+            {
+                "--beam": self.options.beam_size,
+                "--n-best": self.options.n_best,
+                "--raw": self.options.raw,
+                "--scores": self.form.scores,
+                "--alignments": self.form.alignments,
+            },
+        )
+
+
+class _Report:
+    """Tells of blocks as they are done: the bar moves, and a line that cannot be translated is named."""
+
+    def __init__(self, name: Path | str, bar: LineProgress, failed: int = 0) -> None:
+        self.failed = failed
+        self._name = name
+        self._bar = bar
+
+    def __call__(self, done: Done) -> None:
+        self._bar.advance(len(done.block.lines))
+        for line, error in done.failures:
+            self.failed += 1
+            if self.failed <= MAX_WARNINGS:
+                self._bar.message(f"warning: {self._name}:{line}: {error}")
+
+
+def _to_stream(task: _Task, output_path: Path | None) -> int:
+    """Translate to standard output, or a pipe or device; returns how many lines failed."""
+    with ExitStack() as stack:
+        source = stack.enter_context(task.source())
+        lines = count_lines(source, task.name)
+        stream = stack.enter_context(open_stream(output_path))
+        translate = stack.enter_context(task.translator(lines))
+        bar = stack.enter_context(LineProgress(lines, is_shown=output_path is not None or not sys.stdout.isatty()))
+        report = _Report(task.name, bar)
+        blocks = live_blocks(source, task.name) if lines is None else read_blocks(source, task.name)
+        translate_to_stream(blocks, stream, translate, task.form, report)
+    return report.failed
+
+
+def _to_file(task: _Task, path: Path, *, restart: bool) -> int:
+    """Translate to a file, or go on with one; returns how many lines failed."""
+    with ExitStack() as stack:
+        source = stack.enter_context(task.source())
+        _refuse_own_input(task.input_path, path)
+        lines = count_lines(source, task.name)
+        output = stack.enter_context(ResumableOutput(path, task.journal(), restart=restart))
+        done = output.journal.lines
+        stack.enter_context(_interruption_told(output))
+        translate = stack.enter_context(task.translator(None if lines is None else lines - done))
+        bar = stack.enter_context(LineProgress(lines, done=done))
+        if done:
+            bar.message(f"{output.path}: going on after {done:,} lines")
+        report = _Report(task.name, bar, output.journal.failed)
+        translate_to_file(source, task.name, output, translate, task.form, report)
+    return report.failed
+
+
+@contextmanager
+def _interruption_told(output: ResumableOutput) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if done := output.journal.lines:
+            typer.echo(f"interrupted after {done:,} lines; the same command goes on from there", err=True)
+        raise
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does, and both end the program with the same code."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _is_special(path: Path) -> bool:
+    """A pipe or a device, which cannot be replaced by renaming."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _refuse_own_input(source: Path | None, target: Path) -> None:
+    for path in ResumableOutput.work_files(target):
+        if source is not None and source.resolve() == path:
+            raise ConfigError(f"{source}: the input would be overwritten: -o {target} needs that name for itself")
