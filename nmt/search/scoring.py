@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 
@@ -23,7 +23,7 @@ class Scoring:
         """lp, the divisor of a log-probability."""
         return ((5.0 + length) / 6.0) ** self.length_penalty
 
-    def coverage(self, attended: Float[Tensor, "*rows S"], mask: Num[Tensor, "*rows S"]) -> Float[Tensor, "*rows"]:
+    def coverage(self, attended: Float[Tensor, "*rows S"], mask: Bool[Tensor, "*rows S"]) -> Float[Tensor, "*rows"]:
         """cp of attention summed over the steps so far; never positive."""
         terms = attended.clamp(min=1e-6, max=1.0).log()
-        return self.coverage_penalty * torch.where(mask.bool(), terms, torch.zeros_like(terms)).sum(dim=-1)
+        return self.coverage_penalty * torch.where(mask, terms, torch.zeros_like(terms)).sum(dim=-1)
