@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nmt.bundle import Bundle
+from nmt.errors import TranslationError
 from nmt.inference import Hypothesis, TranslateOptions, Translation, Translator
 from nmt.inference.pipeline import Pipeline
 from nmt.inference.runner import Runner, SearchOptions
@@ -145,9 +146,11 @@ def as_text(bundle: Bundle, hypotheses: list[Ids]) -> list[Hypothesis]:
 def test_one_bad_text_does_not_fail_its_neighbours(folder: Path) -> None:
     with Translator.load(folder) as translator:
         good = translator.translate(["The dog sees the man here."])[0]
-        results = list(translator.results(["The dog sees the man here.", "\ud800", "The dog sees the man here."]))
-    assert [isinstance(result, Translation) for result in results] == [True, False, True]
-    assert results[0] == results[2] == good
+        first, bad, last = translator.results(["The dog sees the man here.", "\ud800", "The dog sees the man here."])
+    assert isinstance(first, Translation)
+    assert isinstance(bad, TranslationError)
+    assert isinstance(last, Translation)
+    assert first.text == last.text == good.text
 
 
 def test_white_space_and_untranslatable_parts_are_kept(folder: Path) -> None:

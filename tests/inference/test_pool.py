@@ -1,0 +1,207 @@
+"""The pool under load: a bounded queue, deadlines, cancellation, fairness, and workers that die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nmt.errors import BundleError, DeadlineExceeded, DeviceError, NmtError, Overloaded, UnsupportedPair
+from nmt.inference import ModelInfo, Pool, TranslateOptions, Translation
+from nmt.inference.pool import BATCH_TEXTS, SHARE
+from tests.bundles import make_bundle, toy_sentences
+
+WAIT_S = 60.0
+SHORT = {"beam_size": 2, "max_length_factor": 0.8, "max_length_offset": 4}
+
+Answers = Future[list[Translation | NmtError]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two bundles, one for each direction."""
+    folder = tmp_path_factory.mktemp("models")
+    make_bundle(folder / "en-de", search=SHORT)
+    make_bundle(folder / "de-en", seed=2, source_lang="de", target_lang="en", search=SHORT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared_pool(folder: Path) -> Iterator[Pool]:
+    with Pool.load_models(folder, workers=1, max_queue=200) as pool:
+        yield pool
+
+
+@pytest.fixture
+def pool(shared_pool: Pool) -> Iterator[Pool]:
+    """The module's pool, with nothing left over from the test before."""
+    yield shared_pool
+    assert shared_pool.drain(WAIT_S)
+
+
+@contextmanager
+def stopped(pool: Pool) -> Iterator[None]:
+    """A pool whose only worker does nothing for a while."""
+    process = pool._workers[0]._process
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def occupy(pool: Pool) -> Answers:
+    """Give the stopped worker a batch, so that what comes after it waits in the queue."""
+    future = pool.submit(["The dog."], "en", "de")
+    deadline = time.monotonic() + WAIT_S
+    while pool.status().queued and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert pool.status().running == 1
+    return future
+
+
+def translations(future: Answers) -> list[str]:
+    results = future.result(WAIT_S)
+    assert all(isinstance(result, Translation) for result in results), results
+    return [result.text for result in results if isinstance(result, Translation)]
+
+
+def test_every_bundle_of_a_folder_is_loaded(pool: Pool) -> None:
+    assert [model.name for model in pool.models] == ["de-en", "en-de"]
+    assert all(isinstance(model, ModelInfo) and len(model.version) == 12 for model in pool.models)
+    assert pool.status().ready
+    assert pool.status().device == "cpu"
+
+
+def test_each_direction_is_answered_by_its_own_model(pool: Pool) -> None:
+    text = ["The dog sees the man here."]
+    there, back = pool.submit(text, "en", "de"), pool.submit(text, "de", "en")
+    assert translations(there) != translations(back)
+    assert translations(pool.submit([], "en", "de")) == []
+    with pytest.raises(UnsupportedPair, match="from en to fr"):
+        pool.submit(text, "en", "fr")
+
+
+def test_requests_of_all_kinds_at_once_get_their_own_answers(pool: Pool) -> None:
+    texts = toy_sentences(60)
+    expected = dict(zip(texts, translations(pool.submit(texts, "en", "de")), strict=True))
+    parts = [texts[first : first + size] for first, size in ((0, 1), (1, 30), (31, 2), (33, 27))]
+    n_best = TranslateOptions(n_best=2)
+    futures = [
+        (part, pool.submit(part, "en", "de", options)) for part in parts for options in (TranslateOptions(), n_best)
+    ]
+    for part, future in futures:
+        assert translations(future) == [expected[text] for text in part]
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(pool: Pool) -> None:
+    with stopped(pool):
+        first = occupy(pool)
+        waiting = pool.submit(toy_sentences(150), "en", "de")
+        with pytest.raises(Overloaded, match="150 texts wait, 200 may") as refusal:
+            pool.submit(toy_sentences(51), "en", "de")
+        assert refusal.value.retry_after_s >= 1.0
+        accepted = pool.submit(toy_sentences(50), "en", "de")
+    assert len(translations(first) + translations(waiting) + translations(accepted)) == 201
+
+
+def test_a_cancelled_request_frees_its_place_and_work(pool: Pool) -> None:
+    with stopped(pool):
+        occupy(pool)
+        waiting = pool.submit(toy_sentences(200), "en", "de")
+        assert waiting.cancel()
+        started = time.monotonic()
+    assert pool.drain(WAIT_S)
+    assert pool.status().queued == 0
+    assert translations(pool.submit(["The man."], "en", "de"))
+    assert time.monotonic() - started < WAIT_S
+    with pytest.raises(CancelledError):
+        waiting.result(0)
+
+
+def test_a_deadline_that_passes_in_the_queue_is_an_error_of_its_texts(pool: Pool) -> None:
+    with stopped(pool):
+        occupy(pool)
+        late = pool.submit(toy_sentences(3), "en", "de", deadline_s=0.01)
+        patient = pool.submit(toy_sentences(3), "en", "de", deadline_s=WAIT_S)
+        time.sleep(0.05)
+    assert all(isinstance(result, DeadlineExceeded) for result in late.result(WAIT_S))
+    assert len(translations(patient)) == 3
+
+
+def test_a_large_request_does_not_hold_up_small_ones(pool: Pool) -> None:
+    """Their turn comes in the first batch: a request takes only its share of one that others wait for."""
+    done: list[str] = []
+    with stopped(pool):
+        occupy(pool)
+        large = pool.submit(toy_sentences(180), "en", "de")
+        large.add_done_callback(lambda _: done.append("large"))
+        small = [pool.submit([text], "en", "de") for text in toy_sentences(5)]
+        for future in small:
+            future.add_done_callback(lambda _: done.append("small"))
+    translations(large)
+    for future in small:
+        translations(future)
+    assert done == ["small"] * 5 + ["large"]
+    assert SHARE < BATCH_TEXTS
+
+
+def test_a_worker_that_dies_is_replaced_and_its_texts_answered(folder: Path) -> None:
+    texts = toy_sentences(20)
+    with Pool.load_models(folder, workers=1) as pool:
+        expected = translations(pool.submit(texts, "en", "de"))
+        with stopped(pool):
+            occupy(pool)
+            waiting = pool.submit(texts, "en", "de")
+            os.kill(pool._workers[0]._process.pid, signal.SIGKILL)
+        assert translations(waiting) == expected
+        assert pool.status().ready
+
+
+def test_closing_cancels_what_waits_and_ends_the_processes(folder: Path) -> None:
+    pool = Pool.load_models(folder, workers=1)
+    process = pool._workers[0]._process
+    with stopped(pool):
+        occupy(pool)
+        waiting = pool.submit(toy_sentences(3), "en", "de")
+        os.kill(process.pid, signal.SIGCONT)
+        pool.close()
+    assert process.poll() is not None
+    assert waiting.cancelled()
+    assert not pool.status().ready
+    with pytest.raises(Overloaded, match="stopping"):
+        pool.submit(["The dog."], "en", "de")
+
+
+def test_models_that_cannot_be_served_are_refused(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(BundleError, match="no such folder"):
+        Pool.load_models(tmp_path / "nowhere")
+    with pytest.raises(BundleError, match="no model bundle"):
+        Pool.load_models(tmp_path)
+    make_bundle(tmp_path / "damaged")
+    weights = tmp_path / "damaged" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    with pytest.raises(BundleError, match="damaged"):
+        Pool.load_models(tmp_path, workers=1)
+    with pytest.raises(DeviceError, match="no device"):
+        Pool.load_models(folder, device="abacus", workers=1)
+
+
+def test_the_calling_process_never_loads_torch(folder: Path) -> None:
+    program = f"""
+import sys
+from nmt.inference import load_models
+with load_models({str(folder)!r}, workers=1) as pool:
+    pool.submit(["The dog."], "en", "de").result()
+    print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
