@@ -20,7 +20,7 @@ class Selectable(Protocol):
 
 
 class Candidates(NamedTuple):
-    """Next tokens of N hypotheses: C a row, either the whole vocabulary in order (`ids` None) or a few."""
+    """Next tokens of N hypotheses: C a row, the whole vocabulary in order (`ids` None) or a few, EOS among them."""
 
     scores: Float[Tensor, "N C"]
     """log p of the token alone; -inf where it may not be chosen."""

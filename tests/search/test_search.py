@@ -1,0 +1,320 @@
+"""Searches against exhaustive search and against each other, on tables of numbers and on tiny networks."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from nmt.config import AttentionKind, AttentionSpan
+from nmt.search.beam import Hypothesis, beam_search
+from nmt.search.exhaustive import exhaustive_search
+from nmt.search.greedy import greedy_search
+from nmt.search.scoring import Scoring
+from nmt.search.stepper import PlainStepper, Stepper
+from tests.model.networks import ATTENTIONS, VOCAB, sentences, tiny
+from tests.search.tables import BOS, EOS, FewCandidates, Table, random_table, source
+
+SEEDS = range(6)
+SCORINGS = [Scoring(), Scoring(length_penalty=0.6), Scoring(length_penalty=1.0)]
+
+
+def beam(
+    stepper: Stepper, src: Tensor, lengths: Tensor, size: int, max_length: int | Tensor, scoring: Scoring = Scoring()
+) -> list[list[Hypothesis]]:
+    limits = max_length if isinstance(max_length, Tensor) else torch.full((len(src),), max_length)
+    return beam_search(stepper, src, lengths, size=size, max_length=limits, bos_id=BOS, eos_id=EOS, scoring=scoring)
+
+
+def exhaustive(table: Table, max_length: int, scoring: Scoring = Scoring(), which: int = 0) -> list[Hypothesis]:
+    return exhaustive_search(table, *source(which), max_length=max_length, bos_id=BOS, eos_id=EOS, scoring=scoring)
+
+
+def same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
+    assert [h.tokens for h in found] == [h.tokens for h in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-4)
+        assert one.log_prob == pytest.approx(other.log_prob, abs=1e-4)
+
+
+def test_exhaustive_search_finds_every_sentence_and_its_probability() -> None:
+    """Two words and the end, at most 3 tokens: 1 + 2 + 4 sentences, each with the product of its entries."""
+    table = random_table(0, vocab=4)
+    found = {h.tokens: h.log_prob for h in exhaustive(table, max_length=3)}
+    words = (2, 3)
+    assert found.keys() == {(), *((a,) for a in words), *((a, b) for a in words for b in words)}
+    p = table.log_probs[0].exp()
+    assert math.exp(found[()]) == pytest.approx(float(p[BOS, BOS, EOS]), rel=1e-5)
+    expected = p[BOS, BOS, 2] * p[BOS, 2, 3] * p[2, 3, EOS]
+    assert math.exp(found[(2, 3)]) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("scoring", SCORINGS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_wide_beam_is_exhaustive(seed: int, scoring: Scoring) -> None:
+    """A beam that can hold every sentence finds all of them, in order."""
+    table = random_table(seed, vocab=5)
+    same(beam(table, *source(0), 3**3 + 3**2 + 3 + 1, 4, scoring)[0], exhaustive(table, 4, scoring))
+
+
+def test_beam_as_wide_as_the_vocabulary_is_exact_only_for_markov_scores() -> None:
+    """Viterbi keeps the best history for each last token. That is exact where scores look no further back; a recurrent
+    decoder looks all the way, and there only exhaustive search finds the optimum for sure."""
+    vocab, max_length = 4, 5
+    markov: list[int] = []
+    longer_memory: list[int] = []
+    for seed in range(20):
+        for order, misses in ((1, markov), (3, longer_memory)):
+            table = random_table(seed, vocab, order, sharpness=3.0)
+            best = exhaustive(table, max_length)[0]
+            if beam(table, *source(0), vocab, max_length)[0][0].log_prob < best.log_prob - 1e-4:
+                misses.append(seed)
+            if order == 1:
+                assert viterbi(table, max_length) == pytest.approx(best.log_prob, abs=1e-4)
+    assert not markov
+    assert longer_memory
+
+
+def viterbi(table: Table, max_length: int) -> float:
+    """The best log-probability by dynamic programming over the last token."""
+    transition = table.log_probs[0].reshape(-1, *table.log_probs.shape[-2:])[0].double()
+    best, alive = -math.inf, transition[BOS]
+    for _ in range(max_length):
+        best = max(best, float(alive[EOS]))
+        alive = (alive.masked_fill(torch.arange(len(alive)) == EOS, -torch.inf).unsqueeze(1) + transition).amax(dim=0)
+    return best
+
+
+@pytest.mark.parametrize("max_length", [1, 2, 7])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_greedy_is_beam_of_one(seed: int, max_length: int) -> None:
+    table = random_table(seed, vocab=7, tables=5)
+    src, lengths = source(0, 1, 2, 3, 4)
+    limits = torch.full((5,), max_length)
+    greedy = greedy_search(table, src, lengths, max_length=limits, bos_id=BOS, eos_id=EOS)
+    assert [tuple(tokens) for tokens in greedy] == [found[0].tokens for found in beam(table, src, lengths, 1, limits)]
+
+
+def test_greedy_takes_the_likeliest_token_each_time() -> None:
+    table = random_table(3, vocab=6)
+    found = greedy_search(table, *source(0), max_length=torch.tensor([9]), bos_id=BOS, eos_id=EOS)[0]
+    older, last = BOS, BOS
+    expected: list[int] = []
+    while len(expected) < 8 and (token := int(table.log_probs[0, older, last].argmax())) != EOS:
+        expected.append(token)
+        older, last = last, token
+    assert found == expected
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    vocab=st.integers(3, 9),
+    size=st.integers(1, 7),
+    max_length=st.integers(1, 8),
+    alpha=st.sampled_from([0.0, 0.6, 1.0]),
+)
+@settings(max_examples=60)
+def test_n_best_lists_are_sound(seed: int, vocab: int, size: int, max_length: int, alpha: float) -> None:
+    """At least one, at most K, best first, no two alike, bounded, each with the score that the table gives it."""
+    table = random_table(seed, vocab)
+    scoring = Scoring(length_penalty=alpha)
+    found = beam(table, *source(0), size, max_length, scoring)[0]
+    assert 1 <= len(found) <= size
+    scores = [h.score for h in found]
+    assert scores == sorted(scores, reverse=True)
+    assert len({h.tokens for h in found}) == len(found)
+    for h in found:
+        length = len(h.tokens) + 1
+        assert length <= max_length
+        assert h.is_truncated == (length == max_length)
+        assert EOS not in h.tokens
+        assert BOS not in h.tokens
+        assert h.log_prob == pytest.approx(probability(table, h.tokens), abs=1e-4)
+        assert h.score == pytest.approx(h.log_prob / ((5 + length) / 6) ** alpha, abs=1e-4)
+
+
+def probability(table: Table, tokens: tuple[int, ...], which: int = 0) -> float:
+    history = [BOS] * table.order
+    total = 0.0
+    for token in (*tokens, EOS):
+        total += float(table.log_probs[(which, *history, token)])
+        history = [*history[1:], token]
+    return total
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    size=st.integers(1, 6),
+    limits=st.lists(st.integers(1, 9), min_size=2, max_size=6),
+    alpha=st.sampled_from([0.0, 0.8]),
+)
+@settings(max_examples=60)
+def test_sentences_in_a_batch_are_found_as_alone(seed: int, size: int, limits: list[int], alpha: float) -> None:
+    """Sentences end at different steps and leave the batch; that moves none of the others."""
+    table = random_table(seed, vocab=6, tables=len(limits))
+    scoring = Scoring(length_penalty=alpha)
+    together = beam(table, *source(*range(len(limits))), size, torch.tensor(limits), scoring)
+    for which, limit in enumerate(limits):
+        same(together[which], beam(table, *source(which), size, limit, scoring)[0])
+
+
+def test_wider_beams_hold_what_is_likelier_at_the_end() -> None:
+    """A garden path: the likeliest first word leads nowhere, and a beam of 2 sees it."""
+    p = torch.full((1, 4, 4), 1e-9)
+    p[0, BOS, 2], p[0, BOS, 3] = 0.6, 0.4
+    p[0, 2] = torch.tensor([1e-9, 0.4, 0.3, 0.3])
+    p[0, 3, EOS] = 1.0
+    table = Table(p.log(), order=1)
+    assert beam(table, *source(0), 1, 6)[0][0].tokens == (2,)
+    assert beam(table, *source(0), 2, 6)[0][0].tokens == (3,)
+
+
+def test_the_end_is_forced_at_the_maximal_length_and_flagged() -> None:
+    p = torch.full((1, 4, 4), 1e-6)
+    p[0, :, 2], p[0, :, EOS] = 0.9, 1e-9
+    found = beam(Table(p.log(), order=1), *source(0), 2, 5)[0]
+    assert found[0].tokens == (2, 2, 2, 2)
+    assert found[0].is_truncated
+    assert greedy_search(Table(p.log(), order=1), *source(0), max_length=torch.tensor([5]), bos_id=BOS, eos_id=EOS) == [
+        [2, 2, 2, 2]
+    ]
+
+
+def test_the_empty_translation_can_be_barred() -> None:
+    p = torch.full((1, 4, 4), 0.01)
+    p[0, :, EOS] = 0.97
+    table = Table(p.log(), order=1)
+    src, lengths = source(0)
+    assert beam(table, src, lengths, 2, 4)[0][0].tokens == ()
+    found = beam_search(
+        table,
+        src,
+        lengths,
+        size=2,
+        max_length=torch.tensor([4]),
+        bos_id=BOS,
+        eos_id=EOS,
+        may_be_empty=False,
+    )
+    assert all(h.tokens for h in found[0])
+
+
+def test_length_penalty_prefers_longer_sentences_as_it_grows() -> None:
+    table = random_table(8, vocab=5)
+    lengths = [
+        len(exhaustive(table, 5, Scoring(length_penalty=alpha))[0].tokens) for alpha in (0.0, 0.5, 1.0, 2.0, 4.0)
+    ]
+    assert lengths == sorted(lengths)
+    assert lengths[0] < lengths[-1]
+
+
+def test_coverage_term_is_wus_formula() -> None:
+    """beta sum_s log min(sum_t a_t(s), 1), added to the normalised log-probability (Wu et al. 2016, eq. 14)."""
+    attention = torch.tensor([[0.9, 0.1, 0.0], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6], [0.0, 1.0, 0.0]])
+    table = random_table(2, vocab=4)
+    table.attention = attention
+    src, lengths = source(0, length=3)
+    scoring = Scoring(length_penalty=0.6, coverage_penalty=0.2)
+    found = beam(table, src, lengths, 40, 4, scoring)[0]
+    assert len(found) == 1 + 2 + 4 + 8
+    for h in found:
+        length = len(h.tokens) + 1
+        attended = [sum(float(attention[t, s]) for t in range(length)) for s in range(3)]
+        coverage = 0.2 * sum(math.log(min(max(total, 1e-6), 1.0)) for total in attended)
+        assert h.score == pytest.approx(h.log_prob / ((5 + length) / 6) ** 0.6 + coverage, abs=1e-4)
+    assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
+
+
+def test_coverage_ignores_padding() -> None:
+    attended = torch.tensor([[0.5, 2.0, 0.0]])
+    mask = torch.tensor([[True, True, False]])
+    assert float(Scoring(coverage_penalty=2.0).coverage(attended, mask)) == pytest.approx(2 * math.log(0.5))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_candidates_with_ids_give_the_same_search(seed: int) -> None:
+    """The end and the 2K best of a row are all that a beam of K ever looks at."""
+    table = random_table(seed, vocab=12, tables=3)
+    src, lengths = source(0, 1, 2)
+    whole = beam(table, src, lengths, 3, 30)
+    few = beam(FewCandidates(table, few=7), src, lengths, 3, 30)
+    for found, expected in zip(few, whole, strict=True):
+        same(found, expected)
+
+
+def test_a_network_never_generates_what_is_not_allowed() -> None:
+    model = tiny(dtype=torch.float32)
+    allowed = torch.ones(VOCAB, dtype=torch.bool)
+    allowed[[0, 3, 5, 7]] = False
+    stepper = PlainStepper(model, allowed)
+    src, lengths = sentences(3, [5, 2, 7])
+    limits = torch.tensor([9, 9, 9])
+    for found in beam(stepper, src, lengths, 6, limits):
+        assert {0, 3, 5, 7}.isdisjoint(token for h in found for token in h.tokens)
+    for tokens in greedy_search(stepper, src, lengths, max_length=limits, bos_id=BOS, eos_id=EOS):
+        assert {0, 3, 5, 7}.isdisjoint(tokens)
+    memory = stepper.encode(src, lengths)
+    mask = torch.ones(3, VOCAB, dtype=torch.bool)
+    mask[1, 4] = False
+    candidates, _, _ = stepper.step(torch.tensor([2, 2, 2]), stepper.start(memory), memory, mask)
+    barred = candidates.scores == -torch.inf
+    assert barred[1].nonzero().flatten().tolist() == [0, 3, 4, 5, 7]
+    assert barred[0].nonzero().flatten().tolist() == [0, 3, 5, 7]
+
+
+@pytest.mark.parametrize(("kind", "span"), ATTENTIONS)
+def test_a_networks_sentences_are_found_in_a_batch_as_alone(kind: AttentionKind, span: AttentionSpan) -> None:
+    """Invariant 1 at its root: the n-best lists of a sentence do not depend on its batch mates."""
+    model = tiny(seed=4, dtype=torch.float32, attention=kind, attention_span=span)
+    stepper = PlainStepper(model)
+    sizes = [6, 1, 9, 3]
+    src, lengths = sentences(8, sizes)
+    limits = lengths * 2 + 2
+    scoring = Scoring(length_penalty=0.6, coverage_penalty=0.1)
+    together = beam(stepper, src, lengths, 4, limits, scoring)
+    for row, size in enumerate(sizes):
+        alone = beam(stepper, src[row : row + 1, :size], lengths[row : row + 1], 4, limits[row : row + 1], scoring)
+        same(together[row], alone[0])
+
+
+@torch.no_grad()
+def test_scores_and_attention_are_those_of_a_second_reading() -> None:
+    """Forcing each found sentence through the network gives its log-probability and its attention again."""
+    model = tiny(seed=6, dtype=torch.float32)
+    src, lengths = sentences(8, [6, 2, 4])
+    found = beam_search(
+        PlainStepper(model),
+        src,
+        lengths,
+        size=3,
+        max_length=torch.tensor([8, 5, 7]),
+        bos_id=BOS,
+        eos_id=EOS,
+        with_attention=True,
+    )
+    for row, hypotheses in enumerate(found):
+        length = int(lengths[row])
+        for h in hypotheses:
+            tgt_in = torch.tensor([[BOS, *h.tokens]])
+            vectors, attention = model(src[row : row + 1, :length], lengths[row : row + 1], tgt_in)
+            log_probs = model.output(vectors).log_softmax(dim=-1)[0]
+            total = sum(float(log_probs[t, token]) for t, token in enumerate((*h.tokens, EOS)))
+            assert h.log_prob == pytest.approx(total, abs=1e-4)
+            assert h.attention is not None
+            torch.testing.assert_close(h.attention, attention[0], rtol=0, atol=1e-4)
+
+
+def test_a_networks_best_is_the_exhaustive_best() -> None:
+    """The whole chain, network and search, on a vocabulary small enough to try everything."""
+    model = tiny(seed=2, dtype=torch.float32)
+    allowed = torch.zeros(VOCAB, dtype=torch.bool)
+    allowed[[EOS, 4, 5, 6]] = True
+    stepper = PlainStepper(model, allowed)
+    src, lengths = sentences(1, [4])
+    scoring = Scoring(length_penalty=0.6)
+    expected = exhaustive_search(stepper, src, lengths, max_length=4, bos_id=BOS, eos_id=EOS, scoring=scoring)
+    same(beam(stepper, src, lengths, 40, 4, scoring)[0], expected)
