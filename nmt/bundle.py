@@ -7,13 +7,14 @@ executable, nothing outside it is needed to translate.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -26,6 +27,8 @@ from nmt.text.tokenizer import TokenizerPair, load_tokenizers
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD, SUMS = "config.json", "model.safetensors", "README.md", "SHA256SUMS"
+VERIFIED_SUFFIXES = frozenset({".json", ".safetensors", ".spm"})
+"""Kinds of files that loading may read: one of them that SHA256SUMS does not list is refused."""
 SCALE = ".scale"
 
 Storage = Literal["float32", "float16", "int8"]
@@ -46,6 +49,12 @@ class BundleConfig(Section):
     search: SearchConfig
     training: dict[str, Any] = Field(default_factory=dict)
     """A summary for people: the recipe, updates, scores. Nothing reads it to translate."""
+
+    @model_validator(mode="after")
+    def _vocabularies_agree(self) -> BundleConfig:
+        if self.model.tying == "all" and self.src_vocab != self.tgt_vocab:
+            raise ValueError('model.tying = "all" shares embeddings, but src_vocab and tgt_vocab differ')
+        return self
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,8 @@ class Bundle:
         found = {name: weight.shape for name, weight in self.weights.items()}
         if expected != found:
             wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-            raise BundleError(f"{self.folder}: weights do not fit the configuration: {', '.join(wrong[:5])}")
+            place = WEIGHTS if self.folder is None else self.folder / WEIGHTS
+            raise BundleError(f"{place}: weights do not fit the configuration: {', '.join(wrong[:5])}")
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(self.weights[name])
@@ -102,6 +112,16 @@ def save_bundle(bundle: Bundle, folder: Path, *, storage: Storage | None = None)
         raise BundleError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
+def rewrite_card(folder: Path, card: str) -> None:
+    """Give a bundle another card. Raises BundleError where it is not whole or cannot be written."""
+    verify(folder)
+    with atomic_folder(folder) as partial:
+        for file in folder.iterdir():
+            shutil.copy2(file, partial / file.name)
+        (partial / CARD).write_text(card, "utf-8")
+        write_sums(partial)
+
+
 def write_sums(folder: Path) -> None:
     """Write SHA256SUMS over every other file of the folder (`sha256sum -c` reads it)."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != SUMS)
@@ -127,13 +147,15 @@ def load_bundle(folder: Path | str) -> Bundle:
         weights = _unpack(load_file(folder / WEIGHTS))
     except (SafetensorError, OSError) as error:
         raise BundleError(f"{folder / WEIGHTS}: not a safetensors file ({error})") from None
+    except KeyError as error:
+        raise BundleError(f"{folder / WEIGHTS}: {error.args[0]} does not fit its weights or is missing") from None
     if bad := [name for name, weight in weights.items() if not bool(torch.isfinite(weight).all())]:
         raise BundleError(f"{folder / WEIGHTS}: {bad[0]} holds values that are not finite: train or fetch it again")
     return Bundle(
         config,
         tokenizers,
         weights,
-        card=(folder / CARD).read_text("utf-8"),
+        card=(folder / CARD).read_text("utf-8", errors="replace"),
         folder=folder,
         version=sha256(folder / WEIGHTS)[:12],
     )
@@ -168,9 +190,9 @@ def verify(folder: Path) -> None:
         if not separator or len(digest) != 64 or Path(name).name != name:
             raise BundleError(f"{sums}:{number}: not a line of sha256sum")
         expected[name] = digest
-    for name in (CONFIG, WEIGHTS, CARD):
-        if name not in expected:
-            raise BundleError(f"{sums}: {name} is not listed")
+    present = {path.name for path in folder.iterdir() if path.suffix in VERIFIED_SUFFIXES}
+    if missing := sorted({CONFIG, WEIGHTS, CARD, *present} - expected.keys()):
+        raise BundleError(f"{sums}: {missing[0]} is not listed; copy the bundle again")
     for name, digest in expected.items():
         path = folder / name
         if not path.is_file():
@@ -211,8 +233,9 @@ def _unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.endswith(SCALE):
             continue
         if value.dtype == torch.int8:
-            if name + SCALE not in packed:
-                raise BundleError(f"{WEIGHTS}: {name} has no {name + SCALE}")
-            value = value.float() * packed[name + SCALE].unsqueeze(1)
+            scale = packed[name + SCALE]
+            if scale.shape != value.shape[:1]:
+                raise KeyError(name + SCALE)
+            value = value.float() * scale.unsqueeze(1)
         weights[name] = value.float()
     return weights

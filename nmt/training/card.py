@@ -7,21 +7,28 @@ from typing import Any
 from nmt.bundle import Bundle
 
 
+def describe_model(bundle: Bundle) -> str:
+    """The network in one sentence."""
+    model = bundle.config.model
+    cell = model.cell.upper()
+    encoder = f"bi{cell}" if model.bidirectional else cell
+    return (
+        f"A translator of {bundle.parameters / 1e6:.1f} million weights: {encoder} encoder "
+        f"({_layers(model.encoder_layers)} of {model.hidden_size}), {cell} decoder ({_layers(model.decoder_layers)} of "
+        f"{model.hidden_size}), {model.attention_span} attention ({model.attention})"
+        f"{', input feeding' if model.input_feeding else ''}."
+    )
+
+
 def bundle_card(bundle: Bundle) -> str:
     """A card from what training knows; its owner adds data, licence and test scores."""
     config = bundle.config
-    model, summary = config.model, config.training
+    summary = config.training
     dev: dict[str, Any] = summary["dev"]
-    sides = "bidirectional " if model.bidirectional else ""
     lines = [
         f"# {config.source_lang} to {config.target_lang}",
         "",
-        (
-            f"A translator of {bundle.parameters / 1e6:.1f} million weights: {sides}{model.cell.upper()} encoder with "
-            f"{model.encoder_layers} layer(s), {model.cell.upper()} decoder with {model.decoder_layers} layer(s) of "
-            f"{model.hidden_size}, {model.attention_span} attention ({model.attention})"
-            f"{', input feeding' if model.input_feeding else ''}."
-        ),
+        describe_model(bundle),
         "",
         (
             f"Trained on {summary['pairs']:,} pairs ({summary['target_tokens']:,} target tokens seen in "
@@ -36,3 +43,7 @@ def bundle_card(bundle: Bundle) -> str:
         if name in dev:
             lines.append(f"| {name} | {dev[name]} (`{dev[f'{name}_signature']}`) |")
     return "\n".join(lines) + "\n"
+
+
+def _layers(count: int) -> str:
+    return "1 layer" if count == 1 else f"{count} layers"
