@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import shutil
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL = ".partial"
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -27,7 +29,8 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `path` when the block ends without an exception.
 
-    Where `path` exists already it is moved aside for the instant between two renames, then removed.
+    Where `path` exists already the two change places in one step, and the old one is removed. A file system that cannot
+    do that (NFS) has no `path` for the instant between two renames.
     """
     partial = path.with_name(path.name + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
@@ -39,15 +42,25 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 with file.open("rb+") as opened:
                     os.fsync(opened.fileno())
         _sync_folder(partial)
-        old = path.with_name(path.name + ".old" + PARTIAL)
-        shutil.rmtree(old, ignore_errors=True)
         if path.exists():
-            path.rename(old)
-        partial.rename(path)
+            _exchange(partial, path)
+        else:
+            partial.rename(path)
         _sync_folder(path.parent)
-        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Let two paths change places."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # glibc 2.28, musl 1.2.6
+    if renameat2 is not None and renameat2(_AT_FDCWD, bytes(one), _AT_FDCWD, bytes(other), _RENAME_EXCHANGE) == 0:
+        return
+    aside = other.with_name(other.name + ".old" + PARTIAL)
+    shutil.rmtree(aside, ignore_errors=True)
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
 
 
 def sha256(path: Path) -> str:

@@ -38,7 +38,7 @@ class Tokenizer(Protocol):
 
     @property
     def forbidden_ids(self) -> frozenset[int]:
-        """Ids that a search never generates: special ones but EOS, and the bytes that would break a line in two."""
+        """Ids that a search never generates: special ones but EOS, and pieces that would break a line in two."""
 
     def encode(self, text: str) -> list[int]:
         """Ids without BOS and EOS; empty for white space alone."""
@@ -67,12 +67,11 @@ class SentencePieceTokenizer:
         try:
             self._processor.load_from_serialized_proto(model)
         except Exception as error:  # the binding raises bare RuntimeError, OSError or its own types
-            raise TokenizerError(f"not a SentencePiece model: {error}") from None
+            raise TokenizerError(f"not a SentencePiece model: {' '.join(str(error).split())}") from None
         ids = (self._processor.pad_id(), self._processor.bos_id(), self._processor.eos_id(), self._processor.unk_id())
         if ids != SPECIAL_IDS:
             raise TokenizerError(f"the SentencePiece model has special ids {ids}, not {SPECIAL_IDS}")
-        line_breaks = (self._processor.piece_to_id(piece) for piece in ("<0x0A>", "<0x0D>"))
-        self._forbidden = frozenset({PAD_ID, BOS_ID, UNK_ID, *line_breaks})
+        self._forbidden = _forbidden(self.pieces(range(self.size)))
 
     @cached_property
     def _starts(self) -> list[bool]:
@@ -131,6 +130,7 @@ class VocabularyTokenizer:
         self._pieces = list(pieces)
         self._normalization = normalization
         self._ids = {piece: index for index, piece in enumerate(self._pieces)}
+        self._forbidden = _forbidden(self._pieces)
         if len(self._ids) != len(self._pieces):
             raise TokenizerError("a vocabulary lists a piece twice")
 
@@ -148,7 +148,7 @@ class VocabularyTokenizer:
 
     @property
     def forbidden_ids(self) -> frozenset[int]:
-        return frozenset({PAD_ID, BOS_ID, UNK_ID})
+        return self._forbidden
 
     def encode(self, text: str) -> list[int]:
         return [self._ids.get(piece, UNK_ID) for piece in _split(text, self._unit, self._normalization)]
@@ -169,6 +169,13 @@ class VocabularyTokenizer:
     def save(self, folder: Path, name: str) -> None:
         content = {"unit": self._unit, "normalization": self._normalization, "pieces": self._pieces}
         (folder / f"{name}.vocab.json").write_text(json.dumps(content, ensure_ascii=False, indent=0), "utf-8")
+
+
+def _forbidden(pieces: Sequence[str]) -> frozenset[int]:
+    line_breaks = (
+        i for i, piece in enumerate(pieces) if piece in ("<0x0A>", "<0x0D>") or "\n" in piece or "\r" in piece
+    )
+    return frozenset({PAD_ID, BOS_ID, UNK_ID, *line_breaks})
 
 
 def _split(text: str, unit: str, normalization: str) -> list[str]:
@@ -214,7 +221,10 @@ def load_tokenizers(folder: Path) -> TokenizerPair:
 def _load(folder: Path, name: str) -> Tokenizer | None:
     model, vocabulary = folder / f"{name}.spm", folder / f"{name}.vocab.json"
     if model.is_file():
-        return SentencePieceTokenizer(model.read_bytes())
+        try:
+            return SentencePieceTokenizer(model.read_bytes())
+        except (OSError, TokenizerError) as error:
+            raise TokenizerError(f"{model}: {error}") from None
     if vocabulary.is_file():
         try:
             content = json.loads(vocabulary.read_text("utf-8"))
