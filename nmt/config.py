@@ -83,6 +83,7 @@ class TextConfig(Section):
     """The vocabulary."""
 
     kind: SubwordKind = "unigram"
+    """Subwords (`unigram`, `bpe`), or the most frequent words or characters: what is not among those is unknown."""
     vocab_size: Annotated[int, Field(ge=8)] = 8000
     """Pieces, special ones and the 256 byte pieces included. With `joint = false`: of each side."""
     joint: bool = True

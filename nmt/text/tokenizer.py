@@ -229,7 +229,7 @@ def _load(folder: Path, name: str) -> Tokenizer | None:
         try:
             content = json.loads(vocabulary.read_text("utf-8"))
             return VocabularyTokenizer(content["unit"], content["pieces"], content["normalization"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, TokenizerError) as error:
             raise TokenizerError(f"{vocabulary}: not a vocabulary ({error})") from None
     return None
 

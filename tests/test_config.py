@@ -1,0 +1,216 @@
+"""Recipes: mistakes are named all at once, TOML comes back equal, overrides reach every key."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt import config
+from nmt.config import (
+    AttentionKind,
+    AttentionSpan,
+    Recipe,
+    Section,
+    SubwordKind,
+    dump_recipe,
+    expand_path,
+    load_recipe,
+    parse_recipe,
+)
+from nmt.errors import ConfigError
+
+
+def refusal(raw: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse_recipe(raw)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "suggestion"),
+    [
+        ({"model": {"hiden_size": 3}}, "unknown key model.hiden_size, did you mean model.hidden_size?"),
+        ({"modle": {"hidden_size": 3}}, "unknown key modle, did you mean model?"),
+        ({"hidden_size": 3}, "unknown key hidden_size, did you mean model.hidden_size?"),
+        ({"training": {"dropout": 0.1}}, "unknown key training.dropout, did you mean"),
+        ({"zzzzqqq": 3}, "unknown key zzzzqqq"),
+    ],
+)
+def test_an_unknown_key_suggests_the_nearest(raw: dict[str, Any], suggestion: str) -> None:
+    assert suggestion in refusal(raw)
+
+
+def test_all_mistakes_are_reported_together() -> None:
+    message = refusal(
+        {
+            "model": {"hidden_size": -1, "attention": "bilinear", "layers": 2},
+            "training": {"seed": "one", "label_smoothing": 1.5},
+            "data": {"source_lang": "klingon!"},
+        }
+    )
+    mentioned = ("hidden_size", "attention", "model.layers", "seed", "label_smoothing", "source_lang")
+    assert [key for key in mentioned if key not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ({"model": {"hidden_size": 7}}, "must be even"),
+        ({"text": {"joint": False}}, "needs text.joint"),
+        ({"training": {"epochs": 0}}, "never end"),
+        ({"data": {"dev": ["a", "b", "c"]}}, "a pair of files, not 3"),
+        ({"optimizer": {"learning_rate": float("nan")}}, "learning_rate"),
+        ({"model": {"hidden_size": 64.0}}, "hidden_size"),
+        ({"model": {"bidirectional": 1}}, "bidirectional"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(raw: dict[str, Any], reason: str) -> None:
+    assert reason in refusal(raw)
+
+
+recipes = st.fixed_dictionaries(
+    {},
+    optional={
+        "output": st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+        "data": st.fixed_dictionaries(
+            {"train": st.lists(st.lists(st.text("ab/.\"'\\ ü", min_size=1), min_size=1, max_size=2), max_size=3)}
+        ),
+        "model": st.fixed_dictionaries(
+            {
+                "hidden_size": st.integers(1, 500).map(lambda n: 2 * n),
+                "attention": st.sampled_from(get_args(AttentionKind)),
+                "attention_span": st.sampled_from(get_args(AttentionSpan)),
+                "dropout": st.floats(0, 0.99),
+                "input_feeding": st.booleans(),
+            }
+        ),
+        "text": st.fixed_dictionaries({"kind": st.sampled_from(get_args(SubwordKind)), "sampling": st.floats(0, 1)}),
+        "optimizer": st.fixed_dictionaries(
+            {"learning_rate": st.floats(1e-9, 10), "betas": st.tuples(st.floats(0, 0.9), st.floats(0, 0.9999))}
+        ),
+        "training": st.fixed_dictionaries({"seed": st.integers(-(2**60), 2**60), "epochs": st.integers(1, 99)}),
+    },
+)
+
+
+@given(raw=recipes)
+@settings(max_examples=50)
+def test_toml_comes_back_equal(raw: dict[str, Any]) -> None:
+    recipe = parse_recipe(raw)
+    assert parse_recipe(tomllib.loads(dump_recipe(recipe))) == recipe
+
+
+def test_a_file_with_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('[model]\nhidden_size = 64\n[data]\ntrain = [["a.en", "a.de"], ["b.tsv"]]\n', "utf-8")
+    recipe = load_recipe(
+        path,
+        [
+            "model.hidden_size=128",
+            "--model.encoder-layers=3",
+            "model.attention=dot",
+            'model.bridge="copy"',
+            "training.label_smoothing=0.0",
+            "data.dev=['d.en', 'd.de']",
+            "data.cleaning.empty=false",
+            "output=runs/a=b",
+        ],
+    )
+    assert recipe.model.hidden_size == 128
+    assert recipe.model.encoder_layers == 3
+    assert (recipe.model.attention, recipe.model.bridge) == ("dot", "copy")
+    assert recipe.training.label_smoothing == 0.0
+    assert recipe.data.train == (("a.en", "a.de"), ("b.tsv",))
+    assert recipe.data.dev == ("d.en", "d.de")
+    assert not recipe.data.cleaning.empty
+    assert recipe.output == "runs/a=b"
+
+
+@pytest.mark.parametrize("override", ["model.hidden_size", "=3", "output.x=3"])
+def test_an_override_of_another_form_is_refused(override: str) -> None:
+    with pytest.raises(ConfigError):
+        load_recipe(None, ["output=a", override])
+
+
+def test_every_key_can_be_overridden() -> None:
+    for key in config._keys(Recipe):
+        value = value_of(Recipe(), key)
+        if not isinstance(value, Section):
+            text = dump_recipe_value(value)
+            assert value_of(load_recipe(None, [f"{key}={text}"]), key) == value
+
+
+def value_of(recipe: Recipe, key: str) -> Any:
+    value: Any = recipe
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def dump_recipe_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(list(value)) if isinstance(value, tuple) else repr(value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"\xff\xfe", "UTF-8"), (b"[model\n", "line 1"), (b"a = 1\na = 2\n", "line 2")]
+)
+def test_an_unreadable_recipe_is_one_line(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(path)
+    assert reason in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no recipe at .*absent\.toml"):
+        load_recipe(tmp_path / "absent.toml")
+
+
+def test_paths_expand_variables_and_name_those_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NMT_DATA", "/data")
+    monkeypatch.delenv("NMT_NOWHERE", raising=False)
+    assert expand_path("$NMT_DATA/a.gz") == Path("/data/a.gz")
+    assert expand_path("${NMT_DATA}/a.gz") == Path("/data/a.gz")
+    with pytest.raises(ConfigError, match="NMT_NOWHERE"):
+        expand_path("$NMT_NOWHERE/a.gz")
+
+
+def test_settings_cannot_be_changed_behind_ones_back() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Recipe().model.hidden_size = 3  # type: ignore[misc]
+
+
+OBVIOUS = """
+    task source_lang target_lang cleaning data text model optimizer training search
+    character_coverage normalization
+    cell embedding_size encoder_layers decoder_layers bidirectional attention attention_span input_feeding forget_bias
+    name learning_rate momentum betas weight_decay warmup_updates halve_after halve_every factor plateau_patience
+    final_factor seed label_smoothing device sample_translations
+    beam_size max_length_factor
+"""
+
+
+def test_every_key_whose_name_does_not_say_it_all_is_documented() -> None:
+    undocumented: list[str] = []
+    for section in ast.parse(inspect.getsource(config)).body:
+        if not isinstance(section, ast.ClassDef) or not hasattr(getattr(config, section.name), "model_fields"):
+            continue
+        for statement, following in zip(section.body, [*section.body[1:], None], strict=True):
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                documented = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+                if not documented and statement.target.id not in OBVIOUS.split():
+                    undocumented.append(f"{section.name}.{statement.target.id}")
+    assert undocumented == []

@@ -1,0 +1,73 @@
+"""Devices, precisions and cores."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from nmt.errors import DeviceError
+from nmt.hardware import available_cores, multiplies_bf16, pick_device, pick_precision
+
+
+def test_auto_is_cuda_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device().type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device().type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("cuda:7", "offers 2"), ("tpu", "no device"), ("mps", "not supported"), ("cuda:x", "no device")],
+)
+def test_a_device_that_is_not_there_is_refused(name: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(DeviceError, match=reason):
+        pick_device(name)
+    assert pick_device("cuda:1") == torch.device("cuda", 1)
+
+
+def test_cuda_needs_a_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(DeviceError, match="offers 0"):
+        pick_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "native"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, True),
+        ({"amx_bf16": True}, True),
+        ({"avx512": True}, False),
+        ({}, False),
+    ],
+)
+def test_precision_follows_the_hardware_unless_it_is_named(
+    capabilities: dict[str, bool], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    cpu = torch.device("cpu")
+    assert multiplies_bf16(cpu) == native
+    assert pick_precision("auto", cpu) == (torch.bfloat16 if native else torch.float32)
+    assert pick_precision("fp32", cpu) == torch.float32
+    assert pick_precision("bf16", cpu) == torch.bfloat16
+
+
+@pytest.mark.parametrize(("capability", "native"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_cuda_multiplies_bf16_from_ampere_on(
+    capability: tuple[int, int], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert multiplies_bf16(torch.device("cuda")) == native
+
+
+def test_cores_are_those_this_process_may_use() -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert available_cores() == len(allowed)
