@@ -1,0 +1,154 @@
+"""Checkpoints: what a position counts, what comes back, and what a damaged one says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from nmt.errors import CheckpointError
+from nmt.training.checkpoint import CheckpointStore, Kept, Position, average
+
+
+def positions(values: list[float], keep: int = 2, patience: int = 1) -> list[Position]:
+    """The positions after validations with these values, ten updates apart."""
+    found = [Position()]
+    for number, value in enumerate(values, 1):
+        here = Position(**{**vars(found[-1]), "update": number * 10})
+        found.append(here.after_validation(value, keep=keep, plateau_patience=patience))
+    return found[1:]
+
+
+def test_the_best_validations_are_kept_in_order() -> None:
+    last = positions([1.0, 3.0, 2.0, 2.5])[-1]
+    assert last.best == (Kept(20, 3.0), Kept(40, 2.5))
+
+
+def test_of_equal_values_the_earlier_is_kept() -> None:
+    assert positions([2.0, 2.0, 2.0])[-1].best == (Kept(10, 2.0), Kept(20, 2.0))
+
+
+def test_stale_validations_are_counted_since_the_last_gain() -> None:
+    assert [p.stale for p in positions([1.0, 3.0, 2.0, 3.0, 4.0, 1.0])] == [0, 0, 1, 2, 0, 1]
+
+
+def test_a_plateau_comes_after_its_patience_and_counts_anew() -> None:
+    counted = positions([5.0, 1.0, 1.0, 1.0, 1.0, 6.0, 1.0, 1.0], patience=1)
+    assert [p.plateaus for p in counted] == [0, 0, 1, 1, 2, 2, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_everything_comes_back(tmp_path: Path, name: str) -> None:
+    def build() -> tuple[nn.Module, torch.optim.Optimizer]:
+        model = nn.Linear(3, 2)
+        if name == "sgd":
+            return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        return model, torch.optim.Adam(model.parameters(), lr=0.1, fused=True)
+
+    def learn(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.randn(4, 3)).square().sum().backward()
+            optimizer.step()
+
+    model, optimizer = build()
+    learn(model, optimizer)
+    store = CheckpointStore(tmp_path)
+    position = Position(update=3, tokens=12, seconds=1.5, best=(Kept(2, 0.5), Kept(3, 0.25)), stale=1)
+    store.save(model, optimizer, position)
+    learn(model, optimizer)
+    again, its_optimizer = build()
+    torch.manual_seed(99)
+    assert store.load(again, its_optimizer) == position
+    learn(again, its_optimizer)
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def saved(folder: Path) -> tuple[CheckpointStore, nn.Module, torch.optim.Optimizer]:
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    store = CheckpointStore(folder)
+    store.save(model, optimizer, Position(update=5))
+    return store, model, optimizer
+
+
+def test_without_a_checkpoint_there_is_nothing_to_load(tmp_path: Path) -> None:
+    model = nn.Linear(3, 2)
+    store = CheckpointStore(tmp_path)
+    assert store.newest() is None
+    assert store.load(model, torch.optim.SGD(model.parameters())) is None
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "position.json"])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "noise"])
+def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, name: str, damage: str) -> None:
+    store, model, optimizer = saved(tmp_path)
+    newest = store.newest()
+    assert newest is not None
+    path = newest / name
+    match damage:
+        case "truncated":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        case "missing":
+            path.unlink()
+        case "noise":
+            path.write_bytes(b"\x80\x04noise\n" * 50)
+    with pytest.raises(CheckpointError, match="cannot be resumed") as caught:
+        store.load(model, optimizer)
+    assert str(newest) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    store, _, _ = saved(tmp_path)
+    other = nn.Linear(4, 2)
+    with pytest.raises(CheckpointError, match="cannot be resumed"):
+        store.load(other, torch.optim.SGD(other.parameters()))
+
+
+def test_a_position_with_a_key_of_another_version_is_refused(tmp_path: Path) -> None:
+    store, model, optimizer = saved(tmp_path)
+    newest = store.newest()
+    assert newest is not None
+    path = newest / "position.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "shards": 3}), "utf-8")
+    with pytest.raises(CheckpointError, match="shards"):
+        store.load(model, optimizer)
+
+
+def test_only_the_newest_checkpoint_and_the_listed_best_stay(tmp_path: Path) -> None:
+    store, model, optimizer = saved(tmp_path)
+    for update in (10, 20, 30):
+        store.keep_best(model, update)
+    store.save(model, optimizer, Position(update=30, best=(Kept(30, 2.0), Kept(10, 1.0))))
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["update-00000030"]
+    assert sorted(path.name for path in (tmp_path / "best").iterdir()) == [
+        "update-00000010.safetensors",
+        "update-00000030.safetensors",
+    ]
+
+
+def test_a_half_written_checkpoint_is_never_the_newest(tmp_path: Path) -> None:
+    store, _, _ = saved(tmp_path)
+    (tmp_path / "checkpoints" / "update-00000009.partial").mkdir()
+    newest = store.newest()
+    assert newest is not None
+    assert newest.name == "update-00000005"
+
+
+def test_lost_best_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"update-00000007\.safetensors"):
+        CheckpointStore(tmp_path).best_weights(7)
+
+
+def test_averaging_is_the_mean_of_each_weight() -> None:
+    sets = [{"a": torch.tensor([x, 2 * x]), "b": torch.tensor(x)} for x in (1.0, 2.0, 6.0)]
+    mean = average(sets)
+    assert mean["a"].tolist() == [3.0, 6.0]
+    assert float(mean["b"]) == 3.0
+    # sums in fp64: in fp32 the ones would be lost beside 2^25
+    assert float(average([{"a": torch.tensor(v)} for v in (2.0**25, 1.0, 1.0, 2.0)])["a"]) == 2.0**23 + 1

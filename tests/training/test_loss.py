@@ -1,0 +1,76 @@
+"""Cross-entropy against torch.nn.functional and finite differences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+from torch.nn import functional
+
+from nmt.training import loss
+from nmt.training.loss import cross_entropy
+
+M, A, V = 13, 5, 9
+
+
+def inputs(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    vectors = torch.randn(M, A, generator=generator, dtype=dtype)
+    weight = torch.randn(V, A, generator=generator, dtype=dtype)
+    bias = torch.randn(V, generator=generator, dtype=dtype)
+    return vectors, weight, bias, torch.randint(0, V, (M,), generator=generator)
+
+
+@pytest.fixture(params=[1, 4, 1000], ids="{} rows a chunk".format)
+def chunked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss, "CHUNK_BYTES", 4 * V * request.param)
+
+
+@pytest.mark.usefixtures("chunked")
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.6])
+def test_it_is_torchs_cross_entropy(smoothing: float) -> None:
+    *leaves, targets = inputs()
+    mine, theirs = ([leaf.clone().requires_grad_() for leaf in leaves] for _ in range(2))
+    found = cross_entropy(mine[0], mine[1], mine[2], targets, smoothing)
+    logits = theirs[0] @ theirs[1].T + theirs[2]
+    expected = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+    torch.testing.assert_close(found.smoothed, expected, rtol=1e-12, atol=0)
+    nll = functional.cross_entropy(logits, targets, reduction="sum")
+    torch.testing.assert_close(found.nll, nll.detach(), rtol=1e-12, atol=0)
+    assert not found.nll.requires_grad
+    (found.smoothed / 7).backward()
+    (expected / 7).backward()
+    for one, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.usefixtures("chunked")
+def test_its_gradient_equals_finite_differences() -> None:
+    vectors, weight, bias, targets = inputs()
+
+    def objective(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        return cross_entropy(x, w, b, targets, 0.2).smoothed
+
+    leaves = tuple(leaf.requires_grad_() for leaf in (vectors, weight, bias))
+    assert gradcheck(objective, leaves)
+
+
+def test_in_autocast_it_stays_near_full_precision() -> None:
+    vectors, weight, bias, targets = inputs(torch.float32)
+    expected = cross_entropy(vectors, weight, bias, targets, 0.1)
+    weight.requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = cross_entropy(vectors.bfloat16(), weight, bias, targets, 0.1)
+    found.smoothed.backward()
+    assert found.smoothed.dtype == torch.float32
+    assert weight.grad is not None
+    assert weight.grad.dtype == torch.float32
+    torch.testing.assert_close(found.smoothed.detach(), expected.smoothed, rtol=0.02, atol=0)
+
+
+def test_without_gradients_it_takes_none() -> None:
+    vectors, weight, bias, targets = inputs()
+    with torch.no_grad():
+        found = cross_entropy(vectors, weight, bias, targets)
+    assert float(found.smoothed) == float(found.nll)
