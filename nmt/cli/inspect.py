@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from nmt.bundle import Bundle
 
 
+PARTS = ("src_embedding", "tgt_embedding", "encoder", "bridge", "decoder", "attention", "output")
+"""The network from its input to its output; matrices that are shared count where they come first."""
+
+
 def inspect(
     model: ModelArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -53,7 +57,7 @@ def describe(bundle: Bundle, folder: Path) -> dict[str, Any]:
         "target_lang": config.target_lang,
         "version": bundle.version,
         "parameters": bundle.parameters,
-        "parameters_by_part": dict(parts),
+        "parameters_by_part": {part: parts[part] for part in sorted(parts, key=_place)},
         "storage": config.storage,
         "vocabulary": {
             "joint": bundle.tokenizers.is_joint,
@@ -75,6 +79,10 @@ def _part(parameter: str) -> str:
     """The part of the network that a parameter belongs to, as the papers divide it."""
     first, _, rest = parameter.partition(".")
     return "attention" if first == "decoder" and rest.startswith("attention") else first
+
+
+def _place(part: str) -> int:
+    return PARTS.index(part) if part in PARTS else len(PARTS)
 
 
 def _print(facts: Mapping[str, Any]) -> None:
@@ -112,7 +120,7 @@ def _grid(rows: Iterable[tuple[str, str]]) -> Table:
 
 def _value(value: object) -> str:
     if isinstance(value, Mapping):
-        return _settings(value.items())
+        return _settings((key, item) for key, item in value.items() if not key.endswith("_signature"))
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -16,8 +16,6 @@ from nmt.cli.models import one_thread_a_process
 from nmt.errors import ConfigError
 
 APP = "app.main:create_app"
-STARTUP_FAILURE = 3
-"""uvicorn's exit code; its log has said why."""
 ABOVE_DRAIN_S = 5
 """Time for connections to end, beside that for the work that was accepted."""
 DEFAULT_DRAIN_S = 30.0

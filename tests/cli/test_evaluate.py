@@ -47,7 +47,18 @@ def test_a_model_is_scored_by_its_translations(
     bundle: Path, files: tuple[Path, Path, list[str]], capsys: Output
 ) -> None:
     source, reference, texts = files
-    arguments = ["evaluate", "quality", bundle, "--source", source, "--reference", reference, "--beam", "3", "--raw"]
+    arguments: list[str | Path] = [
+        "evaluate",
+        "quality",
+        bundle,
+        "--source",
+        source,
+        "--reference",
+        reference,
+        "--beam",
+        "3",
+        "--raw",
+    ]
     report = json.loads(run(capsys, *arguments, "--json"))
     expected = bleu(texts, [reference.read_text("utf-8").splitlines()])
     assert report["rows"][0]["bleu"] == {"score": pytest.approx(expected.value), "signature": expected.signature}
@@ -59,7 +70,15 @@ def test_existing_translations_are_scored_with_flags_and_tabs(tmp_path: Path, ca
     (tmp_path / "hyp").write_text("\n".join(lines) + "\n", "utf-8")
     (tmp_path / "ref").write_text(f"{lines[0]}\nganz etwas anderes\t{lines[1]}\n{lines[2]}\n", "utf-8")
     (tmp_path / "near").write_text("0\n1\n0\n", "utf-8")
-    arguments = ["evaluate", "quality", "--hypothesis", tmp_path / "hyp", "--reference", tmp_path / "ref", "--tabs"]
+    arguments: list[str | Path] = [
+        "evaluate",
+        "quality",
+        "--hypothesis",
+        tmp_path / "hyp",
+        "--reference",
+        tmp_path / "ref",
+        "--tabs",
+    ]
     out = run(capsys, *arguments, "--flags", tmp_path / "near")
     table = [line.split() for line in out.splitlines() if line.startswith(("all", "unflagged"))]
     assert [row[:3] for row in table] == [

@@ -54,7 +54,8 @@ def test_the_command_says_what_the_library_says(bundle: Path, tmp_path: Path) ->
     options = TranslateOptions(beam_size=3, n_best=3, alignments=True, raw=True)
     with Translator.load(bundle) as translator:
         expected = translator.translate(sentences, options)
-    arguments = ["translate", bundle, "-i", source, "--beam", "3", "--raw", "--scores", "--alignments"]
+    arguments: list[str | Path] = ["translate", bundle, "-i", source, "--beam", "3", "--raw"]
+    arguments += ["--scores", "--alignments"]
     columns = [line.split("\t") for line in lines_of(call(tmp_path, *arguments))]
     assert [column[0] for column in columns] == [translation.text for translation in expected]
     assert [float(column[1]) for column in columns] == pytest.approx([t.score for t in expected], abs=1e-4)
@@ -180,7 +181,7 @@ def test_a_run_that_was_ended_goes_on_to_the_same_bytes(
     bundle: Path, tmp_path: Path, number: signal.Signals, code: int, message: str
 ) -> None:
     source, whole, target = write_toy(tmp_path, LONG), tmp_path / "whole", tmp_path / "target"
-    arguments = ["translate", bundle, "-i", source, "--scores", "--workers", "1"]
+    arguments: list[str | Path] = ["translate", bundle, "-i", source, "--scores", "--workers", "1"]
     assert finish(start(tmp_path, *arguments, "-o", whole, block_lines=BLOCK), tmp_path).code == 0
 
     process = start(tmp_path, *arguments, "-o", target, block_lines=BLOCK)
