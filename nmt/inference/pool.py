@@ -59,8 +59,8 @@ class _Request:
     open: int = 0
     """Texts without a result."""
 
-    def is_dead(self, now: float) -> bool:
-        return self.future.cancelled() or (self.deadline is not None and now > self.deadline)
+    def is_late(self, now: float) -> bool:
+        return self.deadline is not None and now > self.deadline
 
 
 @dataclass
@@ -171,6 +171,7 @@ class Pool:
             self._queues.setdefault((model, options), deque()).append(request)
             self._queued += len(texts)
             self._changed.notify()
+        future.add_done_callback(lambda _: self._drop_waiting(request))
         return future
 
     def status(self) -> PoolStatus:
@@ -192,12 +193,10 @@ class Pool:
             if self._closed:
                 return
             self._closed = True
-            for queue in self._queues.values():
-                for request in queue:
-                    request.future.cancel()
-            self._queues.clear()
-            self._queued = 0
+            waiting = [request for queue in self._queues.values() for request in queue]
             self._changed.notify_all()
+        for request in waiting:
+            request.future.cancel()
         for worker in self._workers:
             worker.stop()
         for thread in self._threads:
@@ -288,9 +287,8 @@ class Pool:
         now = time.monotonic()
         while queue:
             request = queue.popleft()
-            if request.is_dead(now):
-                self._drop(request)
-                continue
+            if request.is_late(now):
+                self._drop_waiting(request)
             taken = batch.take(request)
             if request.next == len(request.texts):
                 continue
@@ -302,15 +300,18 @@ class Pool:
             del self._queues[key]
         return batch
 
-    def _drop(self, request: _Request) -> None:
-        """Take a request's waiting texts off the queue: its caller left, or its time is over."""
-        waiting = len(request.texts) - request.next
-        self._queued -= waiting
-        request.open -= waiting
-        for index in range(request.next, len(request.texts)):
-            request.results[index] = DeadlineExceeded("not translated in time")
-        request.next = len(request.texts)
-        if request.open == 0:
+    def _drop_waiting(self, request: _Request) -> None:
+        """Give up a request's waiting texts, if there are any: its caller left, or its time is over."""
+        with self._changed:
+            waiting = range(request.next, len(request.texts))
+            self._queued -= len(waiting)
+            request.open -= len(waiting)
+            for index in waiting:
+                request.results[index] = DeadlineExceeded("not translated in time")
+            request.next = len(request.texts)
+            is_complete = bool(waiting) and request.open == 0
+            self._changed.notify_all()
+        if is_complete:
             _resolve(request)
 
     def _deliver(self, request: _Request, index: int, result: Result) -> None:

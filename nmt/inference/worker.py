@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-STOP_S = 5.0
 
 Result = Translation | NmtError
 
@@ -101,13 +101,9 @@ class Worker:
         return answer
 
     def stop(self) -> None:
-        """End the process, in the middle of a job if need be."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """End the process, in the middle of a job if need be: it owns nothing that could be left half-done."""
+        self._process.kill()
+        self._process.wait()
         self._connection.close()
 
     def _send(self, message: Setup | Job) -> None:
@@ -125,22 +121,20 @@ class Worker:
 
 def main(descriptor: int) -> None:
     """The worker process itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    connection = Connection(descriptor)
-    setup = connection.recv()
-    assert isinstance(setup, Setup)
-    try:
-        pipelines, ready = _load(setup)
-    except NmtError as error:
-        connection.send(error)
-        return
-    connection.send(ready)
-    while True:
+    for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the parent decides what they mean
+        signal.signal(number, signal.SIG_IGN)
+    with Connection(descriptor) as connection, suppress(EOFError, BrokenPipeError):  # the other end has closed
+        setup = connection.recv()
+        assert isinstance(setup, Setup)
         try:
-            job = connection.recv()
-        except EOFError:
+            pipelines, ready = _load(setup)
+        except NmtError as error:
+            connection.send(error)
             return
-        connection.send(answer(pipelines[job.model], job.texts, job.options))
+        connection.send(ready)
+        while True:
+            job = connection.recv()
+            connection.send(answer(pipelines[job.model], job.texts, job.options))
 
 
 def _load(setup: Setup) -> tuple[list[Pipeline], Ready]:

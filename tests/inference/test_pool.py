@@ -117,12 +117,11 @@ def test_a_cancelled_request_frees_its_place_and_work(pool: Pool) -> None:
     with stopped(pool):
         occupy(pool)
         waiting = pool.submit(toy_sentences(200), "en", "de")
+        assert pool.status().queued == 200
         assert waiting.cancel()
-        started = time.monotonic()
-    assert pool.drain(WAIT_S)
-    assert pool.status().queued == 0
-    assert translations(pool.submit(["The man."], "en", "de"))
-    assert time.monotonic() - started < WAIT_S
+        assert pool.status().queued == 0
+        after = pool.submit(["The man."], "en", "de")
+    assert len(translations(after)) == 1
     with pytest.raises(CancelledError):
         waiting.result(0)
 
