@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * 1024 * 1024
     """Largest request body."""
     max_queue: Positive = 512
-    """Texts that may wait or be worked on at once; beyond it the answer is 503."""
+    """Texts that may wait; beyond it the answer is 503."""
     deadline_s: Seconds = 30.0
     """Longest time to an answer (504 after it), and to the last byte of a request's body (408 after it)."""
     max_beam: Annotated[int, Field(ge=1, le=1000)] = 16

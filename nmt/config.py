@@ -99,7 +99,7 @@ class TextConfig(Section):
 
 
 class ModelConfig(Section):
-    """The network (notation: E embedding, H hidden, L layers; DESIGN of the equations in docs/model.md)."""
+    """The network (notation: E embedding, H hidden, L layers; the equations are in docs/model.md)."""
 
     cell: Literal["lstm"] = "lstm"
     embedding_size: Positive = 384

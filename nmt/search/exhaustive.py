@@ -1,8 +1,8 @@
 """Exact search: every sequence up to a length is scored. The oracle of the other searches; cost V^length.
 
 For a recurrent decoder this, and not Viterbi, is the optimum: Viterbi merges hypotheses with the same last token, which
-is right only for scores that look no further back (a Markov chain). A beam as wide as the vocabulary is exact only
-there.
+is right only for scores that look no further back (a Markov chain). A plain beam as wide as the vocabulary is no
+guarantee even there: it keeps the best hypotheses whatever they end in.
 """
 
 from __future__ import annotations
