@@ -78,7 +78,7 @@ def test_viterbi_is_exact_only_for_markov_scores() -> None:
 def test_a_beam_as_wide_as_the_vocabulary_is_not_exact(
     order: int, vocab: int, sharpness: float, seeds: Sequence[int]
 ) -> None:
-    """Not even for Markov scores: it keeps the V best hypotheses whatever they end in. Exhaustive search alone is sure."""
+    """Not even for Markov scores: it keeps the V best whatever they end in. Only exhaustive search is sure."""
     misses = 0
     for seed in seeds:
         table = random_table(seed, vocab, order, sharpness=sharpness)
