@@ -201,16 +201,6 @@ def verify(folder: Path) -> None:
             raise BundleError(f"{path}: damaged (its SHA-256 is not that of {SUMS}); copy the bundle again")
 
 
-def find_bundles(folder: Path) -> list[Path]:
-    """Bundle folders directly below a folder, by name. Raises BundleError where there are none."""
-    if not folder.is_dir():
-        raise BundleError(f"{folder}: no such folder of models: set NMT_MODELS to one")
-    found = sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
-    if not found:
-        raise BundleError(f"{folder}: no model bundle in it: train one with nmt train, or set NMT_MODELS to another")
-    return found
-
-
 def _pack(weights: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:
     assert storage in get_args(Storage)
     if storage != "int8":

@@ -4,7 +4,7 @@ NmtError
 ├── ConfigError          a recipe, an override or an option is wrong
 ├── CorpusError          a training or input file is unreadable, misaligned or not valid UTF-8
 ├── TokenizerError       a vocabulary cannot be trained, loaded or used
-├── CheckpointError      a training run cannot be resumed or written
+├── CheckpointError      a training run or a file translation cannot be resumed or written
 ├── BundleError          a trained model on disk is missing, damaged or of another version
 ├── DeviceError          the device or precision asked for is not there
 └── TranslationError     one text cannot be translated
@@ -43,7 +43,7 @@ class TokenizerError(NmtError):
 
 
 class CheckpointError(NmtError):
-    """A training run cannot be resumed or written."""
+    """A training run, or an interrupted translation of a file, cannot be resumed or written."""
 
 
 class BundleError(NmtError):

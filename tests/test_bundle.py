@@ -22,7 +22,6 @@ from nmt.bundle import (
     Bundle,
     BundleConfig,
     Storage,
-    find_bundles,
     load_bundle,
     save_bundle,
     weights_of,
@@ -358,13 +357,3 @@ def test_saving_replaces_every_file(folder: Path) -> None:
     save_bundle(bundle(tying="none"), folder)
     assert load_bundle(folder).config.model.tying == "none"
     assert not (folder / "left-over.json").exists()
-
-
-def test_bundles_are_found_below_a_folder(folder: Path) -> None:
-    save_bundle(bundle(), folder.parent / "de-en")
-    (folder.parent / "notes").mkdir()
-    assert [path.name for path in find_bundles(folder.parent)] == ["de-en", "en-de"]
-    with pytest.raises(BundleError, match="no model bundle"):
-        find_bundles(folder.parent / "notes")
-    with pytest.raises(BundleError, match="no such folder"):
-        find_bundles(folder.parent / "nowhere")

@@ -53,6 +53,7 @@ class _Request:
     deadline: float | None
     future: Future[list[Result]]
     results: list[Result | None]
+    as_one_batch: bool = False
     came: float = field(default_factory=time.monotonic)
     next: int = 0
     """Index of the first text that no batch has taken yet."""
@@ -74,6 +75,8 @@ class _Batch:
     def take(self, request: _Request) -> int:
         """Take up to `SHARE` texts of a request, as far as there is room; how many were taken."""
         first = request.next
+        if request.as_one_batch:
+            return 0 if self.items else self._take_all(request)
         while request.next < min(first + SHARE, len(request.texts)):
             text = request.texts[request.next]
             if self.items and (len(self.items) >= BATCH_TEXTS or self.chars + len(text) > BATCH_CHARS):
@@ -82,6 +85,13 @@ class _Batch:
             self.chars += len(text)
             request.next += 1
         return request.next - first
+
+    def _take_all(self, request: _Request) -> int:
+        waiting = range(request.next, len(request.texts))
+        self.items = [(request, index) for index in waiting]
+        self.chars = BATCH_CHARS + 1  # full: nothing joins it, not even an empty text
+        request.next = len(request.texts)
+        return len(waiting)
 
     def job(self) -> Job:
         return Job(self.key[0], tuple(request.texts[index] for request, index in self.items), self.key[1])
@@ -140,8 +150,11 @@ class Pool:
         options: TranslateOptions = TranslateOptions(),
         *,
         deadline_s: float | None = None,
+        as_one_batch: bool = False,
     ) -> Future[list[Translation | NmtError]]:
         """Queue texts; the future's result has a translation, or that text's error, for each, in order.
+
+        `as_one_batch`: the caller has chosen texts that go well together; they share their batch with no others.
 
         Cancelling the future frees the work that has not begun. Raises UnsupportedPair, and Overloaded where the
         queue has no room for the texts or the pool is closed.
@@ -158,6 +171,7 @@ class Pool:
             None if deadline_s is None else time.monotonic() + deadline_s,
             future,
             [None] * len(texts),
+            as_one_batch=as_one_batch,
             open=len(texts),
         )
         with self._changed:

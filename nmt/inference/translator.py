@@ -92,7 +92,11 @@ class Translator:
         for first in range(0, len(by_length), BATCH_TEXTS):
             indices = by_length[first : first + BATCH_TEXTS]
             future = self._pool.submit(
-                [texts[i] for i in indices], self.info.source_lang, self.info.target_lang, options
+                [texts[i] for i in indices],
+                self.info.source_lang,
+                self.info.target_lang,
+                options,
+                as_one_batch=True,
             )
             parts.append((indices, future))
         return _Window(parts)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
@@ -204,3 +205,24 @@ with load_models({str(folder)!r}, workers=1) as pool:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_batch_that_its_caller_chose_has_no_company(pool: Pool) -> None:
+    """Offline translation depends on the file alone: which texts share a batch is not left to timing."""
+    options = TranslateOptions(n_best=2)
+    with stopped(pool):
+        occupy(pool)
+        loose = pool.submit(toy_sentences(3), "en", "de", options)
+        chosen = pool.submit([*toy_sentences(2 * SHARE), ""], "en", "de", options, as_one_batch=True)
+        more = pool.submit(["", "The dog."], "en", "de", options)
+        with pool._changed:
+            batches = [pool._gather(next(iter(pool._queues))) for _ in range(3)]
+            sizes = [[(id(request), len(request.texts)) for request, _ in batch.items] for batch in batches]
+            for batch in batches:  # back into the queue: they are still to be translated
+                for request, _ in batch.items:
+                    request.next = 0
+                requests = dict.fromkeys(request for request, _ in batch.items)
+                pool._queues.setdefault(batch.key, deque()).extend(requests)
+    assert [sorted({count for _, count in size}) for size in sizes] == [[3], [2 * SHARE + 1], [2]]
+    for future, count in ((loose, 3), (chosen, 2 * SHARE + 1), (more, 2)):
+        assert len(translations(future)) == count
