@@ -42,6 +42,18 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert (tmp_path / "x" / "a").read_text("utf-8") == "new"
 
 
+def test_a_replaced_folder_is_there_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two change places in one system call; no rename leaves the path empty for an instant."""
+    fill(tmp_path / "x", "old")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a rename")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    fill(tmp_path / "x", "new")
+    assert (tmp_path / "x" / "a").read_text("utf-8") == "new"
+
+
 def test_a_folder_is_replaced_where_the_system_cannot_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
     test_a_folder_is_replaced_as_a_whole(tmp_path)
@@ -113,7 +125,9 @@ def test_a_file_is_replaced_by_one_rename(tmp_path: Path, monkeypatch: pytest.Mo
         write_atomic(tmp_path / "f", "new")
     assert (tmp_path / "f").read_text("utf-8") == "old"
     monkeypatch.undo()
-    write_atomic(tmp_path / "f", b"\xff\x00")
+    with (tmp_path / "f").open("rb") as reader:
+        write_atomic(tmp_path / "f", b"\xff\x00")
+        assert reader.read() == b"old"  # another file took the name; this one was not written into
     assert (tmp_path / "f").read_bytes() == b"\xff\x00"
     assert names(tmp_path) == {"f"}
 
