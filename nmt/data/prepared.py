@@ -1,8 +1,7 @@
 """Clean training pairs on disk, made once: text that can be fetched by index without being in memory.
 
 A prepared corpus is a folder: `pairs.tsv` (source, tab, target), `pairs.offsets` (where each line begins, and the end:
-int64, little-endian), the same two for `dev`, and `prepared.json`. It is built in `<folder>.partial` and appears by one
-rename.
+int64, little-endian), the same two for `dev`, and `prepared.json`. It appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from nmt.config import DataConfig
 from nmt.data.cleaning import Cleaner, CleaningReport, Overlap, collapse_blanks, example, is_visible
 from nmt.data.corpus import Pair, check_corpus, corpus_paths, read_pairs
 from nmt.errors import ConfigError, CorpusError
+from nmt.files import PARTIAL, atomic_folder
 
 FORMAT_VERSION = 1
 """Part of the key: raise it when what is stored, or how pairs are cleaned, changes."""
@@ -49,22 +49,17 @@ def prepare(config: DataConfig, folder: Path | str, seed: int, progress: Progres
     if not config.train:
         raise ConfigError('data.train names no corpus: give at least one, for example [["train.en", "train.de"]]')
     key = _key(config, seed)
-    partial, old = _beside(folder, ".partial"), _beside(folder, ".old.partial")
     try:
-        _remove_folders(partial, old)  # what a killed run left
+        # what a killed run left goes even where nothing is built now
+        shutil.rmtree(folder.with_name(folder.name + PARTIAL), ignore_errors=True)
         if (found := _reusable(folder, key)) is not None:
             return found
         _refuse_foreign(folder)
         total = _check_all(config)
-        partial.mkdir(parents=True)
-        _build(config, partial, seed, key, _counted(progress, total))
-        if folder.exists():
-            folder.rename(old)
-        partial.rename(folder)
+        with atomic_folder(folder) as partial:
+            _build(config, partial, seed, key, _counted(progress, total))
     except OSError as error:
         raise CorpusError(f"cannot be written: {error.strerror or error}", path=error.filename or folder) from None
-    finally:
-        _remove_folders(partial, old)
     return PreparedCorpus(folder)
 
 
@@ -305,12 +300,3 @@ def _refuse_foreign(folder: Path) -> None:
         return
     if folder.exists():
         raise CorpusError("exists and is not a prepared corpus: move it away or choose another folder", path=folder)
-
-
-def _beside(folder: Path, suffix: str) -> Path:
-    return folder.with_name(folder.name + suffix)
-
-
-def _remove_folders(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)  # what cannot be removed shows when its place is needed
