@@ -366,7 +366,17 @@ def _run_folder(folder: Path, recipe: Recipe, *, resume: bool) -> Iterator[None]
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise CheckpointError(f"{folder}: another process is training there") from None
-        yield
+        try:
+            yield
+        finally:
+            _remove_untouched(folder)
+
+
+def _remove_untouched(folder: Path) -> None:
+    """A run that was refused before it began leaves no folder behind."""
+    if [path.name for path in folder.iterdir()] == ["lock"]:
+        (folder / "lock").unlink()
+        folder.rmdir()
 
 
 def _check_same_run(stored: Recipe, given: Recipe, path: Path) -> None:

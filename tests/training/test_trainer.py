@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from nmt.bundle import load_bundle
 from nmt.config import load_recipe
-from nmt.errors import CheckpointError, ConfigError
+from nmt.errors import CheckpointError, ConfigError, CorpusError
 from nmt.training import trainer
 from nmt.training.trainer import Outcome, train
 from nmt.training.validation import Validator
@@ -192,3 +192,12 @@ def test_a_folder_that_cannot_be_written_is_named(corpus: tuple[Path, Path], tmp
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="cannot be written"):
         run(corpus, tmp_path / "file" / "run")
+
+
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    source = tmp_path / "a.en"
+    source.write_bytes(b"fine\nbroken \xff\n")
+    recipe = load_recipe(None, [f'data.train=[["{source}", "{source}"]]', f'output="{tmp_path / "run"}"'])
+    with pytest.raises(CorpusError, match=r"a\.en:2"):
+        train(recipe)
+    assert not (tmp_path / "run").exists()
