@@ -104,6 +104,8 @@ def save_bundle(bundle: Bundle, folder: Path, *, storage: Storage | None = None)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder) as partial:
             save_file(_pack(bundle.weights, config.storage), partial / WEIGHTS)
+            # safetensors writes for the owner alone; a bundle is read by whoever serves it
+            (partial / WEIGHTS).chmod(0o644)
             bundle.tokenizers.save(partial)
             (partial / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", "utf-8")
             (partial / CARD).write_text(bundle.card, "utf-8")
