@@ -70,9 +70,9 @@ def _run(words: list[str], stdin: Path, stdout: Path, stderr: Path, block_lines:
         (1, stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
     ):
         os.dup2(os.open(path, flags), descriptor)
-    with (
-        os.fdopen(0, "r", encoding="utf-8", closefd=False) as own_stdin,
-        patch("sys.stdin", own_stdin),  # multiprocessing put another in its place
-        patch.object(offline, "BLOCK_LINES", block_lines or offline.BLOCK_LINES),
-    ):
+    if block_lines is not None:
+        # small blocks, each journalled at once: a kill then always finds a run between two of them
+        offline.BLOCK_LINES, offline.JOURNAL_EVERY_S = block_lines, 0.0
+    # multiprocessing put another standard input in its place
+    with os.fdopen(0, "r", encoding="utf-8", closefd=False) as own_stdin, patch("sys.stdin", own_stdin):
         main(words)
