@@ -133,7 +133,7 @@ def write_sums(folder: Path) -> None:
 def load_bundle(folder: Path | str) -> Bundle:
     """Read and verify a bundle. Raises BundleError naming the file that is missing, damaged or of another version."""
     folder = Path(folder)
-    verify(folder)
+    digests = verify(folder)
     config = load_config(folder)
     try:
         tokenizers = load_tokenizers(folder)
@@ -159,7 +159,7 @@ def load_bundle(folder: Path | str) -> Bundle:
         weights,
         card=(folder / CARD).read_text("utf-8", errors="replace"),
         folder=folder,
-        version=sha256(folder / WEIGHTS)[:12],
+        version=digests[WEIGHTS][:12],
     )
 
 
@@ -181,8 +181,8 @@ def load_config(folder: Path) -> BundleConfig:
         raise BundleError(str(error)) from None
 
 
-def verify(folder: Path) -> None:
-    """Compare every file with SHA256SUMS. Raises BundleError."""
+def verify(folder: Path) -> dict[str, str]:
+    """Compare every file with SHA256SUMS; their hashes by name. Raises BundleError."""
     sums = folder / SUMS
     if not sums.is_file():
         raise BundleError(f"{folder}: not a model bundle (no {SUMS})")
@@ -201,6 +201,7 @@ def verify(folder: Path) -> None:
             raise BundleError(f"{path}: missing; copy the bundle again")
         if sha256(path) != digest:
             raise BundleError(f"{path}: damaged (its SHA-256 is not that of {SUMS}); copy the bundle again")
+    return expected
 
 
 def _pack(weights: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:

@@ -37,7 +37,7 @@ def read_lines(path: Path | str) -> Iterator[str]:
     Raises CorpusError where the file cannot be read or a line is not valid UTF-8.
     """
     path = Path(path)
-    with _open(path) as file:
+    with reading(path), open_bytes(path) as file:
         yield from decode_lines(file, path)
 
 
@@ -52,7 +52,7 @@ def decode_lines(lines: Iterable[bytes], path: Path | str, *, first: int = 1) ->
         try:
             yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
         except UnicodeDecodeError as error:
-            raise _not_utf8(error.object[error.start], path, number) from None
+            raise not_utf8(error.object[error.start], path, number) from None
 
 
 def read_pairs(corpus: Sequence[str], source_lang: str, target_lang: str) -> Iterator[Pair]:
@@ -117,7 +117,7 @@ def _read_tsv(path: Path) -> Iterator[Pair]:
 
 
 def _read_tmx(path: Path, source_lang: str, target_lang: str) -> Iterator[Pair]:
-    with _open(path) as file:
+    with reading(path), open_bytes(path) as file:
         for unit in read_units(file, path, source_lang, target_lang):
             yield Pair(unit.source, unit.target, path, unit.line)
 
@@ -133,7 +133,7 @@ def _check_text_pair(source: Path, target: Path) -> int:
 def _check_lines(path: Path, *, tab_needed: bool = False) -> int:
     """Number of lines. Works on blocks of lines: decoding line by line would take several times as long."""
     count = 0
-    with _open(path) as file:
+    with reading(path), open_bytes(path) as file:
         while lines := file.readlines(BLOCK_BYTES):
             if not _is_utf8(b"".join(lines)):
                 for _ in decode_lines(lines, path, first=count + 1):
@@ -152,12 +152,16 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
+def open_bytes(path: Path) -> BinaryIO:
+    """A file's bytes, `.gz` decompressed. Use it inside `reading`."""
+    return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
 @contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
-    """Open for reading, `.gz` decompressed; whatever goes wrong then or later while reading is a CorpusError."""
+def reading(path: Path | str) -> Iterator[None]:
+    """Turns what goes wrong while opening or reading into a CorpusError that names the file."""
     try:
-        with cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            yield file
+        yield
     except FileNotFoundError:
         raise CorpusError("no such file", path=path) from None
     except EOFError:
@@ -178,7 +182,8 @@ def _is_tmx(path: Path) -> bool:
     return _bare_suffix(path) == ".tmx"
 
 
-def _not_utf8(byte: int, path: Path | str, line: int) -> CorpusError:
+def not_utf8(byte: int, path: Path | str, line: int) -> CorpusError:
+    """The error of a line that is not valid UTF-8 from this byte on."""
     return CorpusError(f"not valid UTF-8 (byte 0x{byte:02x}); convert the file with iconv", path=path, line=line)
 
 

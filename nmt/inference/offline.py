@@ -15,14 +15,14 @@ import os
 import stat
 import sys
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self, cast
+from typing import BinaryIO, NamedTuple, Self
 
+from nmt.data.corpus import not_utf8, open_bytes, reading
 from nmt.errors import BundleError, CheckpointError, CorpusError, NmtError
 from nmt.files import PARTIAL, sha256, write_atomic
 from nmt.inference.types import Hypothesis, Translation
@@ -134,8 +134,8 @@ def _end_lines(lines: Sequence[str], end: str) -> str:
 
 def open_input(path: Path) -> BinaryIO:
     """A file to read, `.gz` decompressed. Raises CorpusError where it cannot be opened."""
-    with _reading(path):
-        return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+    with reading(path):
+        return open_bytes(path)
 
 
 def open_stream(path: Path | None) -> io.FileIO:
@@ -168,7 +168,7 @@ def read_blocks(file: BinaryIO, name: Path | str, *, first: int = 1) -> Iterator
     line is not valid UTF-8.
     """
     while True:
-        with _reading(name):
+        with reading(name):
             raw = _next_lines(file)
         if not raw:
             return
@@ -198,7 +198,7 @@ def live_blocks(file: BinaryIO, name: Path | str) -> Iterator[Block]:
 
 def _arrived(file: BinaryIO, name: Path | str) -> bytes:
     """Waits for something, not for more."""
-    with _reading(name):
+    with reading(name):
         return os.read(file.fileno(), LIVE_BYTES)
 
 
@@ -222,25 +222,7 @@ def _line(raw: bytes, name: Path | str, number: int) -> Line:
         # a byte order mark says how the file is coded: it is no part of the first line
         return Line((body.removeprefix(BOM) if number == 1 else body).decode("utf-8"), end)
     except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise CorpusError(
-            f"not valid UTF-8 (byte 0x{byte:02x}); convert the file with iconv", path=name, line=number
-        ) from None
-
-
-@contextmanager
-def _reading(name: Path | str) -> Iterator[None]:
-    """Turns what goes wrong while opening or reading into a CorpusError that names the file."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise CorpusError("no such file", path=name) from None
-    except EOFError:
-        raise CorpusError("the gzip data stops in the middle: the file is truncated", path=name) from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise CorpusError(f"damaged or not gzip at all ({error})", path=name) from None
-    except OSError as error:
-        raise CorpusError(f"cannot be read: {error.strerror or error}", path=name) from None
+        raise not_utf8(error.object[error.start], name, number) from None
 
 
 @contextmanager
@@ -366,7 +348,7 @@ class ResumableOutput:
         """Read past the input that is done. Raises CheckpointError where it is not what it was."""
         left = self.journal.input_bytes
         chunk = b"\n"
-        with _reading(name):
+        with reading(name):
             while left and (chunk := source.read(min(left, BLOCK_BYTES))):
                 self._hash.update(chunk)
                 left -= len(chunk)

@@ -80,10 +80,6 @@ class Worker:
         self._connection = ours
         self._send(setup)
 
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
     def ready(self) -> Ready:
         """Wait until the models are loaded. Raises the NmtError that kept them from it, or WorkerDied."""
         answer = self._receive()
