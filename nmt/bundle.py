@@ -1,7 +1,8 @@
 """A trained model on disk: the only thing that leaves training and the only thing that enters serving.
 
 A folder of safetensors, JSON, text and SentencePiece files, each with its hash in SHA256SUMS. Nothing in it is
-executable, nothing outside it is needed to translate.
+executable, nothing outside it is needed to translate. Weights are NumPy arrays; torch is loaded only where a network is
+built or read.
 """
 
 from __future__ import annotations
@@ -11,25 +12,29 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.numpy import load_file, save_file
 
 from nmt.config import ModelConfig, SearchConfig, Section, parse_section
 from nmt.errors import BundleError, ConfigError, TokenizerError
 from nmt.files import atomic_folder, sha256
-from nmt.model.seq2seq import Seq2Seq, build
 from nmt.text.tokenizer import TokenizerPair, load_tokenizers
+
+if TYPE_CHECKING:
+    from nmt.model.seq2seq import Seq2Seq
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD, SUMS = "config.json", "model.safetensors", "README.md", "SHA256SUMS"
 VERIFIED_SUFFIXES = frozenset({".json", ".safetensors", ".spm"})
 """Kinds of files that loading may read: one of them that SHA256SUMS does not list is refused."""
 SCALE = ".scale"
+
+Array = NDArray[np.float32]
 
 Storage = Literal["float32", "float16", "int8"]
 """How weights lie on disk. `int8`: matrices as one byte a weight and one scale a row, dequantised when loaded."""
@@ -63,7 +68,7 @@ class Bundle:
 
     config: BundleConfig
     tokenizers: TokenizerPair
-    weights: Mapping[str, Tensor]
+    weights: Mapping[str, Array]
     """fp32, by parameter name; shared matrices once."""
     card: str = ""
     folder: Path | None = None
@@ -72,12 +77,16 @@ class Bundle:
     parameters: int = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parameters", sum(weight.numel() for weight in self.weights.values()))
+        object.__setattr__(self, "parameters", sum(weight.size for weight in self.weights.values()))
 
     def build_model(self) -> Seq2Seq:
         """The network with these weights, in evaluation mode, without gradients."""
+        import torch
+
+        from nmt.model.seq2seq import build
+
         model = build(self.config.model, self.config.src_vocab, self.config.tgt_vocab, draw_weights=False)
-        expected = {name: parameter.shape for name, parameter in model.named_parameters()}
+        expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
         found = {name: weight.shape for name, weight in self.weights.items()}
         if expected != found:
             wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
@@ -85,13 +94,15 @@ class Bundle:
             raise BundleError(f"{place}: weights do not fit the configuration: {', '.join(wrong[:5])}")
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                parameter.copy_(self.weights[name])
+                parameter.copy_(torch.from_numpy(self.weights[name]))
         return model.eval().requires_grad_(False)
 
 
-def weights_of(model: Seq2Seq) -> dict[str, Tensor]:
-    """A copy of the parameters on the CPU in fp32, shared matrices once."""
-    return {name: p.detach().to("cpu", torch.float32, copy=True) for name, p in model.named_parameters()}
+def weights_of(model: Seq2Seq) -> dict[str, Array]:
+    """A copy of the parameters in fp32, shared matrices once."""
+    import torch
+
+    return {name: p.detach().to("cpu", torch.float32, copy=True).numpy() for name, p in model.named_parameters()}
 
 
 def save_bundle(bundle: Bundle, folder: Path, *, storage: Storage | None = None) -> None:
@@ -151,7 +162,7 @@ def load_bundle(folder: Path | str) -> Bundle:
         raise BundleError(f"{folder / WEIGHTS}: not a safetensors file ({error})") from None
     except KeyError as error:
         raise BundleError(f"{folder / WEIGHTS}: {error.args[0]} does not fit its weights or is missing") from None
-    if bad := [name for name, weight in weights.items() if not bool(torch.isfinite(weight).all())]:
+    if bad := [name for name, weight in weights.items() if not np.isfinite(weight).all()]:
         raise BundleError(f"{folder / WEIGHTS}: {bad[0]} holds values that are not finite: train or fetch it again")
     return Bundle(
         config,
@@ -204,31 +215,32 @@ def verify(folder: Path) -> dict[str, str]:
     return expected
 
 
-def _pack(weights: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:
+def _pack(weights: Mapping[str, Array], storage: Storage) -> dict[str, NDArray[Any]]:
     assert storage in get_args(Storage)
     if storage != "int8":
-        dtype = torch.float16 if storage == "float16" else torch.float32
-        return {name: weight.to(dtype).contiguous() for name, weight in weights.items()}
-    packed: dict[str, Tensor] = {}
+        dtype = np.float16 if storage == "float16" else np.float32
+        return {name: np.ascontiguousarray(weight, dtype) for name, weight in weights.items()}
+    packed: dict[str, NDArray[Any]] = {}
     for name, weight in weights.items():
-        if weight.dim() != 2:
-            packed[name] = weight.contiguous()
+        if weight.ndim != 2:
+            packed[name] = np.ascontiguousarray(weight)
             continue
-        scale = (weight.abs().amax(dim=1, keepdim=True) / 127).clamp(min=torch.finfo(torch.float32).tiny)
-        packed[name] = (weight / scale).round().to(torch.int8)
-        packed[name + SCALE] = scale.squeeze(1)
+        scale = np.maximum(np.abs(weight).max(axis=1) / np.float32(127), np.finfo(np.float32).tiny)
+        packed[name] = np.rint(weight / scale[:, np.newaxis]).astype(np.int8)
+        packed[name + SCALE] = scale
     return packed
 
 
-def _unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    weights: dict[str, Tensor] = {}
+def _unpack(packed: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
+    weights: dict[str, Array] = {}
     for name, value in packed.items():
         if name.endswith(SCALE):
             continue
-        if value.dtype == torch.int8:
+        weight = value.astype(np.float32, copy=False)
+        if value.dtype == np.int8:
             scale = packed[name + SCALE]
             if scale.shape != value.shape[:1]:
                 raise KeyError(name + SCALE)
-            value = value.float() * scale.unsqueeze(1)
-        weights[name] = value.float()
+            weight *= scale[:, np.newaxis]
+        weights[name] = weight
     return weights

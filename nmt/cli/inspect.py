@@ -49,7 +49,7 @@ def describe(bundle: Bundle, folder: Path) -> dict[str, Any]:
     config = bundle.config
     parts = Counter[str]()
     for name, weight in bundle.weights.items():
-        parts[_part(name)] += weight.numel()
+        parts[_part(name)] += weight.size
     return {
         "name": folder.resolve().name,
         "format": config.format,

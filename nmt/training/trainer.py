@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.bundle import FORMAT_VERSION, Bundle, BundleConfig, Storage, save_bundle, weights_of
+from nmt.bundle import FORMAT_VERSION, Array, Bundle, BundleConfig, Storage, save_bundle, weights_of
 from nmt.config import Recipe, dump_recipe, load_recipe
 from nmt.data.prepared import PreparedCorpus, Progress, prepare
 from nmt.errors import CheckpointError, ConfigError
@@ -274,7 +274,7 @@ class Trainer:
         else:
             updates = ", ".join(str(kept.update) for kept in best)
             self._reporter.message(f"average of updates {updates}: {_summary(result)}")
-        self._write_bundle(weights, result)
+        self._write_bundle({name: weight.numpy() for name, weight in weights.items()}, result)
 
     def _judge(self, weights: dict[str, Tensor]) -> ValidationResult:
         with torch.no_grad():
@@ -282,7 +282,7 @@ class Trainer:
                 parameter.copy_(weights[name])
         return self._validator.validate(self._model)
 
-    def _write_bundle(self, weights: dict[str, Tensor], result: ValidationResult) -> None:
+    def _write_bundle(self, weights: dict[str, Array], result: ValidationResult) -> None:
         recipe, position = self._recipe, self._position
         summary: dict[str, Any] = {
             "updates": position.update,
