@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -23,6 +24,7 @@ from safetensors.numpy import load_file, save_file
 from nmt.config import ModelConfig, SearchConfig, Section, parse_section
 from nmt.errors import BundleError, ConfigError, TokenizerError
 from nmt.files import atomic_folder, sha256
+from nmt.shortlist import Shortlist
 from nmt.text.tokenizer import TokenizerPair, load_tokenizers
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD, SUMS = "config.json", "model.safetensors", "README.md", "SHA256SUMS"
+SHORTLIST = "shortlist.safetensors"
 VERIFIED_SUFFIXES = frozenset({".json", ".safetensors", ".spm"})
 """Kinds of files that loading may read: one of them that SHA256SUMS does not list is refused."""
 SCALE = ".scale"
@@ -71,6 +74,7 @@ class Bundle:
     weights: Mapping[str, Array]
     """fp32, by parameter name; shared matrices once."""
     card: str = ""
+    shortlist: Shortlist | None = None
     folder: Path | None = None
     version: str = ""
     """First 12 hexadecimal digits of the weight file's SHA-256; empty before it is saved."""
@@ -115,8 +119,9 @@ def save_bundle(bundle: Bundle, folder: Path, *, storage: Storage | None = None)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder) as partial:
             save_file(_pack(bundle.weights, config.storage), partial / WEIGHTS)
-            # safetensors writes for the owner alone; a bundle is read by whoever serves it
-            (partial / WEIGHTS).chmod(0o644)
+            if bundle.shortlist is not None:
+                save_file(bundle.shortlist.to_arrays(), partial / SHORTLIST)
+            _let_everyone_read(partial)
             bundle.tokenizers.save(partial)
             (partial / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", "utf-8")
             (partial / CARD).write_text(bundle.card, "utf-8")
@@ -127,12 +132,39 @@ def save_bundle(bundle: Bundle, folder: Path, *, storage: Storage | None = None)
 
 def rewrite_card(folder: Path, card: str) -> None:
     """Give a bundle another card. Raises BundleError where it is not whole or cannot be written."""
-    verify(folder)
-    with atomic_folder(folder) as partial:
-        for file in folder.iterdir():
-            shutil.copy2(file, partial / file.name)
+    with _rewritten(folder, folder) as partial:
         (partial / CARD).write_text(card, "utf-8")
-        write_sums(partial)
+
+
+def rewrite_shortlist(folder: Path, shortlist: Shortlist, output: Path) -> None:
+    """Write a bundle anew, in `output` or in its own place, with this shortlist; every other file stays as it is.
+
+    Raises BundleError where the bundle is not whole or `output` cannot be written.
+    """
+    with _rewritten(folder, output) as partial:
+        save_file(shortlist.to_arrays(), partial / SHORTLIST)
+        _let_everyone_read(partial)
+
+
+@contextmanager
+def _rewritten(folder: Path, output: Path) -> Iterator[Path]:
+    """A copy of a verified bundle to change, which then takes the place of `output`."""
+    verify(folder)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_folder(output) as partial:
+            for file in folder.iterdir():
+                shutil.copy2(file, partial / file.name)
+            yield partial
+            write_sums(partial)
+    except OSError as error:
+        raise BundleError(f"{output}: cannot be written: {error.strerror or error}") from None
+
+
+def _let_everyone_read(folder: Path) -> None:
+    """safetensors writes for the owner alone; a bundle is read by whoever serves it."""
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)
 
 
 def write_sums(folder: Path) -> None:
@@ -164,14 +196,28 @@ def load_bundle(folder: Path | str) -> Bundle:
         raise BundleError(f"{folder / WEIGHTS}: {error.args[0]} does not fit its weights or is missing") from None
     if bad := [name for name, weight in weights.items() if not np.isfinite(weight).all()]:
         raise BundleError(f"{folder / WEIGHTS}: {bad[0]} holds values that are not finite: train or fetch it again")
+    shortlist = _load_shortlist(folder, config) if SHORTLIST in digests else None
     return Bundle(
         config,
         tokenizers,
         weights,
         card=(folder / CARD).read_text("utf-8", errors="replace"),
+        shortlist=shortlist,
         folder=folder,
         version=digests[WEIGHTS][:12],
     )
+
+
+def _load_shortlist(folder: Path, config: BundleConfig) -> Shortlist:
+    path = folder / SHORTLIST
+    try:
+        arrays = load_file(path)
+    except (SafetensorError, OSError, TypeError) as error:
+        raise BundleError(f"{path}: not a safetensors file ({error})") from None
+    try:
+        return Shortlist.from_arrays(arrays, config.src_vocab, config.tgt_vocab)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
 
 
 def load_config(folder: Path) -> BundleConfig:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as torch_save_file
 
 import nmt.bundle
 from nmt.bundle import (
@@ -26,6 +27,8 @@ from nmt.bundle import (
     BundleConfig,
     Storage,
     load_bundle,
+    rewrite_card,
+    rewrite_shortlist,
     save_bundle,
     weights_of,
     write_sums,
@@ -33,7 +36,8 @@ from nmt.bundle import (
 from nmt.config import ModelConfig, SearchConfig, TextConfig
 from nmt.errors import BundleError
 from nmt.model.seq2seq import build
-from nmt.text.tokenizer import TokenizerPair, train_tokenizers
+from nmt.shortlist import Shortlist
+from nmt.text.tokenizer import EOS_ID, TokenizerPair, train_tokenizers
 from tests.corpora import LEXICON
 
 STORAGES: tuple[Storage, ...] = ("float32", "float16", "int8")
@@ -369,3 +373,83 @@ def test_saving_replaces_every_file(folder: Path) -> None:
     save_bundle(bundle(tying="none"), folder)
     assert load_bundle(folder).config.model.tying == "none"
     assert not (folder / "left-over.json").exists()
+
+
+# The shortlist is optional
+
+
+def shortlist(source: Bundle) -> Shortlist:
+    V = source.config.tgt_vocab
+    return Shortlist.of_lists([[i, (3 * i + 1) % V] for i in range(source.config.src_vocab)], [5, 4], V)
+
+
+def digests(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_shortlist_travels_with_its_bundle(tmp_path: Path) -> None:
+    original = bundle()
+    save_bundle(replace(original, shortlist=shortlist(original)), tmp_path / "b")
+    loaded = load_bundle(tmp_path / "b").shortlist
+    assert loaded is not None
+    for ids in ([], [7], [9, 4, 9]):
+        assert loaded.words(ids).tolist() == shortlist(original).words(ids).tolist()
+    save_bundle(load_bundle(tmp_path / "b"), tmp_path / "again")
+    assert digests(tmp_path / "again") == digests(tmp_path / "b")
+
+
+def test_a_shortlist_is_added_and_replaced_without_touching_the_rest(folder: Path, tmp_path: Path) -> None:
+    before = digests(folder)
+    assert load_bundle(folder).shortlist is None
+    first = shortlist(load_bundle(folder))
+    for output in (tmp_path / "new" / "en-de", folder):
+        rewrite_shortlist(folder, first, output)
+        loaded = load_bundle(output)
+        assert loaded.shortlist is not None
+        assert loaded.shortlist.words([6]).tolist() == first.words([6]).tolist()
+        assert {name: content for name, content in digests(output).items() if name in before} == {
+            **before,
+            "SHA256SUMS": (output / "SHA256SUMS").read_bytes(),
+        }
+    rewrite_shortlist(folder, Shortlist.of_lists([[]] * first.src_vocab, [], first.tgt_vocab), folder)
+    emptied = load_bundle(folder).shortlist
+    assert emptied is not None
+    assert emptied.words([6]).tolist() == [EOS_ID]
+
+
+def test_a_new_card_leaves_the_shortlist_in_the_bundle(folder: Path) -> None:
+    rewrite_shortlist(folder, shortlist(load_bundle(folder)), folder)
+    rewrite_card(folder, "# Another card\n")
+    loaded = load_bundle(folder)
+    assert loaded.card == "# Another card\n"
+    assert loaded.shortlist is not None
+
+
+def test_a_shortlist_of_other_vocabularies_is_refused(folder: Path) -> None:
+    rewrite_shortlist(folder, Shortlist.of_lists([[1]] * 3, [], 4), folder)
+    assert_refused(folder, "shortlist.safetensors", "source vocabulary")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(b"\x00" * 40),
+        lambda path: path.write_bytes(b""),
+        lambda path: save_file({"offsets": np.zeros(3, np.int32)}, path),
+        lambda path: torch_save_file({"offsets": torch.zeros(3, dtype=torch.bfloat16)}, path),
+    ],
+)
+def test_a_shortlist_that_is_none_is_refused(folder: Path, write: Callable[[Path], object]) -> None:
+    write(folder / "shortlist.safetensors")
+    assert_refused(folder, "shortlist.safetensors", "not listed")
+    write_sums(folder)
+    assert_refused(folder, "shortlist.safetensors")
+
+
+def test_a_changed_byte_of_the_shortlist_is_found(folder: Path) -> None:
+    rewrite_shortlist(folder, shortlist(load_bundle(folder)), folder)
+    path = folder / "shortlist.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert_refused(folder, "shortlist.safetensors", "damaged")
