@@ -241,7 +241,7 @@ def train_tokenizers(
 
     Raises TokenizerError where the text is too small for the vocabulary asked for.
     """
-    sample = _reservoir(pairs, config.sample_lines, random.Random(seed))
+    sample = reservoir(pairs, config.sample_lines, random.Random(seed))
     if not sample:
         raise TokenizerError("no text to learn a vocabulary from")
     sources = [source for source, _ in sample]
@@ -252,7 +252,7 @@ def train_tokenizers(
     return TokenizerPair(_train(sources, config, threads), _train(targets, config, threads))
 
 
-def _reservoir(pairs: Iterable[tuple[str, str]], size: int, rng: random.Random) -> list[tuple[str, str]]:
+def reservoir(pairs: Iterable[tuple[str, str]], size: int, rng: random.Random) -> list[tuple[str, str]]:
     """A uniform sample without replacement (Vitter 1985, algorithm R)."""
     kept: list[tuple[str, str]] = []
     for index, pair in enumerate(pairs):
