@@ -1,0 +1,95 @@
+"""What a measurement must know of the machine: its processor, what else runs on it, the memory of processes.
+
+Reads /proc, so Linux only. Decides nothing about what is measured.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from nmt.hardware import available_cores
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+"""Of the processor's abilities, those that products of matrices gain from."""
+
+
+def facts() -> dict[str, object]:
+    """Processor, cores, its abilities among `FLAGS`, memory in GiB, operating system and Python."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    cpu = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = set(cpu.get("flags", "").split())
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "processor": cpu.get("model name", platform.processor()),
+        "cores": available_cores(),
+        "flags": [flag for flag in FLAGS if flag in flags],
+        "memory_gib": round(pages / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def load_average() -> float:
+    """Of the last minute."""
+    return os.getloadavg()[0]
+
+
+def process_tree(root: int) -> list[int]:
+    """A process and all that descend from it; empty where it has ended."""
+    found = [root]
+    for pid in found:  # grows while it is read
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in children.read_text().split()]
+            except OSError:  # ended meanwhile
+                continue
+    return [pid for pid in found if Path(f"/proc/{pid}").exists()]
+
+
+def pss_bytes(root: int) -> int:
+    """Proportional set sizes of a process and its descendants: memory that n of them share counts 1/n in each."""
+    total = 0
+    for pid in process_tree(root):
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        except OSError:  # ended meanwhile
+            continue
+        total += sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total
+
+
+def cpu_seconds(roots: Iterable[int]) -> float:
+    """Processor time of processes and their descendants, the ended ones that were waited for included."""
+    ticks = 0
+    for pid in {pid for root in roots for pid in process_tree(root)}:
+        try:
+            # the name, in parentheses, may hold blanks; fields 14 to 17 of proc_pid_stat(5) are the four times
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # ended meanwhile
+            continue
+        ticks += sum(int(field) for field in fields[11:15])
+    return ticks / TICKS_PER_S
+
+
+def busy_seconds() -> float:
+    """Processor time of the whole machine since it was started, time stolen by a hypervisor included."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().partition("\n")[0].split()[1:]]
+    idle, waiting, guest = fields[3], fields[4], sum(fields[8:10])  # guest time is counted in user time too
+    return (sum(fields) - idle - waiting - guest) / TICKS_PER_S
+
+
+def watch(roots: Iterable[int]) -> Callable[[], float]:
+    """Begin to watch; the returned function says how many cores others than `roots` have used since, on average."""
+    roots = list(roots)
+    started, busy, own = time.monotonic(), busy_seconds(), cpu_seconds(roots)
+
+    def others() -> float:
+        seconds = max(time.monotonic() - started, 1e-9)
+        return max(0.0, (busy_seconds() - busy) - (cpu_seconds(roots) - own)) / seconds
+
+    return others

@@ -1,0 +1,235 @@
+"""Training speed beside OpenNMT-py: both as a user runs them, `nmt train` and `onmt_train`, on one corpus.
+
+The same network, the same pairs, the same vocabulary (the one that `nmt train` learns), the same optimiser, dropout and
+label smoothing. Each side trains for a fixed time and says itself, in its log, how many target tokens a second it did.
+Not measured here: the time to equal perplexity on the development set, which needs a corpus worth learning and hours.
+It would take its corpora from `Corpus`, its two runs from `train_ours` and `train_opennmt`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from benchmarks import machine
+from nmt.data.corpus import read_lines
+from nmt.text.tokenizer import SPECIAL_IDS, load_tokenizers
+from nmt.training.report import HISTORY_FILE
+
+DRIVER = Path(__file__).parent / "peer_drivers" / "drive_opennmt.py"
+VOCABULARY = 8000
+"""Pieces; a small corpus gives fewer."""
+NEVER = 1_000_000
+"""Updates."""
+PATIENCE_S = 300.0
+"""How long a figure may be awaited."""
+OUR_BATCHES = (1280, 2560)
+"""Tokens of the longer side, padding counted."""
+THEIR_BATCHES = (("sents", 64), ("tokens", 4096))
+_REPORT = re.compile(r"Step (\d+)/.* [\d.]+/ *([\d.]+) tok/s;")
+"""Of `onmt_train`: the second figure counts target tokens."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Two text files of equally many lines, each possibly `.gz`."""
+
+    source: tuple[Path, ...]
+    target: tuple[Path, ...]
+
+
+@dataclass
+class TrainingResult:
+    """One side with one batch size."""
+
+    side: str
+    batch: str
+    tokens_per_s: list[float] = field(default_factory=list)
+    """Target tokens, EOS counted, of each round."""
+    pss_bytes: int = 0
+    """The largest sum of proportional set sizes that was seen."""
+    others: list[float] = field(default_factory=list)
+    """Cores that other programs used meanwhile."""
+
+    def summary(self) -> dict[str, Any]:
+        return {**asdict(self), "target_tokens_per_s": statistics.median(self.tokens_per_s)}
+
+
+def measure_training(
+    corpus: Corpus,
+    opennmt_python: Path,
+    folder: Path,
+    environment: dict[str, str],
+    *,
+    cores: int,
+    rounds: int,
+    seconds: float,
+    others_limit: float,
+) -> list[TrainingResult]:
+    """All batch sizes of both sides in turn, `rounds` times; a round that others disturb is said, not repeated."""
+    runs: list[tuple[TrainingResult, Callable[[], tuple[float, int]]]] = []
+    for size in OUR_BATCHES:
+        run = partial(train_ours, corpus, folder, environment, size, cores, seconds)
+        runs.append((TrainingResult("ours", f"{size} tokens"), run))
+    for kind, size in THEIR_BATCHES:
+        threads = environment | {"OMP_NUM_THREADS": str(cores)}
+        run = partial(train_opennmt, corpus, opennmt_python, folder, threads, kind, size, seconds)
+        runs.append((TrainingResult("OpenNMT-py", f"{size} {kind}"), run))
+    for number in range(rounds):
+        print(f"training: round {number + 1}, load average {machine.load_average():.2f}", file=sys.stderr, flush=True)
+        for result, run in runs:
+            others = machine.watch([os.getpid()])
+            rate, memory = run()
+            result.tokens_per_s.append(rate)
+            result.pss_bytes = max(result.pss_bytes, memory)
+            result.others.append(others())
+            if result.others[-1] > others_limit:
+                print(f"  {result.side}, {result.batch}: others used {result.others[-1]:.1f} cores", file=sys.stderr)
+    return [result for result, _ in runs]
+
+
+def train_ours(
+    corpus: Corpus, folder: Path, environment: dict[str, str], batch_tokens: int, cores: int, seconds: float
+) -> tuple[float, int]:
+    """`nmt train` for a while: target tokens a second, and memory in bytes."""
+    run = folder / "training-ours"
+    recipe = {
+        "output": str(run),
+        "data": {
+            "source_lang": "en",
+            "target_lang": "de",
+            "train": [list(map(str, pair)) for pair in zip(corpus.source, corpus.target, strict=True)],
+        },
+        "text": {"vocab_size": VOCABULARY},
+        # see drive_ours.py: the network of the other side, weight for weight
+        "model": {
+            "embedding_size": 512,
+            "hidden_size": 512,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+            "bridge": "copy",
+            "tying": "target",
+            "dropout": 0.2,
+        },
+        "training": {
+            "epochs": 0,
+            "updates": NEVER,
+            "batch_tokens": batch_tokens,
+            "validate_every": NEVER,
+            "checkpoint_every_s": 0.0,
+            "label_smoothing": 0.1,
+            "threads": cores,
+        },
+    }
+    path = folder / "recipe.toml"
+    path.write_text(tomli_w.dumps(recipe), "utf-8")
+    history = run / HISTORY_FILE
+    shutil.rmtree(run, ignore_errors=True)
+    command = [sys.executable, "-m", "nmt.cli.main", "train", str(path), "--no-tensorboard"]
+    log = folder / "training-ours.log"
+    return sample(command, log, environment, lambda: our_rates(history), seconds)
+
+
+def our_rates(history: Path) -> list[float]:
+    """Target tokens a second of each record of a run so far."""
+    if not history.exists():
+        return []
+    *lines, _torn = history.read_text("utf-8").split("\n")
+    records = [json.loads(line) for line in lines]
+    return [float(record["tokens_per_s"]) for record in records if record["kind"] == "train"]
+
+
+def train_opennmt(
+    corpus: Corpus,
+    python: Path,
+    folder: Path,
+    environment: dict[str, str],
+    batch_type: str,
+    batch_size: int,
+    seconds: float,
+) -> tuple[float, int]:
+    """`onmt_train` for a while, with the vocabulary of `train_ours`: target tokens a second, and memory in bytes."""
+    tokenizers = load_tokenizers(folder / "training-ours" / "vocabulary")
+    run = folder / "training-opennmt"
+    shutil.rmtree(run, ignore_errors=True)
+    run.mkdir(parents=True)
+    for name, paths, tokenizer in (
+        ("src", corpus.source, tokenizers.source),
+        ("tgt", corpus.target, tokenizers.target),
+    ):
+        lines = [line for path in paths for line in read_lines(path)]
+        pieces = (" ".join(tokenizer.pieces(ids)) for ids in tokenizer.encode_batch(lines))
+        (run / f"train.{name}").write_text("".join(f"{line}\n" for line in pieces), "utf-8")
+    vocabulary = tokenizers.source.pieces(range(max(SPECIAL_IDS) + 1, tokenizers.source.size))
+    (run / "vocabulary").write_text("".join(f"{piece}\t1\n" for piece in vocabulary), "utf-8")
+    config = {
+        "data": {"corpus": {"path_src": str(run / "train.src"), "path_tgt": str(run / "train.tgt")}},
+        "src_vocab": str(run / "vocabulary"),
+        "save_model": str(run / "model"),
+        "batch_type": batch_type,
+        "batch_size": batch_size,
+        "optim": "adam",
+        "learning_rate": 0.001,
+        "label_smoothing": 0.1,
+        "train_steps": NEVER,
+        "save_checkpoint_steps": NEVER,
+        "valid_steps": NEVER,
+        "report_every": 20,
+    }
+    path = run / "config.yaml"
+    path.write_text(json.dumps(config), "utf-8")  # JSON is YAML
+    log = folder / "training-opennmt.log"
+    command = [str(python), str(DRIVER), "train", "-config", str(path)]
+    return sample(command, log, environment, lambda: opennmt_rates(log.read_text("utf-8", errors="replace")), seconds)
+
+
+def opennmt_rates(log: str) -> list[float]:
+    """Target tokens a second of each report in what `onmt_train` has printed."""
+    return [float(match[2]) for match in _REPORT.finditer(log)]
+
+
+def sample(
+    command: Sequence[str], log: Path, environment: dict[str, str], rates: Callable[[], list[float]], seconds: float
+) -> tuple[float, int]:
+    """Run a command until `seconds` after its first figure, then stop it: the median of the later ones, and memory.
+
+    The first figure holds the start: caches, allocators, the first batches. Raises RuntimeError where no other comes.
+    """
+    memory, began = 0, 0.0
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        try:
+            limit = time.monotonic() + PATIENCE_S
+            while process.poll() is None and time.monotonic() < limit:
+                time.sleep(2)
+                if not began and rates():
+                    began = time.monotonic()
+                    limit = began + seconds + PATIENCE_S
+                if began and time.monotonic() > began + seconds and len(rates()) > 1:
+                    break
+            memory = machine.pss_bytes(process.pid)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    found = rates()[1:]
+    if not found:
+        raise RuntimeError(f"{command[0]} told too little in {seconds:.0f} s: {log}")
+    return statistics.median(found), memory
