@@ -70,8 +70,9 @@ class Runner:
             bos_id=BOS_ID,
             eos_id=EOS_ID,
             scoring=self._scoring,
+            n_best=options.n_best,
             with_attention=options.with_attention,
-            may_be_empty=False,
+            min_length=1,
         )
 
 

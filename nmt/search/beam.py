@@ -1,8 +1,9 @@
 """Beam search as a value and a pure step. Knows nothing of text, devices or HTTP; see scoring for the penalties.
 
 At each step the 2K best continuations of a sentence's K live hypotheses are ranked. Those that end and rank among the
-first K are finished; the best K of the others live on. A sentence is done when K hypotheses are finished or at its
-maximal length, where only the end is allowed.
+first K are finished; the best K of the others live on, but for those that cannot come among the n best any more. A
+sentence is done when K hypotheses are finished, when none is alive, or at its maximal length, where only the end is
+allowed.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ class Beam(NamedTuple):
     """B sentences with K live and up to K finished hypotheses each. Finished ones lie best first."""
 
     log_probs: Float[Tensor, "B K"]
-    """Of the live hypotheses; -inf where there are fewer than K."""
+    """Of the live hypotheses, best first; -inf where there are fewer than K."""
     tokens: Int[Tensor, "B K"]
     """Last token of the live hypotheses."""
-    steps: int
-    """Tokens generated so far."""
+    steps: Int[Tensor, " B"]
+    """Tokens generated so far: sentences that began at different times share a batch."""
     finished_scores: Float[Tensor, "B K"]
     finished_log_probs: Float[Tensor, "B K"]
     finished_steps: Int[Tensor, "B K"]
@@ -50,8 +51,8 @@ class Beam(NamedTuple):
     """Its place among the K live ones of the step before."""
 
     def select(self, sentences: Int[Tensor, " b"]) -> Beam:
-        parts = {name: part.index_select(0, sentences) for name, part in self._asdict().items() if name != "steps"}
-        return self._replace(**parts)
+        """The beams of some sentences, in the order given."""
+        return Beam(*(part.index_select(0, sentences) for part in self))
 
 
 def first_beam(sentences: int, size: int, bos_id: int, device: torch.device | None = None) -> Beam:
@@ -61,7 +62,7 @@ def first_beam(sentences: int, size: int, bos_id: int, device: torch.device | No
     log_probs[:, 0] = 0.0
     worst = torch.full(shape, -torch.inf, device=device)
     zeros = torch.zeros(shape, dtype=torch.long, device=device)
-    return Beam(log_probs, torch.full_like(zeros, bos_id), 0, worst, worst, zeros, zeros)
+    return Beam(log_probs, torch.full_like(zeros, bos_id), zeros[:, 0], worst, worst, zeros, zeros)
 
 
 def advance(
@@ -70,11 +71,14 @@ def advance(
     *,
     eos_id: int,
     scoring: Scoring,
+    n_best: int | Int[Tensor, " B"],
+    max_length: Int[Tensor, " B"],
     coverage: Float[Tensor, "B K"] | None = None,
 ) -> tuple[Beam, Int[Tensor, "B K"]]:
     """Extend every live hypothesis by its candidates; the new beam, and each live one's parent among the old K.
 
-    `candidates` has B * K rows. `coverage`: the coverage term of each live hypothesis if it ended now.
+    `candidates` has B * K rows. `n_best`: hypotheses wanted, at most K. `max_length` counts EOS. `coverage`: the
+    coverage term of each live hypothesis if it ended now.
     """
     B, K = beam.log_probs.shape
     C = candidates.scores.shape[-1]
@@ -87,8 +91,27 @@ def advance(
     live_rank = torch.where(ends, -torch.inf, ranked)
     live, chosen = _top(live_rank, K)
     finished = _finish(beam, ranked, parents, ends, scoring=scoring, coverage=coverage)
+    live = torch.where(_is_hopeless(live, finished[0], scoring, n_best, max_length), -torch.inf, live)
     new = Beam(live, tokens.gather(1, chosen), beam.steps + 1, *finished)
     return new, parents.gather(1, chosen)
+
+
+def _is_hopeless(
+    log_probs: Float[Tensor, "B K"],
+    finished_scores: Float[Tensor, "B K"],
+    scoring: Scoring,
+    n_best: int | Int[Tensor, " B"],
+    max_length: Int[Tensor, " B"],
+) -> Bool[Tensor, "B K"]:
+    """Live hypotheses whose score cannot pass the n-th best finished one's any more.
+
+    log p only falls with every token, its divisor only grows, and coverage is never positive: log p / lp(max_length) is
+    the most that may come of a hypothesis.
+    """
+    best_possible = log_probs / scoring.normaliser(max_length).unsqueeze(1)
+    if isinstance(n_best, int):
+        return best_possible <= finished_scores[:, n_best - 1 : n_best]
+    return best_possible <= finished_scores.gather(1, (n_best - 1).unsqueeze(1))
 
 
 def _finish(
@@ -104,11 +127,11 @@ def _finish(
     K = beam.log_probs.shape[1]
     log_probs = torch.where(ends, ranked, -torch.inf)[:, :K]
     parents = parents[:, :K]
-    scores = log_probs / scoring.normaliser(torch.tensor(beam.steps + 1.0))
+    scores = log_probs / scoring.normaliser(beam.steps + 1).unsqueeze(1)
     if coverage is not None:
         scores = scores + coverage.gather(1, parents)
     best, places = torch.cat((beam.finished_scores, scores), dim=1).topk(K, dim=1)
-    steps = torch.full_like(parents, beam.steps)
+    steps = beam.steps.unsqueeze(1).expand_as(parents)
     return (
         best,
         torch.cat((beam.finished_log_probs, log_probs), dim=1).gather(1, places),
@@ -156,15 +179,18 @@ def beam_search(
     bos_id: int,
     eos_id: int,
     scoring: Scoring = Scoring(),
+    n_best: int | None = None,
+    min_length: int = 0,
     with_attention: bool = False,
-    may_be_empty: bool = True,
 ) -> list[list[Hypothesis]]:
-    """The finished hypotheses of each sentence, best first: K of them unless the search ended early, at least one.
+    """The `n_best` (None: K) best finished hypotheses of each sentence, best first: fewer where the search found fewer.
 
-    `max_length` counts EOS and is at least 1 (2 with `may_be_empty=False`, which bars EOS as the first token). Greedy
-    search is `size=1`.
+    `max_length` counts EOS and is at least 1. `min_length`: fewest tokens before EOS, below `max_length`; 1 bars the
+    empty translation. Greedy search is `size=1`.
     """
-    B = src.shape[0]
+    B, n_best = src.shape[0], n_best or size
+    assert n_best <= size
+    assert bool((max_length > min_length).all())
     memory: Any = stepper.encode(src, lengths)
     state: Any = stepper.start(memory).select(torch.arange(B, device=src.device).repeat_interleave(size))
     beam = first_beam(B, size, bos_id, src.device)
@@ -177,14 +203,25 @@ def beam_search(
     while len(order):
         b = len(order)
         candidates, state, weights = stepper.step(beam.tokens.view(-1), state, memory)
-        if beam.steps == 0 and not may_be_empty:
-            candidates = _without_the_end(candidates, eos_id)
-        candidates = _only_the_end(candidates, eos_id, (beam.steps + 1 >= max_length).repeat_interleave(size))
+        candidates = constrain(
+            candidates,
+            eos_id,
+            must_go_on=(beam.steps < min_length).repeat_interleave(size),
+            must_end=(beam.steps + 1 >= max_length).repeat_interleave(size),
+        )
         coverage = None
         if attended is not None:
             attended = attended + weights
             coverage = scoring.coverage(attended.view(b, size, -1), mask.unsqueeze(1).expand(b, size, -1))
-        beam, parents = advance(beam, candidates, eos_id=eos_id, scoring=scoring, coverage=coverage)
+        beam, parents = advance(
+            beam,
+            candidates,
+            eos_id=eos_id,
+            scoring=scoring,
+            n_best=n_best,
+            max_length=max_length,
+            coverage=coverage,
+        )
         row_of = torch.full((B,), -1).index_copy(0, order.cpu(), torch.arange(b))
         attention = weights.view(b, size, -1).cpu() if with_attention else None
         history.append(_Step(row_of, parents.cpu(), beam.tokens.cpu(), attention))
@@ -192,7 +229,8 @@ def beam_search(
         done = is_done(beam, max_length)
         for row in done.nonzero().flatten().tolist():
             sentence = int(order[row])
-            results[sentence] = _collect(beam, row, sentence, history, int(lengths[row]), int(max_length[row]))
+            found = _collect(beam, row, sentence, history, int(lengths[row]), int(max_length[row]))
+            results[sentence] = found[:n_best]
         going = (~done).nonzero().flatten()
         rows = (going.unsqueeze(1) * size + parents.index_select(0, going)).view(-1)
         state = state.select(rows)
@@ -204,22 +242,14 @@ def beam_search(
     return results
 
 
-def _only_the_end(candidates: Candidates, eos_id: int, at_limit: Bool[Tensor, " N"]) -> Candidates:
-    """Candidates of hypotheses at their maximal length reduced to EOS."""
-    if not bool(at_limit.any()):
-        return candidates
+def constrain(
+    candidates: Candidates, eos_id: int, *, must_go_on: Bool[Tensor, " N"], must_end: Bool[Tensor, " N"]
+) -> Candidates:
+    """Candidates without EOS where a hypothesis must go on, and reduced to it where it must end."""
     C = candidates.scores.shape[1]
-    ids = torch.arange(C, device=at_limit.device).unsqueeze(0) if candidates.ids is None else candidates.ids
-    barred = at_limit.unsqueeze(1) & (ids != eos_id)
-    return Candidates(candidates.scores.masked_fill(barred, -torch.inf), candidates.ids)
-
-
-def _without_the_end(candidates: Candidates, eos_id: int) -> Candidates:
-    """Candidates without EOS."""
-    if candidates.ids is None:
-        barred = torch.arange(candidates.scores.shape[1], device=candidates.scores.device) == eos_id
-    else:
-        barred = candidates.ids == eos_id
+    ids = torch.arange(C, device=must_end.device).unsqueeze(0) if candidates.ids is None else candidates.ids
+    is_end = ids == eos_id
+    barred = torch.where(is_end, must_go_on.unsqueeze(1), must_end.unsqueeze(1))
     return Candidates(candidates.scores.masked_fill(barred, -torch.inf), candidates.ids)
 
 

@@ -5,10 +5,13 @@ A table of probabilities implements it in ten lines, which makes search testable
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -56,26 +59,57 @@ class PlainModel(Protocol):
     def step(self, prev: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any, Tensor]: ...
 
 
+@runtime_checkable
+class WordLists(Protocol):
+    """The few words that the translation of a sentence may use (`nmt.shortlist.Shortlist`)."""
+
+    tgt_vocab: int
+    """V."""
+
+    def words(self, source_ids: Iterable[int]) -> NDArray[np.int32]:
+        """Their ids; EOS among them."""
+
+
 class Encoded(NamedTuple):
     """A model's memory with the state that its decoder starts from."""
 
     memory: Any
     first: Any
+    words: Bool[Tensor, "B V"] | None = None
+    """Each sentence's shortlist."""
 
     def select(self, sentences: Int[Tensor, " b"]) -> Encoded:
-        return Encoded(self.memory.select(sentences), self.first.select(sentences))
+        words = None if self.words is None else self.words.index_select(0, sentences)
+        return Encoded(self.memory.select(sentences), self.first.select(sentences), words)
 
 
 class PlainStepper:
-    """The plain form of the seam: log-probabilities over the whole vocabulary, in fp32."""
+    """The plain form of the seam: log-probabilities over the whole vocabulary, in fp32.
 
-    def __init__(self, model: PlainModel, allowed: Bool[Tensor, " V"] | None = None) -> None:
+    With a shortlist they are normalised over the sentence's own words: the others have no part in the softmax.
+    """
+
+    def __init__(
+        self,
+        model: PlainModel,
+        allowed: Bool[Tensor, " V"] | None = None,
+        shortlist: WordLists | None = None,
+    ) -> None:
         """`allowed`: tokens that this model may ever generate."""
         self.model = model
         self.allowed = None if allowed is None else allowed.unsqueeze(0)
+        self.shortlist = shortlist
 
     def encode(self, src: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]) -> Encoded:
-        return Encoded(*self.model.encode(src, lengths))
+        return Encoded(*self.model.encode(src, lengths), self._words(src, lengths))
+
+    def _words(self, src: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]) -> Bool[Tensor, "B V"] | None:
+        if self.shortlist is None:
+            return None
+        words = torch.zeros(len(src), self.shortlist.tgt_vocab, dtype=torch.bool)
+        for row, ids, length in zip(words, src.tolist(), lengths.tolist(), strict=True):
+            row[torch.from_numpy(self.shortlist.words(ids[:length])).long()] = True
+        return words.to(src.device)
 
     def start(self, memory: Encoded) -> Any:
         return memory.first
@@ -84,6 +118,9 @@ class PlainStepper:
         self, prev: Int[Tensor, " N"], state: Any, memory: Encoded, allowed: Bool[Tensor, "#N V"] | None = None
     ) -> tuple[Candidates, Any, Float[Tensor, "N S"]]:
         logits, state, weights = self.model.step(prev, state, memory.memory)
+        if memory.words is not None:
+            words = memory.words.repeat_interleave(len(prev) // len(memory.words), dim=0)
+            logits = logits.masked_fill(~words, -torch.inf)
         log_probs = torch.log_softmax(logits.float(), dim=-1)
         for mask in (self.allowed, allowed):
             if mask is not None:

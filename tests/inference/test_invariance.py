@@ -134,7 +134,8 @@ def reference(bundle: Bundle, ids: list[int], options: SearchOptions) -> list[Id
         eos_id=EOS_ID,
         scoring=Scoring(search.length_penalty, search.coverage_penalty),
         with_attention=True,
-        may_be_empty=False,
+        n_best=options.n_best,
+        min_length=1,
     )[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -107,3 +108,58 @@ def source(*tables: int, length: int = 1) -> tuple[Tensor, Tensor]:
     src = torch.zeros(len(tables), length, dtype=torch.long)
     src[:, 0] = torch.tensor(tables)
     return src, torch.full((len(tables),), length)
+
+
+class Ended(NamedTuple):
+    """A finished hypothesis of `slow_beam`."""
+
+    tokens: tuple[int, ...]
+    score: float
+    log_prob: float
+
+
+def slow_beam(
+    next_log_probs: Callable[[tuple[int, ...]], Sequence[float]],
+    *,
+    size: int,
+    n_best: int,
+    max_length: int,
+    min_length: int = 0,
+    alpha: float = 0.0,
+    drops: bool = True,
+    stops_when_full: bool = True,
+) -> list[Ended]:
+    """Beam search on lists of tuples, by the rules of docs/search.md: the n best hypotheses, best first.
+
+    `next_log_probs`: of every token after some tokens. `drops=False` keeps hypotheses that cannot come among the n best
+    any more, `stops_when_full=False` goes on when K are finished.
+    """
+
+    def divisor(length: int) -> float:
+        return float(((5 + length) / 6) ** alpha)
+
+    live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    ended: list[Ended] = []
+    for length in range(1, max_length + 1):
+        continuations = [
+            (total + log_prob, tokens, token)
+            for total, tokens in live
+            for token, log_prob in enumerate(next_log_probs(tokens))
+            if log_prob > -torch.inf
+            and not (token == EOS and length <= min_length)
+            and not (token != EOS and length == max_length)
+        ]
+        continuations.sort(key=lambda item: -item[0])
+        ended += [
+            Ended(tokens, total / divisor(length), total)
+            for total, tokens, token in continuations[:size]
+            if token == EOS
+        ]
+        ended = sorted(ended, key=lambda item: -item.score)[:size]
+        live = [(total, (*tokens, token)) for total, tokens, token in continuations[: 2 * size] if token != EOS][:size]
+        if drops and len(ended) >= n_best:
+            bar = ended[n_best - 1].score
+            live = [(total, tokens) for total, tokens in live if total / divisor(max_length) > bar]
+        if not live or (stops_when_full and len(ended) == size):
+            break
+    return ended[:n_best]

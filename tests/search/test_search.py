@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nmt.config import AttentionKind, AttentionSpan
-from nmt.search.beam import Hypothesis, beam_search
+from nmt.search.beam import Beam, Hypothesis, advance, beam_search, constrain, first_beam
 from nmt.search.exhaustive import exhaustive_search
 from nmt.search.greedy import greedy_search
 from nmt.search.scoring import Scoring
-from nmt.search.stepper import PlainStepper, Stepper
+from nmt.search.stepper import Candidates, PlainStepper, Stepper
 from tests.model.networks import ATTENTIONS, VOCAB, sentences, tiny
-from tests.search.tables import BOS, EOS, FewCandidates, Table, random_table, source
+from tests.search.tables import BOS, EOS, Ended, FewCandidates, Table, random_table, slow_beam, source
 
 SEEDS = range(6)
 SCORINGS = [Scoring(), Scoring(length_penalty=0.6), Scoring(length_penalty=1.0)]
@@ -191,6 +195,170 @@ def test_the_end_is_forced_at_the_maximal_length_and_flagged() -> None:
     ]
 
 
+def after(table: Table, which: int = 0) -> Callable[[tuple[int, ...]], list[float]]:
+    """The table's log-probabilities after some tokens."""
+
+    def next_log_probs(tokens: tuple[int, ...]) -> list[float]:
+        history = ([BOS] * table.order + list(tokens))[-table.order :]
+        row: list[float] = table.log_probs[(which, *history)].tolist()
+        return row
+
+    return next_log_probs
+
+
+SEARCHES = {
+    "seed": st.integers(0, 10_000),
+    "vocab": st.integers(3, 9),
+    "size": st.integers(1, 6),
+    "n_best": st.integers(1, 6),
+    "max_length": st.integers(1, 12),
+    "alpha": st.sampled_from([0.0, 0.6, 1.0, 2.0]),
+    "end": st.sampled_from([-2.0, 0.0, 2.0]),
+}
+
+
+def table_that_ends(seed: int, vocab: int, end: float) -> Table:
+    """A random table; `end` makes its sentences longer or shorter."""
+    table = random_table(seed, vocab)
+    log_probs = table.log_probs.clone()
+    log_probs[..., EOS] += end
+    return Table(log_probs.log_softmax(dim=-1), table.order)
+
+
+def alike(found: Sequence[Hypothesis | Ended], expected: Sequence[Ended]) -> None:
+    """Equal, but where two scores lie so close that rounding may order them either way."""
+    assert [h.score for h in found] == pytest.approx([h.score for h in expected], abs=1e-4)
+    if min((a.score - b.score for a, b in pairwise(expected)), default=1.0) > 1e-4:
+        assert [h.tokens for h in found] == [h.tokens for h in expected]
+        assert [h.log_prob for h in found] == pytest.approx([h.log_prob for h in expected], abs=1e-4)
+
+
+@given(**SEARCHES, min_length=st.integers(0, 3))
+@settings(max_examples=60)
+def test_beam_search_follows_its_rules(
+    seed: int, vocab: int, size: int, n_best: int, max_length: int, alpha: float, end: float, min_length: int
+) -> None:
+    """Against the same rules on lists of tuples, one sentence and one hypothesis at a time."""
+    table = table_that_ends(seed, vocab, end)
+    n_best, min_length = min(n_best, size), min(min_length, max_length - 1)
+    expected = slow_beam(
+        after(table), size=size, n_best=n_best, max_length=max_length, min_length=min_length, alpha=alpha
+    )
+    found = beam_search(
+        table,
+        *source(0),
+        size=size,
+        max_length=torch.tensor([max_length]),
+        bos_id=BOS,
+        eos_id=EOS,
+        scoring=Scoring(alpha),
+        n_best=n_best,
+        min_length=min_length,
+    )
+    alike(found[0], expected)
+
+
+class Run(NamedTuple):
+    """A search driven step by step to the very end."""
+
+    best: list[Ended]
+    stepped: int
+    """Live hypotheses that were extended."""
+
+
+def run_to_the_end(table: Table, size: int, n_best: int, max_length: int, alpha: float) -> Run:
+    """`advance` until nothing lives, though K hypotheses may be finished long before."""
+    state = table.start(table.encode(*source(0))).select(torch.zeros(size, dtype=torch.long))
+    beam, limit = first_beam(1, size, BOS), torch.tensor([max_length])
+    before: list[tuple[int, ...]] = [()] * size
+    prefixes: list[list[tuple[int, ...]]] = []
+    stepped = 0
+    while bool((beam.log_probs > -torch.inf).any()):
+        stepped += int((beam.log_probs > -torch.inf).sum())
+        prefixes.append(before)
+        candidates, state, _ = table.step(beam.tokens.view(-1), state, table.encode(*source(0)))
+        must_end = torch.full((size,), int(beam.steps) + 1 >= max_length)
+        candidates = constrain(candidates, EOS, must_go_on=torch.zeros(size, dtype=torch.bool), must_end=must_end)
+        beam, parents = advance(beam, candidates, eos_id=EOS, scoring=Scoring(alpha), n_best=n_best, max_length=limit)
+        state = state.select(parents[0])
+        before = [(*before[p], t) for p, t in zip(parents[0].tolist(), beam.tokens[0].tolist(), strict=True)]
+    rows = zip(*(part[0].tolist() for part in beam[3:]), strict=True)
+    ended = [Ended(prefixes[step][parent], score, total) for score, total, step, parent in rows if score > -math.inf]
+    return Run(ended[:n_best], stepped)
+
+
+@given(**SEARCHES)
+@settings(max_examples=60)
+def test_dropping_what_cannot_win_changes_no_n_best_list(
+    seed: int, vocab: int, size: int, n_best: int, max_length: int, alpha: float, end: float
+) -> None:
+    """Against a search that keeps every hypothesis to the end."""
+    table = table_that_ends(seed, vocab, end)
+    n_best = min(n_best, size)
+    kept = slow_beam(
+        after(table),
+        size=size,
+        n_best=n_best,
+        max_length=max_length,
+        alpha=alpha,
+        drops=False,
+        stops_when_full=False,
+    )
+    alike(run_to_the_end(table, size, n_best, max_length, alpha).best, kept)
+
+
+def test_a_hypothesis_that_wins_only_at_its_longest_is_kept() -> None:
+    """log 0.3 over the divisor of 6 tokens beats log 0.5 over that of 1; over that of 5 it would not."""
+    p = torch.full((1, 4, 4), 1e-9)
+    p[0, BOS, EOS], p[0, BOS, 2], p[0, BOS, 3] = 0.5, 0.3, 0.2
+    p[0, 2, 2] = p[0, 3, 3] = 1.0
+    found = run_to_the_end(Table(p.log(), order=1), 2, 1, 6, alpha=1.0)
+    assert found.best[0].tokens == (2, 2, 2, 2, 2)
+    assert run_to_the_end(Table(p.log(), order=1), 2, 1, 5, alpha=1.0).best[0].tokens == ()
+
+
+def test_dropping_saves_steps_and_more_the_fewer_hypotheses_are_wanted() -> None:
+    stepped = [
+        sum(run_to_the_end(table_that_ends(seed, 8, 1.0), 6, n_best, 12, 0.6).stepped for seed in range(20))
+        for n_best in (1, 3, 6)
+    ]
+    assert stepped == sorted(stepped)
+    assert stepped[0] < 0.7 * stepped[-1]
+
+
+@given(seed=st.integers(0, 10_000), delays=st.lists(st.integers(0, 4), min_size=2, max_size=5), alpha=st.just(0.7))
+@settings(max_examples=30)
+def test_sentences_at_different_steps_share_a_batch(seed: int, delays: list[int], alpha: float) -> None:
+    """`advance` of beams that began at different times is `advance` of each, with its own limits and number wanted."""
+    generator = torch.Generator().manual_seed(seed)
+    limits, wanted = torch.tensor([3 + delay for delay in delays]), torch.tensor([1 + delay % 3 for delay in delays])
+    beams = [first_beam(1, 3, BOS) for _ in delays]
+    for step in range(6):
+        scores = torch.randn(len(delays) * 3, 5, generator=generator).log_softmax(dim=1)
+        going = [row for row, delay in enumerate(delays) if delay <= step]
+        alone: list[tuple[Beam, Tensor]] = []
+        for row in going:
+            part = Candidates(scores[3 * row : 3 * row + 3])
+            chosen, limit = int(wanted[row]), limits[row : row + 1]
+            alone.append(advance(beams[row], part, eos_id=EOS, scoring=Scoring(alpha), n_best=chosen, max_length=limit))
+        if not going:
+            continue
+        rows = torch.tensor(going)
+        together, parents = advance(
+            Beam(*(torch.cat(parts) for parts in zip(*(beams[row] for row in going), strict=True))),
+            Candidates(scores.view(len(delays), 3, 5)[rows].view(-1, 5)),
+            eos_id=EOS,
+            scoring=Scoring(alpha),
+            n_best=wanted[rows],
+            max_length=limits[rows],
+        )
+        for place, (row, (beam, parent)) in enumerate(zip(going, alone, strict=True)):
+            beams[row] = together.select(torch.tensor([place]))
+            assert torch.equal(parents[place : place + 1], parent)
+            for mine, theirs in zip(beams[row], beam, strict=True):
+                assert torch.equal(mine, theirs)
+
+
 def test_the_empty_translation_can_be_barred() -> None:
     p = torch.full((1, 4, 4), 0.01)
     p[0, :, EOS] = 0.97
@@ -205,7 +373,7 @@ def test_the_empty_translation_can_be_barred() -> None:
         max_length=torch.tensor([4]),
         bos_id=BOS,
         eos_id=EOS,
-        may_be_empty=False,
+        min_length=1,
     )
     assert all(h.tokens for h in found[0])
 
@@ -271,6 +439,53 @@ def test_a_network_never_generates_what_is_not_allowed() -> None:
     barred = candidates.scores == -torch.inf
     assert barred[1].nonzero().flatten().tolist() == [0, 3, 4, 5, 7]
     assert barred[0].nonzero().flatten().tolist() == [0, 3, 5, 7]
+
+
+class Words:
+    """Word lists by the first source token."""
+
+    tgt_vocab = VOCAB
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.lists = [np.union1d(rng.choice(VOCAB, 4, replace=False), [EOS]).astype(np.int32) for _ in range(VOCAB)]
+
+    def words(self, source_ids: Iterable[int]) -> NDArray[np.int32]:
+        return self.lists[next(iter(source_ids))]
+
+
+@torch.no_grad()
+def test_a_shortlist_is_a_vocabulary_of_the_sentences_own() -> None:
+    """Each sentence's scores are those of a softmax over its own words; the others have no part in it."""
+    model = tiny(seed=7, dtype=torch.float32)
+    lists = Words(3)
+    stepper = PlainStepper(model, shortlist=lists)
+    src, lengths = sentences(9, [5, 2, 7])
+    memory = stepper.encode(src, lengths)
+    start = stepper.start(memory).select(torch.tensor([0, 0, 1, 1, 2, 2]))
+    prev = torch.full((6,), BOS)
+    candidates, _, _ = stepper.step(prev, start, memory)
+    logits, _, _ = model.step(prev, start, memory.memory)
+    for row in range(6):
+        own = lists.words([int(src[row // 2, 0])]).tolist()
+        chosen = (candidates.scores[row] > -torch.inf).nonzero().flatten().tolist()
+        assert chosen == own
+        torch.testing.assert_close(candidates.scores[row, own], logits[row, own].log_softmax(dim=0))
+    swapped = memory.select(torch.tensor([2, 0]))
+    assert swapped.words is not None
+    assert memory.words is not None
+    assert torch.equal(swapped.words, memory.words[[2, 0]])
+
+
+def test_a_networks_search_with_a_shortlist_is_found_in_a_batch_as_alone() -> None:
+    model = tiny(seed=4, dtype=torch.float32)
+    stepper = PlainStepper(model, shortlist=Words(1))
+    sizes = [6, 1, 9, 3]
+    src, lengths = sentences(8, sizes)
+    together = beam(stepper, src, lengths, 4, lengths + 2)
+    for row, size in enumerate(sizes):
+        alone = beam(stepper, src[row : row + 1, :size], lengths[row : row + 1], 4, lengths[row : row + 1] + 2)
+        same(together[row], alone[0])
 
 
 @pytest.mark.parametrize(("kind", "span"), ATTENTIONS)
