@@ -26,7 +26,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # A stamp names what was installed, so that nothing is installed twice and a changed lock is not missed.
-INSTALLED := $(TORCH)-$(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
+INSTALLED := $(TORCH)-$(shell cat requirements.lock pyproject.toml nmt/native/build.py nmt/native/src/* | cksum | tr ' ' '-')
 SERVE_STAMP := $(VENV)/.stamp-serve-$(INSTALLED)
 TEST_STAMP := $(VENV)/.stamp-test-$(INSTALLED)
 

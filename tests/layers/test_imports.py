@@ -20,7 +20,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "files"),
     ("config", "client"),
     ("text",),
-    ("data", "shortlist"),
+    ("data", "shortlist", "native"),
     ("model",),
     ("search", "hardware"),
     ("bundle",),
@@ -34,15 +34,16 @@ ROWS: tuple[tuple[str, ...], ...] = (
 RANKS = {part: rank for rank, row in enumerate(ROWS) for part in row}
 
 UNSEEN = {
+    "native": {"text"},  # weights and ids
     "client": {"files"},  # errors and an HTTP library: nothing else to install
-    "model": {"config", "text", "data", "shortlist"},  # modules and equations: no files, no config objects, no text
-    "search": {"model"},  # sees a model only through Stepper
+    "model": {"config", "text", "data", "shortlist", "native"},  # modules and equations: no files, no config objects, no text
+    "search": {"model", "native"},  # sees a model only through Stepper
 }
 """Rows above that a part does without all the same."""
 BUILDERS = {"nmt.model.seq2seq", "nmt.model.language_model"}
 """Where config becomes plain arguments: the only modules of `model` that may import it."""
 
-WITHOUT_TORCH = ("errors", "files", "config", "text", "data", "shortlist", "evaluation", "client")
+WITHOUT_TORCH = ("errors", "files", "config", "text", "data", "shortlist", "native", "evaluation", "client")
 FACE = {"nmt.errors", "nmt.inference"}
 """All that the service sees of the library."""
 

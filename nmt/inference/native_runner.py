@@ -1,0 +1,73 @@
+"""The seam over the compiled kernels: one thread of a CPU, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nmt.bundle import Bundle
+from nmt.inference.runner import Found, SearchOptions
+from nmt.native.engine import Engine, Sentence
+from nmt.native.library import available
+from nmt.native.model import PRECISIONS, Precision, refusal
+from nmt.text.tokenizer import BOS_ID, EOS_ID
+
+ROWS = 320
+"""Rows beyond which a product gets no faster."""
+
+
+def why_not(bundle: Bundle, precision: str) -> str:
+    """Why this bundle cannot run on the kernels, in words; empty where it can."""
+    if not available():
+        return "the native library was not built"
+    if precision not in PRECISIONS:
+        return f"precision {precision!r} (only {', '.join(PRECISIONS)})"
+    return refusal(bundle.config.model)
+
+
+class NativeRunner:
+    """`nmt.inference.runner.Runner` on nmt.native."""
+
+    name = "native"
+    rows = ROWS
+
+    def __init__(self, bundle: Bundle, precision: Precision, variant: str | None = None) -> None:
+        """`variant`: of the compiled library, by default the best that this processor runs."""
+        self.precision = precision
+        self._shortlist = bundle.shortlist
+        self._engine = Engine(
+            bundle.config.model,
+            bundle.config.search,
+            bundle.weights,
+            precision=precision,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            forbidden_ids=bundle.tokenizers.target.forbidden_ids,
+            variant=variant,
+        )
+
+    def admit(self, sentences: Sequence[tuple[Sequence[int], SearchOptions]]) -> list[int]:
+        """Encode sentences (without EOS) and begin their search; a slot each."""
+        return self._engine.admit([self._sentence(ids, options) for ids, options in sentences])
+
+    def step(self, steps: int = 1) -> list[int]:
+        """Up to `steps` tokens for every running sentence; the slots that have finished."""
+        return self._engine.step(steps)
+
+    def take(self, slot: int) -> list[Found]:
+        """Results of a finished slot, best first; frees it."""
+        return [Found(*result) for result in self._engine.take(slot)]
+
+    def drop(self, slot: int) -> None:
+        """Free a slot, finished or not."""
+        self._engine.drop(slot)
+
+    def _sentence(self, ids: Sequence[int], options: SearchOptions) -> Sentence:
+        return Sentence(
+            ids=[*ids, EOS_ID],
+            beam=options.beam_size,
+            n_best=options.n_best,
+            max_length=options.max_length,
+            min_length=options.min_length,
+            with_attention=options.with_attention,
+            words=None if self._shortlist is None else self._shortlist.words(ids),
+        )
