@@ -83,12 +83,12 @@ def measure_training(
     """All batch sizes of both sides in turn, `rounds` times; a round that others disturb is said, not repeated."""
     runs: list[tuple[TrainingResult, Callable[[], tuple[float, int]]]] = []
     for size in OUR_BATCHES:
-        run = partial(train_ours, corpus, folder, environment, size, cores, seconds)
-        runs.append((TrainingResult("ours", f"{size} tokens"), run))
+        ours = partial(train_ours, corpus, folder, environment, size, cores, seconds)
+        runs.append((TrainingResult("ours", f"{size} tokens"), ours))
     for kind, size in THEIR_BATCHES:
         threads = environment | {"OMP_NUM_THREADS": str(cores)}
-        run = partial(train_opennmt, corpus, opennmt_python, folder, threads, kind, size, seconds)
-        runs.append((TrainingResult("OpenNMT-py", f"{size} {kind}"), run))
+        theirs = partial(train_opennmt, corpus, opennmt_python, folder, threads, kind, size, seconds)
+        runs.append((TrainingResult("OpenNMT-py", f"{size} {kind}"), theirs))
     for number in range(rounds):
         print(f"training: round {number + 1}, load average {machine.load_average():.2f}", file=sys.stderr, flush=True)
         for result, run in runs:

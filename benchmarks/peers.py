@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from benchmarks import machine
 from benchmarks.peer_drivers.driver import Workload
 from benchmarks.peer_envs import ENVIRONMENTS, install
 from benchmarks.peer_training import Corpus, measure_training
+from nmt.bundle import SHORTLIST
 from nmt.data.corpus import read_lines
 from nmt.hardware import available_cores
 from nmt.text.tokenizer import SPECIAL_IDS, load_tokenizers
@@ -39,7 +40,6 @@ ROOT = Path(__file__).parents[1]
 DRIVERS = Path(__file__).parent / "peer_drivers"
 DATA = Path(__file__).parent / "data"
 MODEL = ROOT / "models" / "en-de"
-"""The bundle whose vocabulary every side uses."""
 ENVS = Path("~/.cache/selfhost-nmt/peers")
 
 LENGTH = 15
@@ -154,9 +154,13 @@ class DriverProcess:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=environment(),
+                env=environment(setting.threads),
             )
-        self.load_s = float(self.answer()["ready"])
+        try:
+            self.load_s = float(self.answer()["ready"])
+        except RuntimeError:
+            self.close(kill=True)
+            raise
 
     def ask(self, question: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -172,9 +176,15 @@ class DriverProcess:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def close(self) -> None:
+    def close(self, *, kill: bool = False) -> None:
+        """End it: a driver ends by itself when its standard input does."""
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        assert self.process.stdout is not None
+        if kill:
+            self.process.kill()
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
         self.process.wait(60)
 
 
@@ -195,9 +205,6 @@ class Drivers:
             log = self._folder / f"{side.driver.removesuffix('.py')}.log"
             running.append(DriverProcess(side, setting, self._work, log))
         return running[: setting.processes]
-
-    def pids(self) -> list[int]:
-        return [os.getpid()]  # every driver descends from this process
 
     def run(self, side: Side, setting: Setting, question: dict[str, Any]) -> tuple[list[dict[str, Any]], float]:
         """Put one question to all processes of a setting at once; their answers, and the wall time until the last."""
@@ -224,10 +231,7 @@ class Drivers:
     ) -> None:
         for processes in self._running.values():
             for process in processes:
-                if error is None:
-                    process.close()
-                else:
-                    process.process.kill()
+                process.close(kill=error is not None)
 
 
 @dataclass(frozen=True)
@@ -273,7 +277,7 @@ def warm_up(side: Side, setting: Setting, task: Task, drivers: Drivers, plan: Pl
 def once(side: Side, setting: Setting, question: dict[str, Any], drivers: Drivers, plan: Plan, result: Result) -> None:
     """One run, repeated while others use the machine."""
     for attempt in range(1 + REPEATS):
-        others = machine.watch(drivers.pids())
+        others = machine.watch([os.getpid()])  # every driver descends from this process
         answers, seconds = drivers.run(side, setting, question)
         used = others()
         if used <= plan.others_limit:
@@ -306,9 +310,11 @@ def measure_start(sides: Sequence[Side], rounds: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def environment() -> dict[str, str]:
-    """Of the processes that are measured: threads are the sides' own affair, and the peers find their checkpoints."""
+def environment(threads: int = 0) -> dict[str, str]:
+    """Of the processes that are measured. 0 threads: whatever the program chooses for itself."""
     inherited = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+    if threads:
+        inherited["OMP_NUM_THREADS"] = str(threads)
     return inherited | {
         "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",  # else neither peer loads a checkpoint of its own under torch 2.6
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -318,18 +324,18 @@ def environment() -> dict[str, str]:
 # The sides
 
 
-def our_sides(folder: Path, work: Path, cores: int, length: int) -> Iterator[Side]:
-    """Without a shortlist, and with one where the bundle whose vocabulary is used has one."""
+def our_sides(folder: Path, work: Path, model: Path, cores: int, length: int) -> Iterator[Side]:
+    """Without a shortlist, and with one where `model` has one."""
     one = folder / "one.txt"
     one.write_text(Workload.read(work).lines[0] + "\n", "utf-8")
     offline = Setting(f"{cores} workers", (("workers", cores),))
     single = (Setting("1 worker", (("workers", 1),)), Setting("in the process", (("workers", 0),)))
     for suffix in ("", "-shortlist"):
-        if suffix and not (MODEL / "shortlist.safetensors").exists():
-            print(f"no shortlist in {MODEL}: measured without only", file=sys.stderr)
+        if suffix and not (model / SHORTLIST).exists():
+            print(f"no shortlist in {model}: measured without only", file=sys.stderr)
             return
         bundle = folder / f"ours{suffix}"
-        weights = build("drive_ours.py", Path(sys.executable), str(bundle), length, MODEL, "yes" if suffix else "no")
+        weights = build("drive_ours.py", Path(sys.executable), str(bundle), length, model, "yes" if suffix else "no")
         yield Side(
             f"ours{suffix.replace('-', ', ')}",
             Path(sys.executable),
@@ -407,15 +413,15 @@ def torch_settings(cores: int, batches: Sequence[int], *, one_process: bool = Fa
 def build(driver: str, python: Path, *arguments: object) -> int:
     """Let a driver write its model; the number of its weights."""
     command = [str(python), str(DRIVERS / driver), "build", *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment())
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment(1))
     if done.returncode:
         raise RuntimeError(f"{driver} could not make its model:\n{done.stderr[-2000:]}")
     return int(done.stdout.split()[-1])
 
 
-def workload(source: Path | None, sentences: int, length: int) -> Workload:
+def workload(model: Path, source: Path | None, sentences: int, length: int) -> Workload:
     """The first sentences of a file; without one, of the project's test sets those nearest to `length` pieces."""
-    tokenizer = load_tokenizers(MODEL).source
+    tokenizer = load_tokenizers(model).source
     lines = (
         [line for name in ("test", "dev", "test_long") for line in read_lines(DATA / f"{name}.en.gz")]
         if source is None
@@ -528,12 +534,12 @@ def compare(chosen: argparse.Namespace, pythons: dict[str, Path], folder: Path) 
         single_count=4 if chosen.quick else SINGLE_COUNT * (3 if chosen.thorough else 1),
         others_limit=math.inf if chosen.allow_load else OTHERS_LIMIT,
     )
-    work = workload(chosen.source, 32 if chosen.quick else chosen.sentences, LENGTH)
+    work = workload(chosen.model, chosen.source, 32 if chosen.quick else chosen.sentences, LENGTH)
     plan = Plan(**{**plan.__dict__, "sentences": len(work.lines)})
     work_file = folder / "work.json"
     work.write(work_file)
     batches = BATCHES if chosen.thorough else (BATCH,)
-    sides = list(our_sides(folder, work_file, cores, LENGTH))
+    sides = list(our_sides(folder, work_file, chosen.model, cores, LENGTH))
     if "opennmt" in pythons:
         sides.append(opennmt(folder, work_file, pythons["opennmt"], cores, batches, LENGTH))
     if "joey" in pythons:
@@ -616,6 +622,7 @@ def training_markdown(report: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=MODEL, help="bundle whose vocabulary (and shortlist) is used")
     parser.add_argument("--source", type=Path, help="English sentences, one a line, .gz or not")
     parser.add_argument(
         "--sentences", type=int, default=SENTENCES, help="at most so many of them (default %(default)s)"

@@ -8,7 +8,6 @@ token more than those of the other sides, EOS.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,20 @@ from nmt.inference import TranslateOptions
 from nmt.inference.translator import Translator
 
 EOS_BIAS = -40.0
-"""Nats. Random weights spread their logits over less than ten."""
-SHORTLIST = "shortlist.safetensors"
+"""Nats. These random weights spread their logits over less than twenty."""
 
 
-def build(folder: Path, length: int, tokenizer_of: Path, *, with_shortlist: bool = False) -> int:
-    """Write the bundle, with the vocabulary (and the shortlist) of one that ships; the number of its weights."""
+def build(folder: Path, length: int, model: Path, *, with_shortlist: bool = False) -> int:
+    """Write the bundle, with the vocabulary, and the shortlist if wanted, of `model`; the number of its weights."""
     import torch
 
-    from nmt.bundle import FORMAT_VERSION, Bundle, BundleConfig, save_bundle, weights_of, write_sums
+    from nmt.bundle import FORMAT_VERSION, Bundle, BundleConfig, load_bundle, save_bundle, weights_of
     from nmt.config import ModelConfig, SearchConfig
     from nmt.model.seq2seq import build as build_model
-    from nmt.text.tokenizer import EOS_ID, load_tokenizers
+    from nmt.text.tokenizer import EOS_ID
 
-    tokenizers = load_tokenizers(tokenizer_of)
+    given = load_bundle(model)
+    tokenizers = given.tokenizers
     # the peers' model, weight for weight but for where two of them share a matrix: one of 17.4 million
     model_config = ModelConfig(
         embedding_size=512,
@@ -43,6 +42,7 @@ def build(folder: Path, length: int, tokenizer_of: Path, *, with_shortlist: bool
         input_feeding=True,
         bridge="copy",
         tying="target",
+        init_range=0.1,
     )
     torch.manual_seed(1)
     network = build_model(model_config, tokenizers.source.size, tokenizers.target.size)
@@ -60,11 +60,10 @@ def build(folder: Path, length: int, tokenizer_of: Path, *, with_shortlist: bool
         # at most factor * source tokens + offset tokens, EOS not among them
         search=SearchConfig(max_length_factor=1e-9, max_length_offset=length),
     )
-    bundle = Bundle(config, tokenizers, weights_of(network), card="# Random weights, to be timed\n")
+    shortlist = given.shortlist if with_shortlist else None
+    card = "# Random weights, to be timed\n"
+    bundle = Bundle(config, tokenizers, weights_of(network), card=card, shortlist=shortlist)
     save_bundle(bundle, folder)
-    if with_shortlist:
-        shutil.copy2(tokenizer_of / SHORTLIST, folder / SHORTLIST)
-        write_sums(folder)
     return bundle.parameters
 
 
@@ -92,8 +91,8 @@ class Ours:
 
 def main() -> None:
     if sys.argv[1] == "build":
-        folder, length, tokenizer_of, with_shortlist = sys.argv[2:]
-        print(build(Path(folder), int(length), Path(tokenizer_of), with_shortlist=with_shortlist == "yes"))
+        folder, length, model, with_shortlist = sys.argv[2:]
+        print(build(Path(folder), int(length), Path(model), with_shortlist=with_shortlist == "yes"))
         return
     serve(lambda spec: Ours(Workload.read(Path(spec["work"])), Path(spec["model"]), spec["workers"]))
 
