@@ -20,6 +20,7 @@ COMMANDS = {
     "translate": ("nmt.cli.translate:translate", "Translate a file or standard input, line by line."),
     "serve": ("nmt.cli.serve:serve", "Answer translations over HTTP."),
     "evaluate": ("nmt.cli.evaluate:app", "Score translations: quality."),
+    "shortlist": ("nmt.cli.shortlist:shortlist", "Learn which words a sentence's translation may need; speeds it up."),
     "inspect": ("nmt.cli.inspect:inspect", "Verify a model bundle and say what it holds."),
 }
 """Where each command stands, a function or a Typer of sub-commands, and its line of help."""

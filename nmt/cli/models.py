@@ -39,6 +39,18 @@ def bundle_folder(path: Path) -> Path:
     raise BundleError(f"{path}: not a model bundle{hint}")
 
 
+def output_folder(path: Path) -> Path:
+    """The same path, if a bundle may be written there: nothing is lost but a bundle that it replaces.
+
+    Raises BundleError.
+    """
+    if path.is_dir() and ((path / MARKER).is_file() or not any(path.iterdir())):
+        return path
+    if path.exists() or path.is_symlink():
+        raise BundleError(f"{path}: is there and is no model bundle: move it away or choose another name")
+    return path
+
+
 def load_translator(folder: Path, device: str, workers: int | None, texts: int | None) -> Translator:
     """Load a bundle for about `texts` texts (None: many). Raises BundleError and DeviceError."""
     one_thread_a_process()

@@ -143,8 +143,14 @@ class _Sums:
         return keys, sums
 
 
-def build_shortlist(counts: LinkCounts, tokenizers: TokenizerPair, *, per_token: int, common: int) -> Shortlist:
-    """The `common` most frequent target ids, and for each source id the `per_token` others with the most attention.
+def build_shortlist(
+    counts: LinkCounts, tokenizers: TokenizerPair, *, per_token: int, min_share: float, common: int
+) -> Shortlist:
+    """The `common` most frequent target ids, and for each source id at most `per_token` others with the most attention.
+
+    An entry costs one word in every sentence that has its source id, and is worth the attention it got. The share of
+    its source id's attention is the one by the other, so of all lists that allow as many words a sentence, those of the
+    shares above one limit, `min_share`, let the most through. `per_token` bounds the longest.
 
     A source piece that the target vocabulary spells the same way may always be copied: a name, or the bytes of a
     character that no text has shown. Ids that a search never generates are left out.
@@ -156,7 +162,9 @@ def build_shortlist(counts: LinkCounts, tokenizers: TokenizerPair, *, per_token:
     starts = np.searchsorted(counts.src, np.arange(tokenizers.source.size + 1))
     lists: list[list[int]] = []
     for copy, first, end in zip(_copies(tokenizers), starts[:-1], starts[1:], strict=True):
-        best_first = counts.tgt[first:end][np.argsort(-counts.mass[first:end], kind="stable")].tolist()
+        tgt, mass = counts.tgt[first:end], counts.mass[first:end]
+        order = np.argsort(-mass, kind="stable")
+        best_first = tgt[order[mass[order] >= min_share * mass.sum()]].tolist()
         row = [i for i in best_first if i not in barred][:per_token]
         if copy is not None and copy not in barred and copy not in row:
             row.append(copy)

@@ -81,12 +81,13 @@ def random_counts(src_vocab: int, tgt_vocab: int, links: int, seed: int = 2) -> 
     return LinkCounts(keys // tgt_vocab, keys % tgt_vocab, mass, rng.integers(0, 30, tgt_vocab))
 
 
+@pytest.mark.parametrize("min_share", [0.0, 0.04])
 @pytest.mark.parametrize("joint", [True, False])
-def test_the_lists_are_the_best_of_each_source_piece(tmp_path: Path, joint: bool) -> None:
+def test_the_lists_are_the_best_of_each_source_piece(tmp_path: Path, joint: bool, min_share: float) -> None:
     bundle = make_bundle(tmp_path / "b", text={"joint": joint}, tying="all" if joint else "none")
     source, target = bundle.tokenizers
     counts = random_counts(source.size, target.size, 6000)
-    shortlist = build_shortlist(counts, bundle.tokenizers, per_token=7, common=20)
+    shortlist = build_shortlist(counts, bundle.tokenizers, per_token=7, min_share=min_share, common=20)
 
     allowed = [i for i in range(target.size) if i not in target.forbidden_ids]
     ranked = sorted(allowed, key=lambda i: (-counts.tgt_counts[i], i))
@@ -95,8 +96,9 @@ def test_the_lists_are_the_best_of_each_source_piece(tmp_path: Path, joint: bool
     others = set(allowed) - set(ranked[:20]) - {EOS_ID}
     for source_id, piece in enumerate(source.pieces(range(source.size))):
         own = counts.src == source_id
-        mass = {t: m for t, m in zip(counts.tgt[own].tolist(), counts.mass[own].tolist(), strict=True) if t in others}
-        expected = sorted(mass, key=lambda t: (-mass[t], t))[:7]
+        mass = dict(zip(counts.tgt[own].tolist(), counts.mass[own].tolist(), strict=True))
+        kept = {t for t, m in mass.items() if t in others and m >= min_share * sum(mass.values())}
+        expected = sorted(kept, key=lambda t: (-mass[t], t))[:7]
         if (copy := spelling.get(piece)) in others and copy not in expected:
             expected.append(copy)
         assert shortlist.candidates(source_id).tolist() == expected
@@ -107,7 +109,7 @@ def test_a_source_of_unseen_characters_can_be_copied(tmp_path: Path, joint: bool
     """Without a single link counted, every byte of the source may be produced."""
     source, target = (tokenizers := make_bundle(tmp_path / "b", text={"joint": joint}, tying="none").tokenizers)
     nothing = LinkCounts(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(target.size, np.int64))
-    shortlist = build_shortlist(nothing, tokenizers, per_token=50, common=50)
+    shortlist = build_shortlist(nothing, tokenizers, per_token=50, min_share=0.0, common=50)
     text = "語 Ж ☃"
     ids = source.encode(text)
     assert any(piece.startswith("<0x") for piece in source.pieces(ids))
@@ -120,7 +122,7 @@ def test_line_breaks_and_special_pieces_are_in_no_list(tmp_path: Path) -> None:
     tokenizers = make_bundle(tmp_path / "b").tokenizers
     V = tokenizers.target.size
     everything = LinkCounts(np.repeat(np.arange(V), V), np.tile(np.arange(V), V), np.ones(V * V), np.ones(V, np.int64))
-    shortlist = build_shortlist(everything, tokenizers, per_token=V, common=10)
+    shortlist = build_shortlist(everything, tokenizers, per_token=V, min_share=0.0, common=10)
     words = set(shortlist.words(range(V)).tolist())
     assert words == set(range(V)) - tokenizers.target.forbidden_ids
     assert PAD_ID not in words
