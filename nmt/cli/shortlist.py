@@ -35,11 +35,11 @@ def shortlist(
         typer.Option("-o", "--output", metavar="FOLDER", help="Where to write the bundle. Default: in its own place."),
     ] = None,
     pairs: Annotated[int, typer.Option(min=2, help="Pairs drawn at random from the text.")] = 200_000,
-    per_token: Annotated[int, typer.Option(min=1, help="Most target pieces of one source piece.")] = 200,
+    per_token: Annotated[int, typer.Option(min=1, help="Most target pieces of one source piece.")] = 100,
     min_share: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Leave out what gets less of a source piece's attention."),
-    ] = 0.0005,
+    ] = 0.001,
     common: Annotated[int, typer.Option(min=0, help="Most frequent target pieces, always allowed.")] = 100,
     seed: Annotated[int, typer.Option(help="Which pairs are drawn.")] = 1,
     device: DeviceOption = "auto",
