@@ -10,7 +10,7 @@ import torch
 from nmt.bundle import Bundle
 from nmt.errors import InputTooLong, NmtError, TranslationError
 from nmt.inference.alignment import word_links
-from nmt.inference.runner import Runner, SearchOptions
+from nmt.inference.torch_runner import Runner, SearchOptions
 from nmt.inference.types import Hypothesis, Links, ModelInfo, TranslateOptions, Translation
 from nmt.search.beam import Hypothesis as Ids
 from nmt.text.sentences import Segment, fit, join, split

@@ -1,82 +1,73 @@
-"""Tensors without policy: one bundle on one device, ids in, n-best ids out. Knows nothing of text or queues."""
+"""The seam between policy and tensors: what the engine asks of whatever runs a bundle's network. No torch, no policy.
+
+A runner holds sentences in slots and advances them all by a token at a time. Who is admitted and when, and who has
+waited too long, is the engine's business (`nmt.inference.engine`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
-from nmt.bundle import Bundle
-from nmt.search.beam import Hypothesis, beam_search
-from nmt.search.scoring import Scoring
-from nmt.search.stepper import PlainStepper
-from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID
-
-MAX_ROWS = 320
-"""Hypotheses in one batch (sentences times beam): larger ones win nothing more on a CPU core."""
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What of a request concerns the search."""
+    """How one sentence is searched."""
 
     beam_size: int
     n_best: int
-    max_length_factor: float
-    with_attention: bool
+    """At most `beam_size`."""
+    max_length: int
+    """Most tokens of a hypothesis, EOS counted; above `min_length`."""
+    with_attention: bool = False
+    min_length: int = 1
+    """Fewest tokens before EOS: a translation is not empty."""
 
 
-class Runner:
-    """A bundle's network, ready to search."""
+@dataclass(frozen=True)
+class Found:
+    """One finished hypothesis, in ids."""
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
-        self.bundle = bundle
-        self.device = device
-        search = bundle.config.search
-        self._scoring = Scoring(search.length_penalty, search.coverage_penalty)
-        self._max_length_offset = search.max_length_offset
-        target = bundle.tokenizers.target
-        allowed = torch.ones(target.size, dtype=torch.bool)
-        allowed[sorted(target.forbidden_ids)] = False
-        self._stepper = PlainStepper(bundle.build_model().to(device), allowed.to(device))
+    tokens: tuple[int, ...]
+    """Without BOS and EOS."""
+    score: float
+    """After length and coverage terms; higher is better."""
+    log_prob: float
+    attention: NDArray[np.float32] | None = None
+    """[T, S]: weights of each step, that of EOS last; S counts the source's EOS."""
+    is_truncated: bool = False
+    """Ended at the maximal length, where only the end is allowed."""
 
-    def run(self, sentences: Sequence[Sequence[int]], options: SearchOptions) -> list[list[Hypothesis]]:
-        """The n best hypotheses of each sentence (ids without special tokens, at least one each), in their order.
 
-        Sentences are searched in batches of like length; which ones share a batch does not change their result.
+Sentence = tuple[Sequence[int], SearchOptions]
+"""Source ids without EOS, and how they are searched."""
+
+
+class Runner(Protocol):
+    """A bundle's network and its search. All of it is called from one thread."""
+
+    rows: int
+    """Hypotheses that run at once at best speed. A single sentence with a wider beam is admitted all the same."""
+    precision: str
+    """`fp32`, `bf16`, `fp16` or `int8`: fixed when the model is loaded."""
+    name: str
+    """`native` or `torch`."""
+
+    def admit(self, sentences: Sequence[Sentence]) -> list[int]:
+        """Encode sentences and begin their search; a slot number each, of no other sentence until it is freed."""
+
+    def step(self, steps: int = 1) -> list[int]:
+        """Advance every running sentence by up to `steps` tokens, fewer where some finish before.
+
+        Returns the slots that are finished and wait for `take`.
         """
-        results: list[list[Hypothesis]] = [[] for _ in sentences]
-        by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
-        size = max(1, MAX_ROWS // options.beam_size)
-        for first in range(0, len(by_length), size):
-            chunk = by_length[first : first + size]
-            for index, found in zip(chunk, self._search([sentences[i] for i in chunk], options), strict=True):
-                results[index] = found[: options.n_best]
-        return results
 
-    def _search(self, sentences: Sequence[Sequence[int]], options: SearchOptions) -> list[list[Hypothesis]]:
-        lengths = torch.tensor([len(ids) + 1 for ids in sentences], device=self.device)
-        factor, offset = options.max_length_factor, self._max_length_offset
-        max_length = ((lengths - 1) * factor).long() + offset + 1
-        return beam_search(
-            self._stepper,
-            _padded(sentences).to(self.device),
-            lengths,
-            size=options.beam_size,
-            max_length=max_length.clamp(min=2),
-            bos_id=BOS_ID,
-            eos_id=EOS_ID,
-            scoring=self._scoring,
-            n_best=options.n_best,
-            with_attention=options.with_attention,
-            min_length=1,
-        )
+    def take(self, slot: int) -> list[Found]:
+        """The results of a finished slot, best first, at most `n_best`; frees it."""
 
-
-def _padded(sentences: Sequence[Sequence[int]]) -> Int[Tensor, "B S"]:
-    """Sentences as the encoder saw them in training: EOS at the end, PAD after it."""
-    width = max(len(ids) for ids in sentences) + 1
-    return torch.tensor([[*ids, EOS_ID, *[PAD_ID] * (width - len(ids) - 1)] for ids in sentences])
+    def drop(self, slot: int) -> None:
+        """Free a slot whose answer nobody wants, finished or not."""

@@ -14,7 +14,7 @@ from nmt.bundle import Bundle
 from nmt.errors import TranslationError
 from nmt.inference import Hypothesis, TranslateOptions, Translation, Translator
 from nmt.inference.pipeline import Pipeline
-from nmt.inference.runner import Runner, SearchOptions
+from nmt.inference.torch_runner import Runner, SearchOptions
 from nmt.model.attention import SCORES, SPANS
 from nmt.search.beam import Hypothesis as Ids
 from nmt.search.beam import beam_search

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -118,48 +118,84 @@ class Ended(NamedTuple):
     log_prob: float
 
 
-def slow_beam(
-    next_log_probs: Callable[[tuple[int, ...]], Sequence[float]],
-    *,
-    size: int,
-    n_best: int,
-    max_length: int,
-    min_length: int = 0,
-    alpha: float = 0.0,
-    drops: bool = True,
-    stops_when_full: bool = True,
-) -> list[Ended]:
-    """Beam search on lists of tuples, by the rules of docs/search.md: the n best hypotheses, best first.
+class SlowBeam:
+    """Beam search on lists of tuples, by the rules of docs/search.md, one step at a time."""
 
-    `next_log_probs`: of every token after some tokens. `drops=False` keeps hypotheses that cannot come among the n best
-    any more, `stops_when_full=False` goes on when K are finished.
-    """
+    def __init__(
+        self,
+        next_log_probs: Callable[[tuple[int, ...]], Sequence[float]],
+        *,
+        size: int,
+        n_best: int,
+        max_length: int,
+        min_length: int = 0,
+        alpha: float = 0.0,
+        drops: bool = True,
+        stops_when_full: bool = True,
+    ) -> None:
+        """`next_log_probs`: of every token after some tokens.
 
-    def divisor(length: int) -> float:
-        return float(((5 + length) / 6) ** alpha)
+        `drops=False` keeps hypotheses that cannot come among the n best any more, `stops_when_full=False` goes on when
+        K are finished.
+        """
+        self.next_log_probs = next_log_probs
+        self.size, self.n_best, self.alpha = size, n_best, alpha
+        self.max_length, self.min_length = max_length, min_length
+        self.drops, self.stops_when_full = drops, stops_when_full
+        self.length = 0
+        self.live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+        self.ended: list[Ended] = []
 
-    live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
-    ended: list[Ended] = []
-    for length in range(1, max_length + 1):
+    @property
+    def is_done(self) -> bool:
+        return not self.live or (self.stops_when_full and len(self.ended) == self.size)
+
+    @property
+    def best(self) -> list[Ended]:
+        return self.ended[: self.n_best]
+
+    def divisor(self, length: int) -> float:
+        return float(((5 + length) / 6) ** self.alpha)
+
+    def step(self) -> None:
+        self.length += 1
         continuations = [
             (total + log_prob, tokens, token)
-            for total, tokens in live
-            for token, log_prob in enumerate(next_log_probs(tokens))
+            for total, tokens in self.live
+            for token, log_prob in enumerate(self.next_log_probs(tokens))
             if log_prob > -torch.inf
-            and not (token == EOS and length <= min_length)
-            and not (token != EOS and length == max_length)
+            and not (token == EOS and self.length <= self.min_length)
+            and not (token != EOS and self.length == self.max_length)
         ]
         continuations.sort(key=lambda item: -item[0])
-        ended += [
-            Ended(tokens, total / divisor(length), total)
-            for total, tokens, token in continuations[:size]
+        now = [
+            Ended(tokens, total / self.divisor(self.length), total)
+            for total, tokens, token in continuations[: self.size]
             if token == EOS
         ]
-        ended = sorted(ended, key=lambda item: -item.score)[:size]
-        live = [(total, (*tokens, token)) for total, tokens, token in continuations[: 2 * size] if token != EOS][:size]
-        if drops and len(ended) >= n_best:
-            bar = ended[n_best - 1].score
-            live = [(total, tokens) for total, tokens in live if total / divisor(max_length) > bar]
-        if not live or (stops_when_full and len(ended) == size):
-            break
-    return ended[:n_best]
+        self.ended = sorted(self.ended + now, key=lambda item: -item.score)[: self.size]
+        longer = continuations[: 2 * self.size]
+        self.live = [(total, (*tokens, token)) for total, tokens, token in longer if token != EOS][: self.size]
+        if self.drops and len(self.ended) >= self.n_best:
+            bar = self.ended[self.n_best - 1].score
+            best_possible = self.divisor(self.max_length)
+            self.live = [(total, tokens) for total, tokens in self.live if total / best_possible > bar]
+
+
+def after(table: Table, which: int = 0) -> Callable[[tuple[int, ...]], list[float]]:
+    """The table's log-probabilities after some tokens."""
+
+    def next_log_probs(tokens: tuple[int, ...]) -> list[float]:
+        history = ([BOS] * table.order + list(tokens))[-table.order :]
+        row: list[float] = table.log_probs[(which, *history)].tolist()
+        return row
+
+    return next_log_probs
+
+
+def slow_beam(table: Table, **choices: Any) -> list[Ended]:
+    """The n best hypotheses of a table, best first. `choices` are those of `SlowBeam`."""
+    beam = SlowBeam(after(table), **choices)
+    while not beam.is_done:
+        beam.step()
+    return beam.best
