@@ -33,7 +33,7 @@ static void score_concat(const float *query, const float *keys, const float *v, 
 
 static void softmax(float *scores, int from, int to) {
     float peak = -INFINITY, sum = 0;
-    for (int s = from; s < to; s++) peak = fmaxf(peak, scores[s]);
+    for (int s = from; s < to; s++) peak = fmax2(peak, scores[s]);
     if (peak == -INFINITY) { /* LOCATION far beyond its positions: no weight anywhere */
         for (int s = from; s < to; s++) scores[s] = 0;
         return;

@@ -34,7 +34,7 @@ static float coverage_term(const Model *model, const Slot *slot, int place) {
     int length = slot->memory.length;
     const float *attended = slot->coverage + ((int64_t)(slot->step % 2) * slot->options.beam + place) * length;
     float sum = 0;
-    for (int s = 0; s < length; s++) sum += logf(fminf(fmaxf(attended[s], 1e-6f), 1.0f));
+    for (int s = 0; s < length; s++) sum += logf(fmin2(fmax2(attended[s], 1e-6f), 1.0f));
     return model->coverage_penalty * sum;
 }
 

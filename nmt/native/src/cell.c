@@ -21,7 +21,7 @@ INLINE vf load_half(const uint16_t *p) {
 void to_half(const float *from, int count, uint16_t *to) {
     for (int i = 0; i < count; i++) {
         /* round to nearest even at 11 bits; gates beyond fp16's range are as good as its largest number */
-        float x = fminf(fmaxf(from[i], -65504.0f), 65504.0f) * 0x1p-112f;
+        float x = fmin2(fmax2(from[i], -65504.0f), 65504.0f) * 0x1p-112f;
         uint32_t bits;
         memcpy(&bits, &x, 4);
         uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
@@ -32,6 +32,11 @@ void to_half(const float *from, int count, uint16_t *to) {
 void lstm(void *context, int row, int rows, int column, const float (*tile)[NR]) {
     const CellStep *step = context;
     int unit = column / 4;
+    /* the next tile's rows lie anywhere in large tables: ask for them while its products run */
+    for (int next = row + rows; next < row + 2 * rows && next < step->rows; next++) {
+        if (step->half) __builtin_prefetch(step->half[next] + column), __builtin_prefetch(step->half[next] + column + 32);
+        __builtin_prefetch(step->c_from[next] + unit);
+    }
     for (int r = 0; r < rows; r++) {
         vf gate[4];
         for (int j = 0; j < 4; j++) {
@@ -39,8 +44,14 @@ void lstm(void *context, int row, int rows, int column, const float (*tile)[NR])
             if (step->half) gate[j] += load_half(step->half[row + r] + column + j * W);
             else if (step->add) gate[j] += vload(step->add[row + r] + column + j * W);
         }
-        vf c = vsigmoid(gate[1]) * vload(step->c_from[row + r] + unit) + vsigmoid(gate[0]) * vtanh(gate[2]);
+        /* sigmoid(x) = 1 / (1 + e^-x), tanh(x) = (1 - e^-2x) / (1 + e^-2x): over common divisors, so that a step costs
+         * two inversions. The clamps lie where fp32 has long reached 0 and 1, and keep the divisors finite. */
+        vf i = 1.0f + vexp(-vclamp(gate[0], 25.0f)), f = 1.0f + vexp(-vclamp(gate[1], 25.0f));
+        vf g = vexp(-2.0f * vclamp(gate[2], 12.0f)), o = 1.0f + vexp(-vclamp(gate[3], 25.0f));
+        vf ig = i * (1.0f + g);
+        vf c = (vload(step->c_from[row + r] + unit) * ig + (1.0f - g) * f) * vinverse(ig * f);
+        vf t = vexp(-2.0f * vclamp(c, 12.0f));
         vstore(step->c_to[row + r] + unit, c);
-        vstore(step->h_to[row + r] + unit, vsigmoid(gate[3]) * vtanh(c));
+        vstore(step->h_to[row + r] + unit, (1.0f - t) * vinverse(o * (1.0f + t)));
     }
 }

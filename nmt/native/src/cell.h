@@ -4,6 +4,7 @@
 #include "model.h"
 
 typedef struct {
+    int rows;
     const float *const *add;    /* of each row, [4 H in panels]: what comes on top of the product; or null */
     const uint16_t *const *half; /* the same in fp16 */
     const float *const *c_from;

@@ -61,6 +61,7 @@ static int run_direction(const Model *model, EncoderSpace *space, const Packing 
             c_from[row] = c_to[row] = c + (int64_t)sentence * width + offset;
             h_to[row] = outputs + now * width + offset;
         }
+        step.rows = active;
         product(matrix, &x, 0, active, lstm, &step);
     }
     return 1;

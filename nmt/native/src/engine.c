@@ -405,7 +405,7 @@ static const float *recur(const Engine *engine, const Step *step, const States *
             if (model->precision == INT8) step->half[row] = (const uint16_t *)model->table + line;
             else step->add[row] = (const float *)model->table + line;
         }
-        CellStep cell = {.c_from = step->c_from, .c_to = step->c_to, .h_to = step->h_to};
+        CellStep cell = {.rows = step->count, .c_from = step->c_from, .c_to = step->c_to, .h_to = step->h_to};
         if (k == 0 && model->precision == INT8) cell.half = step->half;
         else if (k == 0) cell.add = step->add;
         product(matrix, &step->x, 0, step->count, lstm, &cell);

@@ -4,28 +4,58 @@ int64_t nmt_packed_bytes(int outputs, int inputs, int precision) {
     return (int64_t)padded(outputs, NR) * padded(inputs, K_BLOCK) * (precision == INT8 ? 1 : 4);
 }
 
+static float peak_of(const float *x, int size) {
+    vf peak = {0};
+    int i = 0;
+    for (; i + W <= size; i += W) peak = vmax(peak, vabs(vload(x + i)));
+    float best = vmax_all(peak);
+    for (; i < size; i++) best = fmax2(best, fabsf(x[i]));
+    return best;
+}
+
+/* Rounded multiples of 1 / inverse, counted from `zero`. */
+INLINE void to_bytes(const float *x, int size, float inverse, int zero, uint8_t *out) {
+    int i = 0;
+#if defined(__AVX512F__)
+    for (; i + W <= size; i += W) {
+        __m512i q = _mm512_cvtps_epi32((__m512)(vload(x + i) * inverse));
+        q = _mm512_add_epi32(q, _mm512_set1_epi32(zero));
+        _mm_storeu_si128((__m128i *)(out + i), _mm512_cvtepi32_epi8(q));
+    }
+#elif defined(__AVX2__)
+    for (; i + W <= size; i += W) {
+        __m256i q = _mm256_cvtps_epi32((__m256)(vload(x + i) * inverse));
+        __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+        _mm_storel_epi64((__m128i *)(out + i), _mm_xor_si128(_mm_packs_epi16(half, half), _mm_set1_epi8((char)zero)));
+    }
+#endif
+    for (; i < size; i++) out[i] = (uint8_t)(lrintf(x[i] * inverse) + zero);
+}
+
 void nmt_pack(const float *weight, const int32_t *order, int outputs, int inputs, int precision, void *panels,
               float *scale, int32_t *offset) {
     int depth = padded(inputs, K_BLOCK);
     memset(panels, 0, (size_t)nmt_packed_bytes(outputs, inputs, precision));
+    int8_t row[depth]; /* at most a few thousand */
+    memset(row, 0, sizeof row);
     for (int o = 0; o < padded(outputs, NR); o++) {
-        const float *w = order[o] < 0 ? 0 : weight + (int64_t)order[o] * inputs;
+        if (precision == INT8) scale[o] = 0, offset[o] = 0;
+        if (order[o] < 0) continue;
+        const float *w = weight + (int64_t)order[o] * inputs;
         if (precision == FP32) {
             float *out = (float *)panels + (int64_t)(o / NR) * depth * NR + o % NR;
-            for (int i = 0; w && i < inputs; i++) out[i * NR] = w[i];
+            for (int i = 0; i < inputs; i++) out[i * NR] = w[i];
             continue;
         }
-        float peak = 0;
-        for (int i = 0; w && i < inputs; i++) peak = fmaxf(peak, fabsf(w[i]));
-        float step = peak / 127.0f;
-        int8_t *out = (int8_t *)panels + (int64_t)(o / NR) * depth * NR + o % NR * 4;
-        int32_t sum = 0;
-        for (int i = 0; peak > 0 && i < inputs; i++) {
-            int q = (int)lrintf(w[i] / step);
-            out[i / 4 * NR * 4 + i % 4] = (int8_t)q;
-            sum += q;
+        float peak = peak_of(w, inputs);
+        if (!(peak > 0)) continue;
+        to_bytes(w, inputs, 127.0f / peak, 0, (uint8_t *)row);
+        int32_t *out = (int32_t *)((int8_t *)panels + (int64_t)(o / NR) * depth * NR) + o % NR, sum = 0;
+        for (int i = 0; i < depth; i += 4) {
+            memcpy(out + i / 4 * NR, row + i, 4);
+            sum += row[i] + row[i + 1] + row[i + 2] + row[i + 3];
         }
-        scale[o] = step;
+        scale[o] = peak / 127.0f;
         offset[o] = -X_ZERO * sum;
     }
 }
@@ -51,33 +81,6 @@ void copy_columns(const Matrix *from, const int32_t *columns, int count, void *p
     }
 }
 
-static float peak_of(const float *x, int size) {
-    vf peak = {0};
-    int i = 0;
-    for (; i + W <= size; i += W) peak = vmax(peak, vabs(vload(x + i)));
-    float best = vmax_all(peak);
-    for (; i < size; i++) best = fmaxf(best, fabsf(x[i]));
-    return best;
-}
-
-static void to_bytes(const float *x, int size, float inverse, uint8_t *out) {
-    int i = 0;
-#if defined(__AVX512F__)
-    for (; i + W <= size; i += W) {
-        __m512i q = _mm512_cvtps_epi32((__m512)(vload(x + i) * inverse));
-        q = _mm512_add_epi32(q, _mm512_set1_epi32(X_ZERO));
-        _mm_storeu_si128((__m128i *)(out + i), _mm512_cvtepi32_epi8(q));
-    }
-#elif defined(__AVX2__)
-    for (; i + W <= size; i += W) {
-        __m256i q = _mm256_cvtps_epi32((__m256)(vload(x + i) * inverse));
-        __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
-        _mm_storel_epi64((__m128i *)(out + i), _mm_xor_si128(_mm_packs_epi16(half, half), _mm_set1_epi8((char)X_ZERO)));
-    }
-#endif
-    for (; i < size; i++) out[i] = (uint8_t)(lrintf(x[i] * inverse) + X_ZERO);
-}
-
 void set_row(const Rows *x, int precision, int inputs, int row, const float *const *parts, const int *sizes, int count) {
     if (precision == FP32) {
         float *out = x->floats + (int64_t)row * inputs, *end = out + inputs;
@@ -91,13 +94,13 @@ void set_row(const Rows *x, int precision, int inputs, int row, const float *con
         return;
     }
     float peak = 0;
-    for (int p = 0; p < count; p++) peak = fmaxf(peak, peak_of(parts[p], sizes[p]));
+    for (int p = 0; p < count; p++) peak = fmax2(peak, peak_of(parts[p], sizes[p]));
     float inverse = peak > 0 ? 127.0f / peak : 0;
     x->scale[row] = peak / 127.0f;
     uint8_t *out = x->bytes + (int64_t)row * inputs, *end = out + inputs;
     for (int p = 0; p < count; p++) {
         int width = padded(sizes[p], K_BLOCK);
-        to_bytes(parts[p], sizes[p], inverse, out);
+        to_bytes(parts[p], sizes[p], inverse, X_ZERO, out);
         memset(out + sizes[p], X_ZERO, (size_t)(width - sizes[p]));
         out += width;
     }

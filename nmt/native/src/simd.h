@@ -77,16 +77,36 @@ INLINE float vsum(vf v) {
 }
 #endif
 
-/* e^x to a relative 2e-7 for x in [-87, 88]; x outside is moved to the nearer end. */
+INLINE float fmax2(float a, float b) { return a > b ? a : b; }
+INLINE float fmin2(float a, float b) { return a < b ? a : b; }
+
+/* e^x to a relative 5e-7: 2^n times a polynomial of the rest of x log2 e. Below -87 it is 0 or nearly, above 88 large. */
 INLINE vf vexp(vf x) {
+#if defined(__AVX512F__)
+    vf n = (vf)_mm512_roundscale_ps((__m512)(x * 1.44269504f), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
     x = vmin(vmax(x, vset(-87.0f)), vset(88.0f));
-    vi n = vround(x * 1.44269504088896341f);
-    vf k = __builtin_convertvector(n, vf);
-    vf r = x - k * 0.693359375f + k * 2.12194440e-4f; /* ln 2 in two parts (Cody & Waite 1980) */
-    vf p = ((((r * 1.9875691500e-4f + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r +
-            1.6666665459e-1f) * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    return (vf)((vi)p + (n << 23));
+    vi whole = vround(x * 1.44269504f);
+    vf n = __builtin_convertvector(whole, vf);
+#endif
+    vf r = x * 1.44269504f - n;
+    vf p = ((((r * 1.339528536e-3f + 9.670767876e-3f) * r + 5.550340668e-2f) * r + 2.402221166e-1f) * r +
+            6.931472001e-1f) * r + 1.0000000523f; /* Chebyshev's fit on [-1/2, 1/2] */
+#if defined(__AVX512F__)
+    return (vf)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+    return (vf)((vi)p + (whole << 23));
+#endif
 }
-INLINE vf vsigmoid(vf x) { return 1.0f / (1.0f + vexp(-x)); }
-INLINE vf vtanh(vf x) { return 2.0f / (1.0f + vexp(-2.0f * x)) - 1.0f; }
+
+/* 1 / x for x far from the ends of the range. */
+INLINE vf vinverse(vf x) {
+#if defined(__AVX512F__)
+    vf y = (vf)_mm512_rcp14_ps((__m512)x);
+    return y * (2.0f - x * y); /* one step of Newton's: 28 bits */
+#else
+    return 1.0f / x;
+#endif
+}
+INLINE vf vclamp(vf x, float most) { return vmin(vmax(x, vset(-most)), vset(most)); }
+INLINE vf vtanh(vf x) { return 2.0f * vinverse(1.0f + vexp(-2.0f * vclamp(x, 20.0f))) - 1.0f; }
