@@ -328,7 +328,7 @@ def our_sides(folder: Path, work: Path, model: Path, cores: int, length: int) ->
     """Without a shortlist, and with one where `model` has one."""
     one = folder / "one.txt"
     one.write_text(Workload.read(work).lines[0] + "\n", "utf-8")
-    offline = Setting(f"{cores} workers", (("workers", cores),))
+    offline = Setting(f"{cores} worker{'s' * (cores > 1)}", (("workers", cores),))
     single = (Setting("1 worker", (("workers", 1),)), Setting("in the process", (("workers", 0),)))
     for suffix in ("", "-shortlist"):
         if suffix and not (model / SHORTLIST).exists():

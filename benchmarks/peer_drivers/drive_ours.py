@@ -58,7 +58,7 @@ def build(folder: Path, length: int, model: Path, *, with_shortlist: bool = Fals
         storage="int8",
         model=model_config,
         # at most factor * source tokens + offset tokens, EOS not among them
-        search=SearchConfig(max_length_factor=1e-9, max_length_offset=length),
+        search=SearchConfig(max_length_factor=1e-9, max_length_offset=length, max_source_tokens=4096),
     )
     shortlist = given.shortlist if with_shortlist else None
     card = "# Random weights, to be timed\n"
