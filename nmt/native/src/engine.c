@@ -217,6 +217,7 @@ static int begin(Engine *engine, int number, const Encoded *encoded, int count, 
 int nmt_admit(Engine *engine, int count, const int32_t *ids, const int32_t *lengths, const Options *options,
               const int32_t *words, int32_t *slots) {
     Encoded encoded;
+    if (!engine->running) engine->used = 0;
     if (!encode(engine->model, &engine->encoder, count, ids, lengths, &encoded)) return -1;
     int64_t position = 0;
     for (int i = 0; i < count; i++) {

@@ -1,0 +1,182 @@
+"""The compiled kernels against NumPy, variant by variant. That they search as the reference does: tests/inference."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nmt.config import ModelConfig, SearchConfig
+from nmt.native import build, library
+from nmt.native.engine import Engine, Result, Sentence, aligned
+from nmt.native.model import PRECISIONS, Arena, Layout, Precision
+from tests.bundles import make_bundle
+
+HERE = Path(__file__).parent
+VARIANTS = library.variants()
+EOS = 2
+
+pytestmark = pytest.mark.skipif(not VARIANTS, reason="the native library was not built: python -m nmt.native.build")
+
+
+def multiply(
+    variant: str, precision: Precision, weight: NDArray[np.float32], bias: NDArray[np.float32], x: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """x W^T + b by the kernels, for every row of x: the table is such a product."""
+    counter = Layout(Arena(), variant, precision)
+    counter.matrix([weight], bias)
+    block = aligned(counter._arena.used)
+    matrix = Layout(Arena(block.data), variant, precision).matrix([weight], bias)
+    y = np.empty((len(x), matrix.outputs), np.float16 if precision == "int8" else np.float32)
+    done = library.load(variant).nmt_fill_table(ctypes.byref(matrix), x.ctypes.data, len(x), x.shape[1], y.ctypes.data)
+    assert done
+    return y[:, : len(weight)].astype(np.float32)
+
+
+def quantised(values: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows as whole numbers of -127 to 127 and one scale a row."""
+    scale = np.abs(values.astype(np.float64)).max(axis=1, keepdims=True) / 127
+    return np.rint(values / np.where(scale == 0, 1, scale)).astype(np.int64), scale
+
+
+SHAPES = [(1, 1, 1), (3, 64, 7), (5, 100, 65), (6, 130, 64), (17, 512, 300), (70, 33, 128)]
+
+
+def case(rows: int, inputs: int, outputs: int) -> tuple[NDArray[np.float32], ...]:
+    rng = np.random.default_rng(rows)
+    x, w = rng.normal(size=(rows, inputs)), rng.normal(size=(outputs, inputs))
+    w[0] = 0.0  # a row without any scale
+    return tuple(np.ascontiguousarray(a, np.float32) for a in (w, rng.normal(size=outputs), x))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_fp32_products_are_numpys(variant: str, shape: tuple[int, int, int]) -> None:
+    w, b, x = case(*shape)
+    expected = x.astype(np.float64) @ w.T.astype(np.float64) + b
+    np.testing.assert_allclose(multiply(variant, "fp32", w, b, x), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_int8_products_are_those_of_the_rounded_numbers(variant: str, shape: tuple[int, int, int]) -> None:
+    w, b, x = case(*shape)
+    (wq, w_scale), (xq, x_scale) = quantised(w), quantised(x)
+    expected = (xq @ wq.T) * x_scale * w_scale.T + b
+    # the table is in fp16: 11 bits
+    np.testing.assert_allclose(multiply(variant, "int8", w, b, x), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_row_does_not_depend_on_the_rows_beside_it(precision: Precision) -> None:
+    w, b, x = case(17, 130, 300)
+    together = multiply(VARIANTS[0], precision, w, b, x)
+    for row in range(len(x)):
+        np.testing.assert_array_equal(multiply(VARIANTS[0], precision, w, b, x[row : row + 1])[0], together[row])
+
+
+@pytest.fixture(scope="module")
+def emulated_amx(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The AMX variant with the tile instructions in C, among the libraries under a name of its own."""
+    compiler = shutil.which("gcc") or shutil.which("clang")
+    if compiler is None or "avx512vnni" not in VARIANTS:
+        pytest.skip("needs a C compiler and AVX-512")
+    folder = tmp_path_factory.mktemp("amx")
+    name = "amx-emulated"
+    flags = [*build.FLAGS, *build.AVX512, "-D__AMX_INT8__", "-include", "immintrin.h"]
+    flags += ["-include", str(HERE / "amx_emulation.h"), '-DSOURCE_HASH="emulated"', "-O1", "-w"]
+    sources = [str(path) for path in sorted(build.SOURCES.glob("*.c"))]
+    target = folder / f"{name}{build.SUFFIX}"
+    subprocess.run([compiler, *flags, "-o", str(target), *sources, "-lm"], check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "LIBRARIES", folder)
+        library.load(name)  # cached: the folder is asked once
+    return name
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_tiles_multiply_as_dot_products_do(emulated_amx: str, shape: tuple[int, int, int]) -> None:
+    w, b, x = case(*shape)
+    np.testing.assert_array_equal(multiply(emulated_amx, "int8", w, b, x), multiply("avx512vnni", "int8", w, b, x))
+
+
+def test_half_precision_rounds_as_numpy_does() -> None:
+    """One input of 1 times any weight is that weight: what remains is the rounding to fp16."""
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(size=300) * 10.0 ** rng.integers(-6, 4, size=300), [0.0, 65504.0, 1e-8]])
+    bias = np.ascontiguousarray(values, np.float32)
+    weight, x = np.zeros((len(bias), 1), np.float32), np.ones((1, 1), np.float32)
+    for variant in VARIANTS:
+        expected = bias.astype(np.float16).astype(np.float32)
+        np.testing.assert_array_equal(multiply(variant, "int8", weight, bias, x)[0], expected)
+
+
+def make_engine(tmp_path: Path, precision: Precision = "int8", *, broken: bool = False) -> Engine:
+    bundle = make_bundle(tmp_path / "bundle")
+    weights = dict(bundle.weights)
+    if broken:
+        weights["output.bias"] = np.full_like(weights["output.bias"], np.nan)
+    config: ModelConfig = bundle.config.model
+    search: SearchConfig = bundle.config.search
+    return Engine(config, search, weights, precision=precision, bos_id=1, eos_id=EOS, forbidden_ids=(0, 1, 3))
+
+
+def sentence(*ids: int, beam: int = 4, with_attention: bool = False) -> Sentence:
+    return Sentence([*ids, EOS], beam, beam, max_length=20, min_length=1, with_attention=with_attention)
+
+
+def finish(engine: Engine, slots: list[int]) -> list[list[Result]]:
+    results: dict[int, list[Result]] = {}
+    while len(results) < len(slots):
+        results |= {slot: engine.take(slot) for slot in engine.step(3)}
+    return [results[slot] for slot in slots]
+
+
+def search(engine: Engine, sentences: list[Sentence]) -> list[list[Result]]:
+    return finish(engine, engine.admit(sentences))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_translation_is_the_same_to_the_bit_whatever_else_runs(tmp_path: Path, precision: Precision) -> None:
+    engine = make_engine(tmp_path, precision)
+    texts = [sentence(*range(10, 10 + n), beam=1 + n % 5) for n in range(1, 12)]
+    together = search(engine, texts)
+    assert together == [search(engine, [text])[0] for text in texts]
+
+
+def test_weights_that_are_no_numbers_give_no_hypothesis(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, broken=True)
+    assert search(engine, [sentence(10, 11)]) == [[]]
+
+
+def test_a_slot_that_was_dropped_serves_another_sentence(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path)
+    one, two, three = sentence(10, 11), sentence(12, 13), sentence(14)
+    expected = [search(engine, [text])[0] for text in (two, three)]
+    first, second = engine.admit([one, two])
+    engine.step(1)
+    engine.drop(first)
+    (third,) = engine.admit([three])
+    assert third == first
+    assert finish(engine, [second, third]) == expected
+
+
+def test_slots_give_their_memory_back(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path)
+
+    def use(times: int) -> None:
+        for _ in range(times):
+            for slot in engine.admit([sentence(*range(10, 40), beam=8, with_attention=True)] * 20):
+                engine.drop(slot)
+
+    use(20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    use(200)
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kb < 4_000  # 4,000 slots of some 50 kB each
