@@ -189,6 +189,7 @@ def train_opennmt(
         "save_checkpoint_steps": NEVER,
         "valid_steps": NEVER,
         "report_every": 20,
+        "bucket_size": 32768,  # of the pairs that it sorts into batches: filling the default takes long at the start
     }
     path = run / "config.yaml"
     path.write_text(json.dumps(config), "utf-8")  # JSON is YAML
@@ -222,6 +223,7 @@ def sample(
                 if began and time.monotonic() > began + seconds and len(rates()) > 1:
                     break
             memory = machine.pss_bytes(process.pid)
+            found = rates()[1:]  # before it is stopped: a run that ends reports what it had begun to count
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -229,7 +231,6 @@ def sample(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-    found = rates()[1:]
     if not found:
         raise RuntimeError(f"{command[0]} told too little in {seconds:.0f} s: {log}")
     return statistics.median(found), memory
