@@ -1,4 +1,4 @@
-"""Which device, which precision and how many threads. The one place that asks the machine.
+"""Which device, which precision, how many threads, how much memory. The one place that asks the machine.
 
 torch is imported only where its answer is needed: the service asks for cores and never loads it.
 """
@@ -6,6 +6,8 @@ torch is imported only where its answer is needed: the service asks for cores an
 from __future__ import annotations
 
 import os
+import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,3 +61,40 @@ def available_cores() -> int:
 def has_nvidia_driver() -> bool:
     """Whether this machine has an NVIDIA driver loaded: a cheap sign that asking CUDA is worth its time."""
     return Path("/dev/nvidiactl").exists()
+
+
+def processor() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def pss_bytes(root: int) -> int:
+    """Proportional set sizes of a process and its descendants: memory that n of them share counts 1/n in each.
+
+    0 where there is no /proc.
+    """
+    return sum(_pss(pid) for pid in _process_tree(root))
+
+
+def _process_tree(root: int) -> Iterator[int]:
+    yield root
+    for children in Path(f"/proc/{root}/task").glob("*/children"):
+        try:
+            pids = children.read_text().split()
+        except OSError:  # ended meanwhile
+            continue
+        for pid in pids:
+            yield from _process_tree(int(pid))
+
+
+def _pss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # ended meanwhile
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))

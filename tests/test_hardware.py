@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from nmt.errors import DeviceError
-from nmt.hardware import available_cores, multiplies_bf16, pick_device, pick_precision
+from nmt.hardware import available_cores, multiplies_bf16, pick_device, pick_precision, processor, pss_bytes
 
 
 def test_auto_is_cuda_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,3 +74,21 @@ def test_cores_are_those_this_process_may_use() -> None:
     finally:
         os.sched_setaffinity(0, allowed)
     assert available_cores() == len(allowed)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="no /proc here")
+def test_memory_of_child_processes_counts() -> None:
+    size = 1 << 26
+    program = f"block = bytearray(b'x' * {size}); print(flush=True); input()"
+    before = pss_bytes(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert pss_bytes(os.getpid()) - before >= size
+        assert pss_bytes(child.pid) >= size
+        child.communicate(b"\n")
+    assert pss_bytes(child.pid) == 0
+
+
+def test_the_processor_has_a_name() -> None:
+    assert processor()
