@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nmt.config import ModelConfig, SearchConfig
 from nmt.native.library import Model, Options, best, load
 from nmt.native.model import Arena, Precision, Weights, lay_out
+from nmt.native.sharing import shared_block
 
 ROOM = 1024
 """Finished slots taken out at a time; more wait for the next call."""
@@ -59,8 +60,13 @@ class Engine:
         eos_id: int,
         forbidden_ids: Collection[int] = (),
         variant: str | None = None,
+        shared_file: int | None = None,
     ) -> None:
-        """`variant`: of the library, by default the best that runs here."""
+        """`variant`: of the library, by default the best that runs here.
+
+        `shared_file`: a descriptor from `sharing.make_file`; engines on the same one, in whatever processes, must be of
+        the same weights and precision, and hold them once.
+        """
         name = variant or best()
         assert name is not None, "ask available() first"
         self.variant = name
@@ -81,8 +87,16 @@ class Engine:
 
         counter = Arena()
         fill(counter)
-        self._block = aligned(counter.used)
-        self._model = fill(Arena(self._block.data))
+        self._block: object  # what the model's addresses point into
+        if shared_file is None:
+            block = aligned(counter.used)
+            self._block, self._model = block, fill(Arena(block.data))
+        else:
+
+            def share(block: memoryview, is_filled: bool) -> None:
+                self._model = fill(Arena(block, is_filled=is_filled))
+
+            self._block = shared_block(shared_file, counter.used, share)
         self._engine = self._library.nmt_engine_new(ctypes.byref(self._model))
         if not self._engine:
             raise MemoryError

@@ -30,7 +30,7 @@ def imported_packages(*folders: str) -> set[str]:
                 tops |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 tops.add(node.module.partition(".")[0])
-    return tops - sys.stdlib_module_names - {"nmt", "app", "tests"}
+    return tops - sys.stdlib_module_names - {"nmt", "app", "benchmarks", "tests"}
 
 
 def undeclared(packages: set[str], requirements: list[str]) -> set[str]:

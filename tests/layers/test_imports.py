@@ -36,7 +36,8 @@ RANKS = {part: rank for rank, row in enumerate(ROWS) for part in row}
 UNSEEN = {
     "native": {"text"},  # weights and ids
     "client": {"files"},  # errors and an HTTP library: nothing else to install
-    "model": {"config", "text", "data", "shortlist", "native"},  # modules and equations: no files, no config objects, no text
+    # modules and equations: no files, no config objects, no text
+    "model": {"config", "text", "data", "shortlist", "native"},
     "search": {"model", "native"},  # sees a model only through Stepper
 }
 """Rows above that a part does without all the same."""

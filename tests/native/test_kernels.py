@@ -16,6 +16,7 @@ from nmt.config import ModelConfig, SearchConfig
 from nmt.native import build, library
 from nmt.native.engine import Engine, Result, Sentence, aligned
 from nmt.native.model import PRECISIONS, Arena, Layout, Precision
+from nmt.native.sharing import make_file, shared_block
 from tests.bundles import make_bundle
 
 HERE = Path(__file__).parent
@@ -117,14 +118,25 @@ def test_half_precision_rounds_as_numpy_does() -> None:
         np.testing.assert_array_equal(multiply(variant, "int8", weight, bias, x)[0], expected)
 
 
-def make_engine(tmp_path: Path, precision: Precision = "int8", *, broken: bool = False) -> Engine:
+def make_engine(
+    tmp_path: Path, precision: Precision = "int8", *, broken: bool = False, shared_file: int | None = None
+) -> Engine:
     bundle = make_bundle(tmp_path / "bundle")
     weights = dict(bundle.weights)
     if broken:
         weights["output.bias"] = np.full_like(weights["output.bias"], np.nan)
     config: ModelConfig = bundle.config.model
     search: SearchConfig = bundle.config.search
-    return Engine(config, search, weights, precision=precision, bos_id=1, eos_id=EOS, forbidden_ids=(0, 1, 3))
+    return Engine(
+        config,
+        search,
+        weights,
+        precision=precision,
+        bos_id=1,
+        eos_id=EOS,
+        forbidden_ids=(0, 1, 3),
+        shared_file=shared_file,
+    )
 
 
 def sentence(*ids: int, beam: int = 4, with_attention: bool = False) -> Sentence:
@@ -180,3 +192,32 @@ def test_slots_give_their_memory_back(tmp_path: Path) -> None:
     use(200)
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kb < 4_000  # 4,000 slots of some 50 kB each
+
+
+def test_engines_that_share_their_weights_translate_as_one_that_does_not(tmp_path: Path) -> None:
+    texts = [sentence(10, 11), sentence(12, 13, 14)]
+    expected = search(make_engine(tmp_path), texts)
+    with make_file() as file:
+        first, second = (make_engine(tmp_path, shared_file=file.fileno()) for _ in range(2))
+    assert search(first, texts) == expected
+    assert search(second, texts) == expected
+
+
+def test_a_process_that_dies_over_filling_leaves_it_to_the_next() -> None:
+    """Only a block that was filled to the end is taken as it is."""
+    told: list[bool] = []
+
+    def fill(block: memoryview, is_filled: bool) -> None:
+        told.append(is_filled)
+        if len(told) == 1:
+            block[:4] = b"half"
+            raise KeyboardInterrupt
+        if not is_filled:
+            block[:4] = b"done"
+
+    with make_file() as file:
+        with pytest.raises(KeyboardInterrupt):
+            shared_block(file.fileno(), 100, fill)
+        for _ in range(2):
+            assert bytes(shared_block(file.fileno(), 100, fill)[64:68]) == b"done"
+    assert told == [False, False, True]
