@@ -23,7 +23,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from nmt.bundle import Bundle, save_bundle
+from nmt.bundle import Bundle, load_bundle, save_bundle
 from nmt.config import ModelConfig, SearchConfig
 from nmt.errors import NmtError
 from nmt.hardware import pss_bytes
@@ -88,24 +88,28 @@ def is_byte(piece: str) -> bool:
 
 
 @contextmanager
-def forced_length(bundle: Bundle, length: int) -> Iterator[Path]:
+def forced_length(folder: Path, length: int) -> Iterator[Path]:
     """A copy of a bundle whose translations all have `length` target tokens, for as long as the block lasts.
 
     EOS is out of reach until the maximal length, where nothing else is allowed; no part of the engine knows of it.
     """
+    with tempfile.TemporaryDirectory(prefix="nmt-speed-") as place:
+        path = Path(place) / folder.resolve().name
+        # nothing of it stays in memory, which is measured next
+        save_bundle(_forced(load_bundle(folder), length), path)
+        yield path
+
+
+def _forced(bundle: Bundle, length: int) -> Bundle:
     name = "output.bias"
     bias = bundle.weights[name].copy()
     bias[EOS_ID] = NEVER
     search = bundle.config.search.model_copy(update={"max_length_factor": 1e-9, "max_length_offset": length})
-    forced = replace(
+    return replace(
         bundle,
         config=bundle.config.model_copy(update={"search": SearchConfig.model_validate(search.model_dump())}),
         weights={**bundle.weights, name: bias},
     )
-    with tempfile.TemporaryDirectory(prefix="nmt-speed-") as folder:
-        path = Path(folder) / (bundle.folder.resolve().name if bundle.folder else "model")
-        save_bundle(forced, path)
-        yield path
 
 
 # How fast

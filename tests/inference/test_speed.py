@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nmt.bundle import Bundle, load_bundle, save_bundle
+from nmt.bundle import Bundle, load_bundle, rewrite_shortlist, save_bundle
 from nmt.errors import TranslationError
 from nmt.inference import TranslateOptions, Translator
 from nmt.inference.pool import Pool
@@ -44,7 +44,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def forced(bundle: Bundle) -> Iterator[Path]:
-    with forced_length(bundle, LENGTH) as folder:
+    assert bundle.folder is not None
+    with forced_length(bundle.folder, LENGTH) as folder:
         yield folder
 
 
@@ -66,8 +67,8 @@ def test_random_texts_are_as_long_as_sentences_and_the_same_each_time(bundle: Bu
 def test_a_forced_length_is_that_of_every_translation(tmp_path: Path, storage: Any, beam: int) -> None:
     bundle = make_bundle(tmp_path / "b", storage=storage)
     lists = [[i, (i + 7) % bundle.config.tgt_vocab] for i in range(bundle.config.src_vocab)]
-    bundle = replace(bundle, shortlist=Shortlist.of_lists(lists, range(4, 40), bundle.config.tgt_vocab))
-    with forced_length(bundle, LENGTH) as folder:
+    rewrite_shortlist(tmp_path / "b", Shortlist.of_lists(lists, range(4, 40), bundle.config.tgt_vocab), tmp_path / "b")
+    with forced_length(tmp_path / "b", LENGTH) as folder:
         assert load_bundle(folder).shortlist is not None
         with Translator.load(folder, device="cpu") as translator:
             found = translator.translate(["a", *toy_sentences(5)], TranslateOptions(beam_size=beam, raw=True))
