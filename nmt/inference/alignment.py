@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from nmt.inference.types import Links
 from nmt.text.sampling import SPACE
 
 
-def word_links(attention: Float[Tensor, "T S"], source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Links:
+def word_links(attention: NDArray[np.float32], source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Links:
     """Each target word with the source word that its pieces attend to most, summed over both words' pieces.
 
-    T and S count EOS, which is no word and takes no link.
+    `attention` is [T, S]; T and S count EOS, which is no word and takes no link.
     """
     source_words, target_words = words_of(source_pieces), words_of(target_pieces)
     if not source_words or not target_words:
         return ()
-    weights = attention.new_zeros(target_words[-1] + 1, source_words[-1] + 1)
-    for t, target_word in enumerate(target_words):
-        for s, source_word in enumerate(source_words):
-            weights[target_word, source_word] += attention[t, s]
-    return tuple((int(source), target) for target, source in enumerate(weights.argmax(dim=1).tolist()))
+    weights = np.zeros((target_words[-1] + 1, source_words[-1] + 1), np.float32)
+    rows, columns = np.ix_(target_words, source_words)
+    np.add.at(weights, (rows, columns), attention[: len(target_words), : len(source_words)])
+    return tuple((source, target) for target, source in enumerate(weights.argmax(axis=1).tolist()))
 
 
 def words_of(pieces: Sequence[str]) -> list[int]:

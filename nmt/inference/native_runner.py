@@ -28,6 +28,7 @@ class NativeRunner:
     """`nmt.inference.runner.Runner` on nmt.native."""
 
     name = "native"
+    device = "cpu"
     rows = ROWS
 
     def __init__(self, bundle: Bundle, precision: Precision, variant: str | None = None) -> None:

@@ -1,40 +1,71 @@
-"""One bundle's way from text to text: split, encode, search, decode, join. Every route goes through here."""
+"""One bundle's way from text to text: split, encode, search, decode, join. Every route goes through here.
+
+Texts enter and leave while others are under way; `translate` is the same for a list of texts that is there already.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
-import torch
+from itertools import count
 
 from nmt.bundle import Bundle
-from nmt.errors import InputTooLong, NmtError, TranslationError
+from nmt.errors import Cancelled, InputTooLong, NmtError, TranslationError
 from nmt.inference.alignment import word_links
-from nmt.inference.torch_runner import Runner, SearchOptions
-from nmt.inference.types import Hypothesis, Links, ModelInfo, TranslateOptions, Translation
-from nmt.search.beam import Hypothesis as Ids
+from nmt.inference.engine import Answer, Engine
+from nmt.inference.runner import Found, Runner, SearchOptions
+from nmt.inference.types import Hypothesis, Links, ModelInfo, Result, TranslateOptions, Translation
 from nmt.text.sentences import Segment, fit, join, split
 
-Result = Translation | NmtError
+log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Plan:
-    """A text cut into segments, and where the encoded ones stand in the batch."""
+class _Text:
+    """A text under way: cut into segments, of which the translatable ones are encoded and searched."""
 
+    number: int
     text: str
-    segments: list[Segment]
-    encoded: list[list[int]]
-    rows: list[int] = field(default_factory=list)
+    options: TranslateOptions
+    deadline: float | None
+    segments: list[Segment] = field(default_factory=list)
+    encoded: list[list[int]] = field(default_factory=list)
+    found: list[list[Found]] = field(default_factory=list)
+    """By encoded segment; empty until it is there."""
+    tickets: list[int] = field(default_factory=list)
+    open: int = 0
+    """Segments still searched."""
 
 
 class Pipeline:
-    """A loaded bundle that translates texts."""
+    """A loaded bundle that translates texts. For one thread."""
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        runner: Runner,
+        another: Callable[[], Runner] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`another` makes a runner anew where this one has failed; without it the failure is the caller's.
+
+        `clock`: seconds, on the same scale as deadlines.
+        """
         self._config = bundle.config
         self._source, self._target = bundle.tokenizers
-        self._runner = Runner(bundle, device)
+        self._another = another
+        self._clock = clock
+        self._engine = Engine(runner, clock)
+        self._texts: dict[int, _Text] = {}
+        self._segments: dict[int, tuple[_Text, int]] = {}
+        """Text and segment of each ticket."""
+        self._tickets = count()
+        self._numbers = count()
+        self._answers: list[tuple[int, Result]] = []
+        """What is known before the next step."""
+        self.rows, self.device = runner.rows, runner.device
         folder = bundle.folder
         assert folder is not None
         self.info = ModelInfo(
@@ -46,50 +77,154 @@ class Pipeline:
             folder=folder,
             description=bundle.card.partition("\n")[0].lstrip("# "),
             beam_size=bundle.config.search.beam_size,
+            runner=runner.name,
+            precision=runner.precision,
         )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether `step` would have nothing to do."""
+        return not self._answers and self._engine.is_idle
+
+    def submit(self, number: int, text: str, options: TranslateOptions, deadline: float | None = None) -> None:
+        """Take a text in. `number` comes back with its answer; it is of no other text that is under way."""
+        assert number not in self._texts
+        one = _Text(number, text, options, deadline)
+        try:
+            self._plan(one)
+        except NmtError as error:
+            self._answers.append((number, error))
+            return
+        except Exception as error:
+            self._answers.append((number, _internal_error(error)))
+            return
+        if not one.encoded:
+            untouched = Translation(text, alternatives=(Hypothesis(text, 0.0),))
+            self._answers.append((number, untouched))
+            return
+        self._texts[number] = one
+        self._search(one)
+
+    def cancel(self, number: int) -> None:
+        """Give a text up: the next step answers it with Cancelled, if it is still under way."""
+        if one := self._texts.get(number):
+            self._answers.append((number, self._forget(one, Cancelled("given up by its caller"))))
+
+    def step(self) -> list[tuple[int, Result]]:
+        """Advance all texts by a few tokens; those that are complete, with what became of them."""
+        if not self._engine.is_idle:
+            try:
+                answers = self._engine.step()
+            except Exception as error:
+                self._recover(error)
+            else:
+                for ticket, answer in answers:
+                    self._collect(ticket, answer)
+        complete, self._answers = self._answers, []
+        return complete
 
     def translate(self, texts: Sequence[str], options: TranslateOptions) -> list[Result]:
         """One result a text, in order: its translation, or the error that is this text's alone."""
-        plans = [self._plan(text, options) for text in texts]
-        sentences: list[list[int]] = []
-        for plan in plans:
-            if isinstance(plan, _Plan):
-                plan.rows = list(range(len(sentences), len(sentences) + len(plan.encoded)))
-                sentences += plan.encoded
-        found = self._runner.run(sentences, self._search_options(options)) if sentences else []
-        return [
-            self._finish(plan, [found[row] for row in plan.rows], options) if isinstance(plan, _Plan) else plan
-            for plan in plans
-        ]
+        numbers = [next(self._numbers) for _ in texts]
+        for number, text in zip(numbers, texts, strict=True):
+            self.submit(number, text, options)
+        results: dict[int, Result] = {}
+        expected = set(numbers)  # an interrupted call may have left others
+        while len(results) < len(numbers):
+            results.update(answer for answer in self.step() if answer[0] in expected)
+        return [results[number] for number in numbers]
 
-    def _search_options(self, options: TranslateOptions) -> SearchOptions:
-        search = self._config.search
-        return SearchOptions(
-            beam_size=max(options.beam_size or search.beam_size, options.n_best),
-            n_best=options.n_best,
-            max_length_factor=options.max_length_factor or search.max_length_factor,
-            with_attention=options.alignments,
-        )
-
-    def _plan(self, text: str, options: TranslateOptions) -> _Plan | NmtError:
+    def _plan(self, one: _Text) -> None:
+        """Cut a text and encode its segments. Raises TranslationError."""
         limit = self._config.search.max_source_tokens
+        text, options = one.text, one.options
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
-            return TranslationError(f"character {error.start} is half of a surrogate pair: not a text")
-        segments = [Segment(text)] if options.raw else fit(split(text, self._config.source_lang), limit, self._count)
-        encoded = self._source.encode_batch([s.text for s in segments if s.translatable])
-        if options.raw and encoded and len(encoded[0]) > limit:
-            return InputTooLong(f"{len(encoded[0])} tokens; with raw this model takes {limit}")
-        return _Plan(text, segments, encoded)
+            raise TranslationError(f"character {error.start} is half of a surrogate pair: not a text") from None
+        if options.raw:
+            one.segments = [Segment(text)]
+        else:
+            one.segments = fit(split(text, self._config.source_lang), limit, self._count)
+        one.encoded = self._source.encode_batch([s.text for s in one.segments if s.translatable])
+        if options.raw and one.encoded and len(one.encoded[0]) > limit:
+            raise InputTooLong(f"{len(one.encoded[0])} tokens; with raw this model takes {limit}")
 
     def _count(self, text: str) -> int:
         return len(self._source.encode(text))
 
-    def _finish(self, plan: _Plan, found: Sequence[Sequence[Ids]], options: TranslateOptions) -> Translation:
-        if not found:
-            return Translation(plan.text, alternatives=(Hypothesis(plan.text, 0.0),))
-        alternatives = tuple(self._hypothesis(plan, chosen, options) for chosen in combine(found, options.n_best))
+    def _search(self, one: _Text) -> None:
+        """Give a text's segments to the engine."""
+        one.found = [[] for _ in one.encoded]
+        one.open = len(one.encoded)
+        one.tickets = [next(self._tickets) for _ in one.encoded]
+        for index, (ticket, ids) in enumerate(zip(one.tickets, one.encoded, strict=True)):
+            self._segments[ticket] = (one, index)
+            self._engine.submit(ticket, ids, self._search_options(len(ids), one.options), one.deadline)
+
+    def _search_options(self, length: int, options: TranslateOptions) -> SearchOptions:
+        search = self._config.search
+        factor = options.max_length_factor or search.max_length_factor
+        return SearchOptions(
+            beam_size=max(options.beam_size or search.beam_size, options.n_best),
+            n_best=options.n_best,
+            max_length=max(2, int(length * factor) + search.max_length_offset + 1),
+            with_attention=options.alignments,
+        )
+
+    def _collect(self, ticket: int, answer: Answer) -> None:
+        """Note what became of a segment; the last one completes its text, an error does so at once."""
+        if ticket not in self._segments:  # its text has been answered
+            return
+        one, index = self._segments.pop(ticket)
+        if isinstance(answer, NmtError):
+            self._answers.append((one.number, self._forget(one, answer)))
+            return
+        one.found[index] = answer
+        one.open -= 1
+        if one.open:
+            return
+        del self._texts[one.number]
+        try:
+            self._answers.append((one.number, self._finish(one)))
+        except Exception as error:
+            self._answers.append((one.number, _internal_error(error)))
+
+    def _forget(self, one: _Text, error: NmtError) -> NmtError:
+        """Stop what is still searched of a text; its error."""
+        del self._texts[one.number]
+        for ticket in one.tickets:
+            if self._segments.pop(ticket, None):
+                self._engine.cancel(ticket)
+        return error
+
+    def _recover(self, error: Exception) -> None:
+        """Each text by itself on a new runner, since nothing of the old one is trusted: who fails again is at fault."""
+        if self._another is None:
+            raise error
+        log.error("the engine failed (%s): each of %d texts by itself", type(error).__name__, len(self._texts))
+        texts = list(self._texts.values())
+        self._begin_anew()
+        for one in texts:
+            self._texts[one.number] = one
+            self._search(one)
+            try:
+                while one.number in self._texts:
+                    for ticket, answer in self._engine.step():
+                        self._collect(ticket, answer)
+            except Exception as again:
+                self._begin_anew()
+                self._answers.append((one.number, _internal_error(again)))
+
+    def _begin_anew(self) -> None:
+        assert self._another is not None
+        self._texts.clear()
+        self._segments.clear()
+        self._engine = Engine(self._another(), self._clock)
+
+    def _finish(self, one: _Text) -> Translation:
+        found = one.found
+        alternatives = tuple(self._hypothesis(one, chosen) for chosen in combine(found, one.options.n_best))
         best = alternatives[0]
         return Translation(
             text=best.text,
@@ -97,22 +232,22 @@ class Pipeline:
             alternatives=alternatives,
             alignment=best.alignment,
             flags=frozenset({"truncated"} if any(segment[0].is_truncated for segment in found) else ()),
-            source_tokens=sum(len(ids) for ids in plan.encoded),
+            source_tokens=sum(len(ids) for ids in one.encoded),
             target_tokens=sum(len(segment[0].tokens) for segment in found),
         )
 
-    def _hypothesis(self, plan: _Plan, chosen: Sequence[Ids], options: TranslateOptions) -> Hypothesis:
+    def _hypothesis(self, one: _Text, chosen: Sequence[Found]) -> Hypothesis:
         outputs = [self._target.decode(ids.tokens) for ids in chosen]
         score = sum(ids.score for ids in chosen) / len(chosen)
-        links = self._links(plan, chosen, outputs) if options.alignments else ()
-        return Hypothesis(join(plan.segments, outputs), score, links)
+        links = self._links(one, chosen, outputs) if one.options.alignments else ()
+        return Hypothesis(join(one.segments, outputs), score, links)
 
-    def _links(self, plan: _Plan, chosen: Sequence[Ids], outputs: Sequence[str]) -> Links:
+    def _links(self, one: _Text, chosen: Sequence[Found], outputs: Sequence[str]) -> Links:
         """Links over the words of the whole text: each segment's, moved on by the words before it."""
         links: list[tuple[int, int]] = []
         source = target = 0
-        translated = iter(zip(plan.encoded, chosen, outputs, strict=True))
-        for segment in plan.segments:
+        translated = iter(zip(one.encoded, chosen, outputs, strict=True))
+        for segment in one.segments:
             words = len(segment.text.split())
             if not segment.translatable:
                 source, target = source + words, target + words
@@ -126,11 +261,17 @@ class Pipeline:
         return tuple(links)
 
 
-def combine(found: Sequence[Sequence[Ids]], n_best: int) -> list[tuple[Ids, ...]]:
+def combine(found: Sequence[Sequence[Found]], n_best: int) -> list[tuple[Found, ...]]:
     """The n best ways to choose one hypothesis a segment, by the sum of their scores, best first."""
-    chosen: list[tuple[float, tuple[Ids, ...]]] = [(0.0, ())]
+    chosen: list[tuple[float, tuple[Found, ...]]] = [(0.0, ())]
     for hypotheses in found:
         longer = [(score + h.score, (*before, h)) for score, before in chosen for h in hypotheses]
         longer.sort(key=lambda item: -item[0])
         chosen = longer[:n_best]
     return [hypotheses for _, hypotheses in chosen]
+
+
+def _internal_error(error: Exception) -> TranslationError:
+    """What a caller hears of a fault of ours. The message may quote the text, which is the user's: the type must do."""
+    log.error("a text failed: %s", type(error).__name__)
+    return TranslationError(f"internal error ({type(error).__name__})")

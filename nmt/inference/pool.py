@@ -1,7 +1,7 @@
-"""Many requests at once on a few workers: a bounded queue, batches across requests, fairness, deadlines, cancellation.
+"""Many requests at once on a few workers: a bounded queue, fairness, deadlines, cancellation, workers that may die.
 
-Policy without tensors: one thread a worker takes the next batch, sends it and hands out the answers. While all workers
-are busy requests gather in the queue, so batches grow with the load and a lone request never waits for company.
+Policy without tensors. Each worker is kept fed: it has as many texts as its engine has room for and a few more, so that
+it never waits for this process. One thread a worker hands texts over, one takes answers back; nobody else ever waits.
 """
 
 from __future__ import annotations
@@ -10,26 +10,30 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from nmt.errors import BundleError, DeadlineExceeded, NmtError, Overloaded, TranslationError, UnsupportedPair
 from nmt.hardware import available_cores, has_nvidia_driver
-from nmt.inference.types import ModelInfo, TranslateOptions, Translation
-from nmt.inference.worker import Job, Ready, Result, Setup, Worker, WorkerDied
+from nmt.inference.types import ModelInfo, Result, TranslateOptions, Translation
+from nmt.inference.worker import Ask, Cancel, Message, Ready, Setup, Worker, WorkerDied
 
 log = logging.getLogger(__name__)
 
-BATCH_TEXTS = 64
-BATCH_CHARS = 16_000
 SHARE = 8
-"""Texts that one request may put into a batch before the next request's turn."""
-
-Key = tuple[int, TranslateOptions]
-"""Model and options: what texts must share to share a batch."""
+"""Texts of one request that are handed over before the next request's turn."""
+RESERVE = 0.25
+"""What a worker is given beyond the rows of its engine, as a share of them: enough to fill rows that fall free."""
+SEGMENT_CHARS = 120
+"""Of a sentence, roughly: a longer text counts as several."""
+RESTART_S = 1.0
+"""Between two attempts to start a worker."""
+RATE_S = 0.5
+"""How long texts are counted for one estimate of the speed."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,14 @@ class _Request:
     """Some texts and the future that waits for all of them."""
 
     texts: Sequence[str]
+    model: int
+    options: TranslateOptions
+    beam_size: int
     deadline: float | None
     future: Future[list[Result]]
     results: list[Result | None]
-    as_one_batch: bool = False
-    came: float = field(default_factory=time.monotonic)
     next: int = 0
-    """Index of the first text that no batch has taken yet."""
+    """Index of the first text that no worker has been given yet."""
     open: int = 0
     """Texts without a result."""
 
@@ -64,37 +69,34 @@ class _Request:
         return self.deadline is not None and now > self.deadline
 
 
-@dataclass
-class _Batch:
-    """Texts on their way to a worker: (request, index of the text in it)."""
+@dataclass(eq=False)
+class _Item:
+    """A text with a worker."""
 
-    key: Key
-    items: list[tuple[_Request, int]] = field(default_factory=list)
-    chars: int = 0
+    request: _Request
+    index: int
+    rows: int
+    """Its hypotheses, roughly."""
+    is_retry: bool = False
+    is_cancelled: bool = False
 
-    def take(self, request: _Request) -> int:
-        """Take up to `SHARE` texts of a request, as far as there is room; how many were taken."""
-        first = request.next
-        if request.as_one_batch:
-            return 0 if self.items else self._take_all(request)
-        while request.next < min(first + SHARE, len(request.texts)):
-            text = request.texts[request.next]
-            if self.items and (len(self.items) >= BATCH_TEXTS or self.chars + len(text) > BATCH_CHARS):
-                break
-            self.items.append((request, request.next))
-            self.chars += len(text)
-            request.next += 1
-        return request.next - first
 
-    def _take_all(self, request: _Request) -> int:
-        waiting = range(request.next, len(request.texts))
-        self.items = [(request, index) for index in waiting]
-        self.chars = BATCH_CHARS + 1  # full: nothing joins it, not even an empty text
-        request.next = len(request.texts)
-        return len(waiting)
+@dataclass(eq=False)
+class _Place:
+    """What the pool knows of one worker."""
 
-    def job(self) -> Job:
-        return Job(self.key[0], tuple(request.texts[index] for request, index in self.items), self.key[1])
+    worker: Worker
+    is_up: bool = True
+    is_broken: bool = False
+    """It could not be started again."""
+    items: dict[int, _Item] = field(default_factory=dict)
+    """Texts that it has, by number."""
+    rows: int = 0
+    """Of these texts."""
+    retries: deque[_Item] = field(default_factory=deque)
+    """Texts that a worker died with. Each is tried once more, with no other beside it."""
+    cancelled: list[int] = field(default_factory=list)
+    """Texts that it has yet to be told of."""
 
 
 class Pool:
@@ -102,7 +104,13 @@ class Pool:
 
     @classmethod
     def load_models(
-        cls, folder: Path | str, *, device: str = "auto", workers: int | None = None, max_queue: int = 1024
+        cls,
+        folder: Path | str,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        workers: int | None = None,
+        max_queue: int = 1024,
     ) -> Pool:
         """Every bundle directly below a folder. Raises BundleError where there is none, or for one that is damaged."""
         folder = Path(folder)
@@ -113,10 +121,16 @@ class Pool:
             raise BundleError(
                 f"{folder}: no model bundle in it: train one with nmt train, or set NMT_MODELS to another"
             )
-        return cls(found, device=device, workers=workers, max_queue=max_queue)
+        return cls(found, device=device, precision=precision, workers=workers, max_queue=max_queue)
 
     def __init__(
-        self, folders: Sequence[Path], *, device: str = "auto", workers: int | None = None, max_queue: int = 1024
+        self,
+        folders: Sequence[Path],
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        workers: int | None = None,
+        max_queue: int = 1024,
     ) -> None:
         """Load bundles on `workers` processes: by default one a core, or one where there is a GPU.
 
@@ -124,20 +138,25 @@ class Pool:
         """
         self._max_queue = max_queue
         self._changed = threading.Condition()
-        self._queues: dict[Key, deque[_Request]] = {}
+        self._queue: deque[_Request] = deque()
+        """Requests with texts that no worker has, each in its turn."""
+        self._numbers = count()
         self._queued = self._running = 0
-        self._texts_per_s = 0.0
+        self._rate = _Rate()
         self._closed = False
-        self._broken: set[int] = set()
-        self._workers, ready = self._start(tuple(folders), device, workers)
+        self._setup = Setup(tuple(folders), device, threads=1, precision=precision)
+        workers_started, ready = self._start(workers)
+        self._places = [_Place(worker) for worker in workers_started]
+        self._room = int(ready.rows * (1 + RESERVE))
         self.models: tuple[ModelInfo, ...] = ready.models
         self._device = ready.device
         self._pairs: dict[tuple[str, str], int] = {}
         for number, model in enumerate(self.models):
             self._pairs.setdefault((model.source_lang, model.target_lang), number)
         self._threads = [
-            threading.Thread(target=self._serve, args=(number,), name=f"nmt-worker-{number}", daemon=True)
-            for number in range(len(self._workers))
+            threading.Thread(target=target, args=(place,), name=f"nmt-{target.__name__}-{number}", daemon=True)
+            for number, place in enumerate(self._places)
+            for target in (self._feed, self._listen)
         ]
         for thread in self._threads:
             thread.start()
@@ -150,14 +169,11 @@ class Pool:
         options: TranslateOptions = TranslateOptions(),
         *,
         deadline_s: float | None = None,
-        as_one_batch: bool = False,
     ) -> Future[list[Translation | NmtError]]:
         """Queue texts; the future's result has a translation, or that text's error, for each, in order.
 
-        `as_one_batch`: the caller has chosen texts that go well together; they share their batch with no others.
-
-        Cancelling the future frees the work that has not begun. Raises UnsupportedPair, and Overloaded where the
-        queue has no room for the texts or the pool is closed.
+        Cancelling the future frees the work that is not done. Raises UnsupportedPair, and Overloaded where the queue
+        has no room for the texts or the pool is closed.
         """
         model = self._pairs.get((source, target))
         if model is None:
@@ -168,10 +184,12 @@ class Pool:
             return future
         request = _Request(
             tuple(texts),
+            model,
+            options,
+            max(options.beam_size or self.models[model].beam_size, options.n_best),
             None if deadline_s is None else time.monotonic() + deadline_s,
             future,
             [None] * len(texts),
-            as_one_batch=as_one_batch,
             open=len(texts),
         )
         with self._changed:
@@ -182,17 +200,17 @@ class Pool:
                     f"the queue is full ({self._queued} texts wait, {self._max_queue} may)",
                     retry_after_s=self._patience_s(),
                 )
-            self._queues.setdefault((model, options), deque()).append(request)
+            self._queue.append(request)
             self._queued += len(texts)
-            self._changed.notify()
-        future.add_done_callback(lambda _: self._drop_waiting(request))
+            self._changed.notify_all()
+        future.add_done_callback(lambda done: self._give_up(request) if done.cancelled() else None)
         return future
 
     def status(self) -> PoolStatus:
         """Whether new work is welcome, and how much there is."""
         with self._changed:
             reasons: tuple[str, ...] = ("the engine is closed",) if self._closed else ()
-            if len(self._broken) == len(self._workers):
+            if all(place.is_broken for place in self._places):
                 reasons += ("no worker can be started",)
             return PoolStatus(not reasons, reasons, self._queued, self._running, self._device)
 
@@ -207,14 +225,16 @@ class Pool:
             if self._closed:
                 return
             self._closed = True
-            waiting = [request for queue in self._queues.values() for request in queue]
+            waiting = list(self._queue)
             self._changed.notify_all()
         for request in waiting:
             request.future.cancel()
-        for worker in self._workers:
-            worker.stop()
+        for place in self._places:
+            place.worker.stop()
         for thread in self._threads:
             thread.join()
+        for place in self._places:
+            place.worker.close()
 
     def __enter__(self) -> Pool:
         return self
@@ -222,133 +242,218 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _start(self, folders: tuple[Path, ...], device: str, count: int | None) -> tuple[list[Worker], Ready]:
-        self._setup = Setup(folders, device, threads=1)
-        if count is None:
+    def _start(self, number: int | None) -> tuple[list[Worker], Ready]:
+        device = self._setup.device
+        if number is None:
             # a GPU is shared best by one process; whether the driver's GPU is of use, the first worker finds out
             maybe_cuda = device.startswith("cuda") or (device == "auto" and has_nvidia_driver())
-            first = Worker(self._setup)
-            rest = 0 if maybe_cuda else available_cores() - 1
-            workers = [first, *(Worker(self._setup) for _ in range(rest))]
-        else:
-            workers = [Worker(self._setup) for _ in range(max(1, count))]
+            number = 1 if maybe_cuda else available_cores()
+        workers = [Worker(self._setup) for _ in range(max(1, number))]
         try:
             answers = [worker.ready() for worker in workers]
         except (WorkerDied, NmtError) as error:
             for worker in workers:
                 worker.stop()
+                worker.close()
             if isinstance(error, NmtError):
                 raise
             raise BundleError(f"a worker ended while it loaded the models ({error}): is there enough memory?") from None
         return workers, answers[0]
 
-    def _serve(self, number: int) -> None:
-        """One worker's thread: batches until the pool is closed."""
-        while (batch := self._take()) is not None:
-            started = time.monotonic()
-            results = self._run(number, batch.job())
-            self._note_speed(len(batch.items), time.monotonic() - started)
-            for (request, index), result in zip(batch.items, results, strict=True):
-                self._deliver(request, index, result)
+    # One thread a worker hands texts over
+
+    def _feed(self, place: _Place) -> None:
+        """Keep a worker supplied until the pool is closed."""
+        while True:
             with self._changed:
-                self._running -= len(batch.items)
-                self._changed.notify_all()
-
-    def _run(self, number: int, job: Job, *, is_retry: bool = False) -> list[Result]:
-        """One result a text. Where the worker ends, each text is tried once more by itself on a new one."""
-        try:
-            return self._workers[number].translate(job)
-        except WorkerDied as error:
-            if not self._closed:
-                log.error("worker %d ended (%s): starting another", number, error)
-        if not self._restart(number) or is_retry:
-            return [TranslationError("internal error (the worker ended)")] * len(job.texts)
-        alone = [Job(job.model, (text,), job.options) for text in job.texts]
-        return [self._run(number, one, is_retry=True)[0] for one in alone]
-
-    def _restart(self, number: int) -> bool:
-        """A new process in the place of one that ended; whether it came to life."""
-        self._workers[number].stop()
-        if self._closed:
-            return False
-        worker = Worker(self._setup)
-        self._workers[number] = worker
-        try:
-            worker.ready()
-        except (WorkerDied, NmtError) as error:
-            log.error("worker %d cannot be started again: %s", number, error)
-            self._broken.add(number)
-            return False
-        self._broken.discard(number)
-        return True
-
-    def _take(self) -> _Batch | None:
-        """Wait for texts and take the next batch: the oldest request's model and options, turn by turn."""
-        with self._changed:
-            while True:
-                self._changed.wait_for(lambda: self._closed or self._queued)
+                messages: list[Message] = []
+                while not self._closed and not messages:
+                    messages = self._messages(place) if place.is_up else []
+                    if not messages:
+                        self._changed.wait()
                 if self._closed:
-                    return None
-                batch = self._gather(min(self._queues, key=lambda key: _age(self._queues[key])))
-                if batch.items:
-                    self._queued -= len(batch.items)
-                    self._running += len(batch.items)
-                    return batch
+                    return
+                worker = place.worker
+            with suppress(WorkerDied):  # whoever listens to it finds out too, and has these texts among its own
+                worker.send(messages)
 
-    def _gather(self, key: Key) -> _Batch:
-        batch = _Batch(key)
-        queue = self._queues[key]
-        now = time.monotonic()
-        while queue:
-            request = queue.popleft()
-            if request.is_late(now):
-                self._drop_waiting(request)
-            taken = batch.take(request)
-            if request.next == len(request.texts):
+    def _messages(self, place: _Place) -> list[Message]:
+        """What a worker is to be told now."""
+        messages: list[Message] = [Cancel(number) for number in place.cancelled]
+        place.cancelled.clear()
+        if place.retries or any(item.is_retry for item in place.items.values()):
+            if place.retries and not place.items:
+                messages.append(self._hand_over(place, place.retries.popleft()))
+            return messages
+        messages += [self._hand_over(place, item) for item in self._next_items(place)]
+        return messages
+
+    def _next_items(self, place: _Place) -> Iterator[_Item]:
+        """Texts for a worker: as many as it has room for, but no more than its part of all that there are."""
+        up = sum(other.is_up for other in self._places)
+        part = -(-(self._queued + self._running) // up)
+        while self._queue and len(place.items) < part:
+            request = self._queue[0]
+            if request.is_late(time.monotonic()):
+                self._drop_waiting(request, DeadlineExceeded("not translated in time"))
                 continue
-            if taken < SHARE:  # the batch is full: this request goes first in the next one
-                queue.appendleft(request)
-                break
-            queue.append(request)
-        if not queue:
-            del self._queues[key]
-        return batch
+            text = request.texts[request.next]
+            rows = request.beam_size * (1 + len(text) // SEGMENT_CHARS)
+            if place.items and place.rows + rows > self._room:
+                return
+            request.next += 1
+            self._queued -= 1
+            self._running += 1
+            if request.next == len(request.texts):
+                self._queue.popleft()
+            elif request.next % SHARE == 0:
+                self._queue.rotate(-1)
+            yield _Item(request, request.next - 1, rows)
 
-    def _drop_waiting(self, request: _Request) -> None:
-        """Give up a request's waiting texts, if there are any: its caller left, or its time is over."""
+    def _hand_over(self, place: _Place, item: _Item) -> Ask:
+        number = next(self._numbers)
+        place.items[number] = item
+        place.rows += item.rows
+        request = item.request
+        return Ask(number, request.model, request.texts[item.index], request.options, request.deadline)
+
+    # One thread a worker takes answers back
+
+    def _listen(self, place: _Place) -> None:
+        """Deliver a worker's answers, and replace it when it ends, until the pool is closed."""
+        while True:
+            try:
+                answers = place.worker.receive()
+            except WorkerDied as error:
+                if not self._replace(place, error):
+                    return
+                continue
+            complete: list[_Request] = []
+            with self._changed:
+                items = [(place.items.pop(number), result) for number, result in answers]
+                place.rows -= sum(item.rows for item, _ in items)
+                self._running -= len(items)
+                self._rate.note(len(items), time.monotonic())
+                complete = [item.request for item, result in items if self._note(item, result)]
+                self._changed.notify_all()
+            for request in complete:
+                _resolve(request)
+
+    def _note(self, item: _Item, result: Result) -> bool:
+        """Enter a result; whether its request is now complete."""
+        item.request.results[item.index] = result
+        item.request.open -= 1
+        return item.request.open == 0
+
+    def _replace(self, place: _Place, reason: WorkerDied) -> bool:
+        """A new process in the place of one that ended, whose texts are tried once more; False: the pool is closed."""
         with self._changed:
-            waiting = range(request.next, len(request.texts))
-            self._queued -= len(waiting)
-            request.open -= len(waiting)
-            for index in waiting:
-                request.results[index] = DeadlineExceeded("not translated in time")
-            request.next = len(request.texts)
-            is_complete = bool(waiting) and request.open == 0
+            if not self._closed:
+                log.error("a worker ended (%s): starting another", reason)
+            place.is_up = False
+            lost = [item for item in place.items.values() if item.is_retry or self._closed]
+            place.retries.extend(item for item in place.items.values() if item not in lost)
+            for item in place.retries:
+                item.is_retry = True
+            place.items.clear()
+            place.cancelled.clear()
+            place.rows = 0
+        self._fail(lost, "the worker ended")
+        while not self._is_closed():
+            place.worker.stop()
+            # the old connection closes with its last user: this place's other thread may be about to send
+            place.worker = Worker(self._setup)
+            try:
+                place.worker.ready()
+            except (WorkerDied, NmtError) as error:
+                self._mark_broken(place, error)
+                continue
+            with self._changed:
+                if not self._closed:
+                    place.is_up, place.is_broken = True, False
+                    self._changed.notify_all()
+                    return True
+        place.worker.stop()
+        self._fail(list(place.retries), "the pool was closed")
+        return False
+
+    def _is_closed(self) -> bool:
+        with self._changed:
+            return self._closed
+
+    def _mark_broken(self, place: _Place, error: Exception) -> None:
+        """Answer what waits for a worker that cannot be started, and wait a little."""
+        log.error("a worker cannot be started again: %s", error)
+        with self._changed:
+            place.is_broken = True
+            lost = list(place.retries)
+            place.retries.clear()
+            if all(other.is_broken for other in self._places):
+                for request in list(self._queue):
+                    self._drop_waiting(request, TranslationError("internal error (no worker can be started)"))
             self._changed.notify_all()
-        if is_complete:
+        self._fail(lost, "no worker can be started")
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, RESTART_S)
+
+    def _fail(self, items: Sequence[_Item], why: str) -> None:
+        with self._changed:
+            self._running -= len(items)
+            error = TranslationError(f"internal error ({why})")
+            complete = [item.request for item in items if self._note(item, error)]
+            self._changed.notify_all()
+        for request in complete:
             _resolve(request)
 
-    def _deliver(self, request: _Request, index: int, result: Result) -> None:
-        with self._changed:
-            request.results[index] = result
-            request.open -= 1
-            is_complete = request.open == 0
-        if is_complete:
-            _resolve(request)
+    # Giving up
 
-    def _note_speed(self, texts: int, seconds: float) -> None:
+    def _give_up(self, request: _Request) -> None:
+        """Free the waiting texts of a request that was cancelled, and tell the workers that have others of it."""
         with self._changed:
-            rate = texts / max(seconds, 1e-6) * len(self._workers)
-            self._texts_per_s = rate if not self._texts_per_s else 0.8 * self._texts_per_s + 0.2 * rate
+            self._drop_waiting(request, DeadlineExceeded("given up"))
+            for place in self._places:
+                place.cancelled += [number for number, item in place.items.items() if item.request is request]
+            self._changed.notify_all()
+
+    def _drop_waiting(self, request: _Request, error: NmtError) -> None:
+        """Answer a request's waiting texts with an error. The lock is held."""
+        waiting = range(request.next, len(request.texts))
+        if not waiting:
+            return
+        self._queue.remove(request)
+        self._queued -= len(waiting)
+        request.open -= len(waiting)
+        for index in waiting:
+            request.results[index] = error
+        request.next = len(request.texts)
+        self._changed.notify_all()
+        if request.open == 0:
+            _resolve(request)
 
     def _patience_s(self) -> float:
         """When the queue should be half empty."""
-        return max(1.0, self._queued / 2 / self._texts_per_s) if self._texts_per_s else 1.0
+        rate = self._rate.texts_per_s
+        return max(1.0, self._queued / 2 / rate) if rate else 1.0
 
 
-def _age(queue: deque[_Request]) -> float:
-    """When the request at the head came; its turn comes by age among models and options."""
-    return queue[0].came
+class _Rate:
+    """Texts a second, while there are any."""
+
+    def __init__(self) -> None:
+        self.texts_per_s = 0.0
+        self._since = self._last = 0.0
+        self._texts = 0
+
+    def note(self, texts: int, now: float) -> None:
+        if now - self._last > 2 * RATE_S:  # nothing came for a while: that was no work
+            self._since, self._texts = now, 0
+        else:
+            self._texts += texts
+        self._last = now
+        if now - self._since >= RATE_S:
+            rate = self._texts / (now - self._since)
+            self.texts_per_s = rate if not self.texts_per_s else 0.8 * self.texts_per_s + 0.2 * rate
+            self._since, self._texts = now, 0
 
 
 def _resolve(request: _Request) -> None:

@@ -50,12 +50,21 @@ Sentence = tuple[Sequence[int], SearchOptions]
 class Runner(Protocol):
     """A bundle's network and its search. All of it is called from one thread."""
 
-    rows: int
-    """Hypotheses that run at once at best speed. A single sentence with a wider beam is admitted all the same."""
-    precision: str
-    """`fp32`, `bf16`, `fp16` or `int8`: fixed when the model is loaded."""
-    name: str
-    """`native` or `torch`."""
+    @property
+    def rows(self) -> int:
+        """Hypotheses that run at once at best speed. A single sentence with a wider beam is admitted all the same."""
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `bf16`, `fp16` or `int8`: fixed when the model is loaded."""
+
+    @property
+    def name(self) -> str:
+        """`native` or `torch`."""
+
+    @property
+    def device(self) -> str:
+        """`cpu`, `cuda:0`, ..."""
 
     def admit(self, sentences: Sequence[Sentence]) -> list[int]:
         """Encode sentences and begin their search; a slot number each, of no other sentence until it is freed."""

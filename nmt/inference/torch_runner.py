@@ -1,82 +1,337 @@
-"""Tensors without policy: one bundle on one device, ids in, n-best ids out. Knows nothing of text or queues."""
+"""Sentences in slots on torch: any device, any registered cell and attention. Tensors without policy.
+
+Sentences of one beam size and one bucket of source lengths share a *lane*: preallocated buffers, filled from the front,
+of which a step uses as many places as are taken. On CUDA the number is rounded up to a rung of a ladder and each rung's
+step is captured as a graph; nothing is copied to the host but the flags of finished sentences.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import count
+from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Int
 from torch import Tensor
 
 from nmt.bundle import Bundle
-from nmt.search.beam import Hypothesis, beam_search
+from nmt.inference.runner import Found, SearchOptions, Sentence
+from nmt.inference.torch_step import (
+    FusedModel,
+    HalfModel,
+    History,
+    Limits,
+    Rules,
+    Slots,
+    map_tensors,
+    refusal,
+    search_step,
+)
+from nmt.search.beam import first_beam
 from nmt.search.scoring import Scoring
-from nmt.search.stepper import PlainStepper
+from nmt.search.stepper import PlainModel
 from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
-MAX_ROWS = 320
-"""Hypotheses in one batch (sentences times beam): larger ones win nothing more on a CPU core."""
+CPU_ROWS, CUDA_ROWS = 320, 4096
+"""Hypotheses at once beyond which more win little."""
+BUCKETS = (16, 32, 64, 128, 256)
+"""Source lengths, EOS counted, that sentences are padded to; a longer one to a multiple of the last."""
+LANES = 12
+"""Lanes kept; beyond, an empty one makes room."""
+FIRST_PLACES = 4
+FIRST_STEPS = 32
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-@dataclass(frozen=True)
-class SearchOptions:
-    """What of a request concerns the search."""
-
-    beam_size: int
-    n_best: int
-    max_length_factor: float
-    with_attention: bool
+def bucket(length: int) -> int:
+    """The width that a source of this length is padded to."""
+    return next((b for b in BUCKETS if length <= b), -(-length // BUCKETS[-1]) * BUCKETS[-1])
 
 
-class Runner:
-    """A bundle's network, ready to search."""
+def rung(places: int) -> int:
+    """The least of 1, 2, 3, 4, 6, 8, 12, 16, 24, ... that holds so many places."""
+    power = 1 << max(places - 1, 0).bit_length()
+    return power * 3 // 4 if power >= 4 and places <= power * 3 // 4 else power
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
-        self.bundle = bundle
-        self.device = device
-        search = bundle.config.search
-        self._scoring = Scoring(search.length_penalty, search.coverage_penalty)
-        self._max_length_offset = search.max_length_offset
-        target = bundle.tokenizers.target
-        allowed = torch.ones(target.size, dtype=torch.bool)
-        allowed[sorted(target.forbidden_ids)] = False
-        self._stepper = PlainStepper(bundle.build_model().to(device), allowed.to(device))
 
-    def run(self, sentences: Sequence[Sequence[int]], options: SearchOptions) -> list[list[Hypothesis]]:
-        """The n best hypotheses of each sentence (ids without special tokens, at least one each), in their order.
+class TorchRunner:
+    """A `Runner` over a bundle's network."""
 
-        Sentences are searched in batches of like length; which ones share a batch does not change their result.
-        """
-        results: list[list[Hypothesis]] = [[] for _ in sentences]
-        by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
-        size = max(1, MAX_ROWS // options.beam_size)
-        for first in range(0, len(by_length), size):
-            chunk = by_length[first : first + size]
-            for index, found in zip(chunk, self._search([sentences[i] for i in chunk], options), strict=True):
-                results[index] = found[: options.n_best]
-        return results
+    name = "torch"
 
-    def _search(self, sentences: Sequence[Sequence[int]], options: SearchOptions) -> list[list[Hypothesis]]:
-        lengths = torch.tensor([len(ids) + 1 for ids in sentences], device=self.device)
-        factor, offset = options.max_length_factor, self._max_length_offset
-        max_length = ((lengths - 1) * factor).long() + offset + 1
-        return beam_search(
-            self._stepper,
-            _padded(sentences).to(self.device),
-            lengths,
-            size=options.beam_size,
-            max_length=max_length.clamp(min=2),
-            bos_id=BOS_ID,
-            eos_id=EOS_ID,
-            scoring=self._scoring,
-            n_best=options.n_best,
-            with_attention=options.with_attention,
-            min_length=1,
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: torch.device,
+        precision: str = "fp32",
+        *,
+        rows: int | None = None,
+        uses_ladder: bool | None = None,
+        is_fused: bool = True,
+    ) -> None:
+        """`uses_ladder`: by default on CUDA alone. `is_fused=False`: the network's own step in any case."""
+        is_cuda = device.type == "cuda"
+        self.rows = rows or (CUDA_ROWS if is_cuda else CPU_ROWS)
+        self.precision = precision
+        self.device = str(device)
+        self.uses_ladder = is_cuda if uses_ladder is None else uses_ladder
+        self._device = device
+        self._shortlist = bundle.shortlist
+        network, dtype = bundle.build_model().to(device), DTYPES[precision]
+        self.refused = refusal(network) if is_fused else "not asked for"
+        """Why the network's own step serves; None where the fused one does."""
+        self._model: PlainModel
+        if self.refused is None:
+            self._model = FusedModel(network, dtype)
+        else:
+            self._model = network if dtype == torch.float32 else HalfModel(network, dtype)
+        search, target = bundle.config.search, bundle.tokenizers.target
+        forbidden = torch.tensor(sorted(target.forbidden_ids - {EOS_ID}), dtype=torch.long, device=device)
+        self._rules = Rules(Scoring(search.length_penalty, search.coverage_penalty), EOS_ID, forbidden)
+        self._lanes: dict[tuple[int, int, bool], _Lane] = {}
+        self._lane_of: dict[int, _Lane] = {}
+        self._results: dict[int, list[Found]] = {}
+        self._numbers = count()
+
+    @torch.no_grad()
+    def admit(self, sentences: Sequence[Sentence]) -> list[int]:
+        """Encode sentences, those of one lane together, and begin their search."""
+        slots = [next(self._numbers) for _ in sentences]
+        groups: dict[tuple[int, int, bool], list[int]] = {}
+        for index, (ids, options) in enumerate(sentences):
+            key = (options.beam_size, bucket(len(ids) + 1), options.with_attention)
+            groups.setdefault(key, []).append(index)
+        for key, indices in groups.items():
+            lane = self._lane(key)
+            first = self._begin([sentences[i] for i in indices], *key)
+            lane.put(first, [slots[i] for i in indices], [sentences[i] for i in indices])
+            self._lane_of.update((slots[i], lane) for i in indices)
+        return slots
+
+    @torch.no_grad()
+    def step(self, steps: int = 1) -> list[int]:
+        """On CUDA all `steps` are taken before anybody looks who has finished: those stay as they are meanwhile."""
+        looks_each_time = self._device.type != "cuda"
+        running = [lane for lane in self._lanes.values() if lane.slots]
+        for number in range(steps if running else 0):
+            for lane in running:
+                lane.step()
+            if (looks_each_time or number + 1 == steps) and self._fetch(running):
+                break
+        return list(self._results)
+
+    def _fetch(self, lanes: Sequence[_Lane]) -> bool:
+        """Take the results of what has finished out of the lanes; whether there were any."""
+        flags = [lane.finished() for lane in lanes]
+        is_done = torch.cat(flags).tolist()
+        first = 0
+        for lane, flag in zip(lanes, flags, strict=True):
+            done = [place for place in range(len(flag)) if is_done[first + place]]
+            first += len(flag)
+            if done:
+                found = lane.take(done)
+                self._results |= found
+        return any(is_done)
+
+    def take(self, slot: int) -> list[Found]:
+        del self._lane_of[slot]
+        return self._results.pop(slot)
+
+    def drop(self, slot: int) -> None:
+        lane = self._lane_of.pop(slot)
+        if self._results.pop(slot, None) is None:
+            lane.remove(lane.slots.index(slot))
+
+    def _lane(self, key: tuple[int, int, bool]) -> _Lane:
+        if key not in self._lanes:
+            empty = [old for old, lane in self._lanes.items() if not lane.slots]
+            for old in empty[: max(0, len(self._lanes) + 1 - LANES)]:
+                del self._lanes[old]
+            self._lanes[key] = _Lane(self._model, self._rules, key[0], self.uses_ladder)
+        return self._lanes[key]
+
+    def _begin(self, sentences: Sequence[Sentence], K: int, S: int, with_attention: bool) -> Slots:
+        """Sentences before their first step, with a history of no step."""
+        B, device = len(sentences), self._device
+        lengths = [len(ids) + 1 for ids, _ in sentences]
+        src = torch.tensor([[*ids, EOS_ID, *[PAD_ID] * (S - len(ids) - 1)] for ids, _ in sentences]).to(device)
+        length = torch.tensor(lengths).to(device)
+        memory, state = self._model.encode(src, length)
+        limits = [[o.n_best, o.max_length, o.min_length] for _, o in sentences]
+        nothing = torch.zeros(B, 0, K, dtype=torch.long, device=device)
+        return Slots(
+            memory=memory,
+            state=state.select(torch.arange(B, device=device).repeat_interleave(K)),
+            beam=first_beam(B, K, BOS_ID, device),
+            limits=Limits(*torch.tensor(limits).to(device).unbind(1)),
+            mask=torch.arange(S, device=device).unsqueeze(0) < length.unsqueeze(1),
+            attended=torch.zeros(B * K, S, device=device) if self._rules.scoring.coverage_penalty else None,
+            words=self._words(sentences),
+            history=History(nothing, nothing, torch.zeros(B, 0, K, S, device=device) if with_attention else None),
         )
 
+    def _words(self, sentences: Sequence[Sentence]) -> Tensor | None:
+        if self._shortlist is None:
+            return None
+        words = torch.zeros(len(sentences), self._shortlist.tgt_vocab, dtype=torch.bool)
+        for row, (ids, _) in zip(words, sentences, strict=True):
+            row[torch.from_numpy(self._shortlist.words([*ids, EOS_ID])).long()] = True
+        return words.to(self._device)
 
-def _padded(sentences: Sequence[Sequence[int]]) -> Int[Tensor, "B S"]:
-    """Sentences as the encoder saw them in training: EOS at the end, PAD after it."""
-    width = max(len(ids) for ids in sentences) + 1
-    return torch.tensor([[*ids, EOS_ID, *[PAD_ID] * (width - len(ids) - 1)] for ids in sentences])
+
+class _Lane:
+    """Sentences of one beam size and one source bucket. The first `len(slots)` places of the buffers are taken."""
+
+    def __init__(self, model: PlainModel, rules: Rules, beam_size: int, uses_ladder: bool) -> None:
+        self.slots: list[int] = []
+        """Slot numbers by place."""
+        self._lengths: list[tuple[int, int]] = []
+        """Source length, EOS counted, and maximal length, by place."""
+        self._options: list[SearchOptions] = []
+        self._model = model
+        self._rules = rules
+        self._beam_size = beam_size
+        self._uses_ladder = uses_ladder
+        self._buffers: Slots | None = None
+        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+
+    @property
+    def _places(self) -> int:
+        return 0 if self._buffers is None else len(self._buffers.mask)
+
+    def put(self, new: Slots, slots: Sequence[int], sentences: Sequence[Sentence]) -> None:
+        """Let sentences in at the first free places."""
+        first, last = len(self.slots), len(self.slots) + len(slots)
+        self._make_room(new, rung(last), 1 + max(options.max_length for _, options in sentences))
+        self.slots += slots
+        self._lengths += [(len(ids) + 1, options.max_length) for ids, options in sentences]
+        self._options += [options for _, options in sentences]
+        buffers = self._view(first, last)
+        _copy(buffers._replace(history=None), new._replace(history=None))  # type: ignore[arg-type]
+
+    def step(self) -> None:
+        """A token for every sentence."""
+        used = rung(len(self.slots)) if self._uses_ladder else len(self.slots)
+        view = self._view(0, used)
+        if view.mask.device.type != "cuda":
+            search_step(self._model, view, self._rules)
+            return
+        if used not in self._graphs:
+            self._graphs[used] = self._capture(view)
+        self._graphs[used].replay()
+
+    def finished(self) -> Tensor:
+        """[places taken]: whether nothing of a sentence lives any more."""
+        assert self._buffers is not None
+        return self._buffers.beam.log_probs[: len(self.slots), 0] == -torch.inf
+
+    def take(self, places: Sequence[int]) -> dict[int, list[Found]]:
+        """The results of sentences that have finished, by slot; their places fall free."""
+        assert self._buffers is not None
+        chosen = torch.tensor(places).to(self._buffers.mask.device)
+        beam = self._buffers.beam.select(chosen)
+        most = int(beam.finished_steps.max()) + 1
+        history = map_tensors(lambda part: part[:, :most].index_select(0, chosen).cpu(), self._buffers.history)
+        trace = [part.tolist() for part in (beam.finished_scores, beam.finished_log_probs)]
+        ends = [part.tolist() for part in (beam.finished_steps, beam.finished_parents)]
+        found: dict[int, list[Found]] = {}
+        for row, place in enumerate(places):
+            finished = list(zip(*(part[row] for part in (*trace, *ends)), strict=True))
+            found[self.slots[place]] = self._collect(finished, map_tensors(lambda part, i=row: part[i], history), place)
+        for place in sorted(places, reverse=True):
+            self.remove(place)
+        return found
+
+    def _collect(self, finished: Sequence[Any], history: History, place: int) -> list[Found]:
+        """The n best hypotheses of one sentence, traced back. `history` has no dimension of sentences."""
+        length, max_length = self._lengths[place]
+        tokens, parents = history.tokens.numpy(), history.parents.numpy()
+        attention = None if history.attention is None else history.attention.numpy()
+        results: list[Found] = []
+        for score, log_prob, last, parent in finished[: self._options[place].n_best]:
+            if score == -torch.inf:
+                break
+            path = np.empty(last + 1, np.int64)
+            path[last] = parent
+            for step in range(last - 1, -1, -1):
+                path[step] = parents[step, path[step + 1]]
+            steps = np.arange(last + 1)
+            results.append(
+                Found(
+                    # path[t] is the place of the parent: the hypothesis itself is where its child says
+                    tokens=tuple(tokens[steps[:-1], path[1:]].tolist()),
+                    score=score,
+                    log_prob=log_prob,
+                    attention=None if attention is None else attention[steps, path, :length].copy(),
+                    is_truncated=last + 1 >= max_length,
+                )
+            )
+        return results
+
+    def remove(self, place: int) -> None:
+        """Free a place: the last sentence moves there."""
+        last = len(self.slots) - 1
+        if place != last:
+            _copy(self._view(place, place + 1), self._view(last, last + 1))
+        by_place: tuple[list[Any], ...] = (self.slots, self._lengths, self._options)
+        for values in by_place:
+            values[place] = values[last]
+            values.pop()
+        assert self._buffers is not None
+        self._buffers.beam.log_probs[last] = -torch.inf  # what a rung computes beyond the taken places is dead
+
+    def _view(self, first: int, last: int) -> Slots:
+        """Some places of the buffers."""
+        buffers, places = self._buffers, self._places
+        assert buffers is not None
+
+        def part(buffer: Tensor) -> Tensor:
+            rows = buffer.shape[0] // places
+            return buffer[first * rows : last * rows]
+
+        return map_tensors(part, buffers)
+
+    def _make_room(self, like: Slots, places: int, steps: int) -> None:
+        """Buffers of at least so many places and steps, made in the shapes of `like`; their content is kept."""
+        old = self._buffers
+        known_steps = 0 if old is None else old.history.tokens.shape[1]
+        if old is not None and places <= self._places and steps <= known_steps:
+            return
+        places = max(places, self._places, FIRST_PLACES)
+        steps = max(steps, known_steps, FIRST_STEPS)
+        count = len(like.mask)
+
+        def empty(part: Tensor) -> Tensor:
+            return part.new_zeros(part.shape[0] // count * places, *part.shape[1:])
+
+        def empty_history(part: Tensor) -> Tensor:
+            return part.new_zeros(places, steps, *part.shape[2:])
+
+        self._graphs.clear()  # they hold the old buffers' addresses
+        before = None if old is None else self._view(0, len(self.slots))
+        self._buffers = map_tensors(empty, like._replace(history=None))._replace(  # type: ignore[arg-type]
+            history=map_tensors(empty_history, like.history)
+        )
+        self._buffers.beam.log_probs.fill_(-torch.inf)
+        if before is not None:
+            room = self._view(0, len(self.slots))
+            _copy(room._replace(history=None), before._replace(history=None))  # type: ignore[arg-type]
+            map_tensors(lambda to, part: to[:, : part.shape[1]].copy_(part), room.history, before.history)
+
+    def _capture(self, view: Slots) -> torch.cuda.CUDAGraph:
+        """The step on some places as a graph. It is run on a copy first: libraries set themselves up on first use."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(2):
+                search_step(self._model, map_tensors(Tensor.clone, view), self._rules)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            search_step(self._model, view, self._rules)
+        return graph
+
+
+def _copy(to: Slots, source: Slots) -> None:
+    map_tensors(lambda part, value: part.copy_(value), to, source)

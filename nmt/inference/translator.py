@@ -11,14 +11,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from nmt.errors import NmtError
-from nmt.inference.pool import BATCH_TEXTS, Pool
+from nmt.inference.pool import Pool
 from nmt.inference.types import ModelInfo, TranslateOptions, Translation
 
 if TYPE_CHECKING:
     from nmt.inference.pipeline import Pipeline
 
 WINDOW = 1024
-"""Texts read ahead, so that batches can be made of texts of like length."""
+"""Texts read ahead: enough to keep every worker busy to the end."""
 
 
 class Translator:
@@ -36,19 +36,21 @@ class Translator:
         self._pool = pool
 
     @classmethod
-    def load(cls, folder: Path | str, *, device: str = "auto", workers: int = 0) -> Translator:
-        """`workers`: processes to translate on; 0 translates in this one, with torch's own threads.
+    def load(cls, folder: Path | str, *, device: str = "auto", precision: str = "auto", workers: int = 0) -> Translator:
+        """`workers`: processes to translate on; 0 translates in this one.
+
+        `precision`: auto (int8 on a CPU), fp32, bf16, fp16 or int8, as far as the machine has it.
 
         Raises BundleError and DeviceError.
         """
         if workers:
-            pool = Pool([Path(folder)], device=device, workers=workers, max_queue=4 * workers * WINDOW)
+            pool = Pool(
+                [Path(folder)], device=device, precision=precision, workers=workers, max_queue=4 * workers * WINDOW
+            )
             return cls(pool.models[0], None, pool)
-        from nmt.bundle import load_bundle
-        from nmt.hardware import pick_device
-        from nmt.inference.pipeline import Pipeline
+        from nmt.inference.loading import load_pipeline
 
-        pipeline = Pipeline(load_bundle(folder), pick_device(device))
+        pipeline = load_pipeline(folder, device, precision, threads=0)
         return cls(pipeline.info, pipeline, None)
 
     def translate(self, texts: Sequence[str], options: TranslateOptions = TranslateOptions()) -> list[Translation]:
@@ -87,19 +89,10 @@ class Translator:
 
     def _submit(self, texts: Sequence[str], options: TranslateOptions) -> _Window:
         assert self._pool is not None
+        # the longest first: a window then ends with short ones, and no worker has much left when the others are done
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
-        parts: list[tuple[list[int], Future[list[Translation | NmtError]]]] = []
-        for first in range(0, len(by_length), BATCH_TEXTS):
-            indices = by_length[first : first + BATCH_TEXTS]
-            future = self._pool.submit(
-                [texts[i] for i in indices],
-                self.info.source_lang,
-                self.info.target_lang,
-                options,
-                as_one_batch=True,
-            )
-            parts.append((indices, future))
-        return _Window(parts)
+        source, target = self.info.source_lang, self.info.target_lang
+        return _Window(by_length, self._pool.submit([texts[i] for i in by_length], source, target, options))
 
     def close(self) -> None:
         """End the worker processes."""
@@ -118,11 +111,10 @@ class Translator:
 class _Window:
     """Texts under way, submitted by length, handed out in their order."""
 
-    def __init__(self, parts: list[tuple[list[int], Future[list[Translation | NmtError]]]]) -> None:
-        self._parts = parts
+    def __init__(self, order: Sequence[int], future: Future[list[Translation | NmtError]]) -> None:
+        self._order = order
+        self._future = future
 
     def results(self) -> list[Translation | NmtError]:
-        results: dict[int, Translation | NmtError] = {}
-        for indices, future in self._parts:
-            results.update(zip(indices, future.result(), strict=True))
+        results = dict(zip(self._order, self._future.result(), strict=True))
         return [results[index] for index in range(len(results))]

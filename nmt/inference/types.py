@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nmt.errors import NmtError
+
 Links = tuple[tuple[int, int], ...]
 """Alignment: (source word, target word), counted from 0 over the words that white space separates."""
 
 
 @dataclass(frozen=True)
 class TranslateOptions:
-    """How a text is translated. Texts with equal options share batches."""
+    """How a text is translated."""
 
     beam_size: int | None = None
     """None: the bundle's own. Widened to `n_best` where that is larger."""
@@ -48,6 +50,10 @@ class Translation:
     target_tokens: int = 0
 
 
+Result = Translation | NmtError
+"""What becomes of a text."""
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """A loaded bundle."""
@@ -62,3 +68,7 @@ class ModelInfo:
     description: str = ""
     beam_size: int = 5
     """What is used where a request names none."""
+    runner: str = ""
+    """What computes: `native` or `torch`."""
+    precision: str = ""
+    """`fp32`, `bf16`, `fp16` or `int8`."""

@@ -1,12 +1,12 @@
-"""A worker process: loads bundles, then answers batches of texts over a connection until the other end closes it.
+"""A worker process: loads bundles, then translates texts that come and go over a connection until the other end closes.
 
 Started as a program of its own rather than by multiprocessing, so that a caller's main module is not imported again.
-One single-threaded worker a core: two threads in one process collapse when anything else uses the machine.
+One single-threaded worker a core: two threads in one process collapse when anything else uses the machine. torch is
+loaded only where the models need it.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -16,19 +16,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from nmt.errors import NmtError, TranslationError
-from nmt.inference.types import ModelInfo, TranslateOptions, Translation
+from nmt.errors import NmtError
+from nmt.inference.types import ModelInfo, Result, TranslateOptions
 
 if TYPE_CHECKING:
     from nmt.inference.pipeline import Pipeline
 
-log = logging.getLogger(__name__)
-
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-Result = Translation | NmtError
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,7 @@ class Setup:
     folders: tuple[Path, ...]
     device: str
     threads: int
+    precision: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -45,24 +42,37 @@ class Ready:
     """What it answers when its models are loaded."""
 
     models: tuple[ModelInfo, ...]
+    rows: int
+    """Hypotheses that run at once at best speed, of the model with the fewest."""
     device: str
 
 
-@dataclass(frozen=True)
-class Job:
-    """Texts for one model, with equal options."""
+class Ask(NamedTuple):
+    """A text to translate. Its answer comes back under `number`."""
 
+    number: int
     model: int
-    texts: tuple[str, ...]
+    text: str
     options: TranslateOptions
+    deadline: float | None
+    """In seconds of `time.monotonic`, which all processes of a machine share."""
+
+
+class Cancel(NamedTuple):
+    """A text that nobody waits for any more. It is answered all the same."""
+
+    number: int
+
+
+Message = Ask | Cancel
 
 
 class WorkerDied(Exception):
-    """The process ended without an answer."""
+    """The process ended."""
 
 
 class Worker:
-    """The other end of a worker process. Not safe for several threads at once, but for `stop`."""
+    """The other end of a worker process. One thread may send and another receive."""
 
     def __init__(self, setup: Setup) -> None:
         """Start the process; `ready` waits for it."""
@@ -78,7 +88,8 @@ class Worker:
                 stdin=subprocess.DEVNULL,
             )
         self._connection = ours
-        self._send(setup)
+        with suppress(WorkerDied):  # `ready` will find that out
+            self._send(setup)
 
     def ready(self) -> Ready:
         """Wait until the models are loaded. Raises the NmtError that kept them from it, or WorkerDied."""
@@ -89,20 +100,26 @@ class Worker:
         assert isinstance(answer, Ready)
         return answer
 
-    def translate(self, job: Job) -> list[Result]:
-        """One result a text. Raises WorkerDied."""
-        self._send(job)
-        answer = self._receive()
-        assert isinstance(answer, list)
-        return answer
+    def send(self, messages: Sequence[Message]) -> None:
+        """Hand over texts, and say which are given up. Raises WorkerDied."""
+        self._send(list(messages))
+
+    def receive(self) -> list[tuple[int, Result]]:
+        """Wait for answers, in whatever order texts are done. Raises WorkerDied."""
+        answers = self._receive()
+        assert isinstance(answers, list)
+        return answers
 
     def stop(self) -> None:
-        """End the process, in the middle of a job if need be: it owns nothing that could be left half-done."""
+        """End the process, in the middle of its work if need be: it owns nothing that could be left half-done."""
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        """Free the connection of a process that has ended."""
         self._connection.close()
 
-    def _send(self, message: Setup | Job) -> None:
+    def _send(self, message: object) -> None:
         try:
             self._connection.send(message)
         except OSError as error:
@@ -117,42 +134,41 @@ class Worker:
 
 def main(descriptor: int) -> None:
     """The worker process itself."""
+    from nmt.inference.loading import load_pipeline  # here alone: the other end needs none of it
+
     for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the parent decides what they mean
         signal.signal(number, signal.SIG_IGN)
-    with Connection(descriptor) as connection, suppress(EOFError, BrokenPipeError):  # the other end has closed
+    with Connection(descriptor) as connection, suppress(EOFError, BrokenPipeError, ConnectionResetError):
         setup = connection.recv()
         assert isinstance(setup, Setup)
         try:
-            pipelines, ready = _load(setup)
+            pipelines = [load_pipeline(f, setup.device, setup.precision, setup.threads) for f in setup.folders]
         except NmtError as error:
             connection.send(error)
             return
-        connection.send(ready)
-        while True:
-            job = connection.recv()
-            connection.send(answer(pipelines[job.model], job.texts, job.options))
+        infos = tuple(pipeline.info for pipeline in pipelines)
+        connection.send(Ready(infos, min(p.rows for p in pipelines), pipelines[0].device))
+        serve(connection, pipelines)
 
 
-def _load(setup: Setup) -> tuple[list[Pipeline], Ready]:
-    import torch
+def serve(connection: Connection, pipelines: Sequence[Pipeline]) -> None:
+    """Translate until the other end closes, which raises EOFError.
 
-    from nmt.bundle import load_bundle
-    from nmt.hardware import pick_device
-    from nmt.inference.pipeline import Pipeline
-
-    torch.set_num_threads(setup.threads)
-    device = pick_device(setup.device)
-    pipelines = [Pipeline(load_bundle(folder), device) for folder in setup.folders]
-    return pipelines, Ready(tuple(pipeline.info for pipeline in pipelines), str(device))
-
-
-def answer(pipeline: Pipeline, texts: Sequence[str], options: TranslateOptions) -> list[Result]:
-    """Translate; where a batch fails, each of its texts alone, so that only the one at fault fails."""
-    try:
-        return pipeline.translate(texts, options)
-    except Exception as error:  # whatever it is, the texts that wait must get an answer
-        if len(texts) > 1:
-            return [answer(pipeline, [text], options)[0] for text in texts]
-        # the message may quote the text, which is the user's: the type must do
-        log.error("a text failed: %s", type(error).__name__)
-        return [TranslationError(f"internal error ({type(error).__name__})")]
+    Waits for messages while there is nothing to do, and otherwise looks for them between two steps.
+    """
+    model_of: dict[int, Pipeline] = {}
+    while True:
+        is_idle = all(pipeline.is_idle for pipeline in pipelines)
+        while is_idle or connection.poll():
+            for message in connection.recv():
+                if isinstance(message, Ask):
+                    model_of[message.number] = pipelines[message.model]
+                    model_of[message.number].submit(message.number, message.text, message.options, message.deadline)
+                elif message.number in model_of:  # else its answer is on its way
+                    model_of[message.number].cancel(message.number)
+            is_idle = False
+        answers = [answer for pipeline in pipelines if not pipeline.is_idle for answer in pipeline.step()]
+        for number, _ in answers:
+            del model_of[number]
+        if answers:
+            connection.send(answers)

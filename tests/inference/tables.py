@@ -16,6 +16,7 @@ class TableRunner:
 
     precision = "fp32"
     name = "table"
+    device = "cpu"
 
     def __init__(self, table: Table, rows: int) -> None:
         self.table = table

@@ -1,38 +1,27 @@
-"""Invariants 1 and 2: a translation depends on its text alone, and the engine finds what the reference search finds."""
+"""Invariant 1: a translation depends on its text alone. (What the search finds is in test_runners.py.)"""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
-from nmt.bundle import Bundle
 from nmt.errors import TranslationError
 from nmt.inference import Hypothesis, TranslateOptions, Translation, Translator
-from nmt.inference.pipeline import Pipeline
-from nmt.inference.torch_runner import Runner, SearchOptions
-from nmt.model.attention import SCORES, SPANS
-from nmt.search.beam import Hypothesis as Ids
-from nmt.search.beam import beam_search
-from nmt.search.scoring import Scoring
-from nmt.search.stepper import PlainStepper
-from nmt.text.tokenizer import BOS_ID, EOS_ID
+from nmt.inference.loading import load_pipeline
 from tests.bundles import make_bundle, toy_sentences
 
 TOLERANCE = 1e-4
 """Scores closer than this are a near-tie, where either order is right."""
 
-CPU = torch.device("cpu")
-
 SHORT = {"beam_size": 3, "max_length_factor": 0.8, "max_length_offset": 4}
 """A random network seldom ends by itself: shorter outputs cost less and say as much."""
 
 
-def is_same(found: list[Hypothesis], expected: list[Hypothesis]) -> bool:
+def is_same(found: Sequence[Hypothesis], expected: Sequence[Hypothesis]) -> bool:
     """Same texts in the same order with like scores, near-ties apart."""
     if len(found) != len(expected):
         return False
@@ -41,6 +30,10 @@ def is_same(found: list[Hypothesis], expected: list[Hypothesis]) -> bool:
         return close
     gaps = [a.score - b.score for a, b in pairwise(expected)]
     return close and min(gaps, default=1.0) < TOLERANCE
+
+
+def is_same_text(found: Sequence[Hypothesis], expected: Sequence[Hypothesis]) -> bool:
+    return found[0].text == expected[0].text
 
 
 def mixed_texts(count: int, seed: int) -> list[str]:
@@ -61,24 +54,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundle.folder
 
 
-def test_a_translation_does_not_depend_on_its_batch_or_route(folder: Path) -> None:
-    texts = mixed_texts(1000, seed=5)
+@pytest.mark.parametrize(("precision", "count"), [("auto", 1000), ("fp32", 1000), ("bf16", 300)])
+def test_a_translation_does_not_depend_on_its_batch_or_route(folder: Path, precision: str, count: int) -> None:
+    """At int8 and fp32 none does; at bf16, where sums are rounded to 8 bits, one in a hundred may."""
+    texts = mixed_texts(count, seed=5)
     options = TranslateOptions(n_best=2)
-    with Translator.load(folder) as translator:
+    with Translator.load(folder, device="cpu", precision=precision) as translator:
         batched = translator.translate(texts, options)
         rng = random.Random(6)
-        alone = {index: translator.translate([texts[index]], options)[0] for index in rng.sample(range(1000), 150)}
-        shuffled = rng.sample(range(1000), 1000)
+        alone = {
+            index: translator.translate([texts[index]], options)[0] for index in rng.sample(range(count), count // 7)
+        }
+        shuffled = rng.sample(range(count), count)
         others = dict(zip(shuffled, translator.translate([texts[i] for i in shuffled], options), strict=True))
-    with Translator.load(folder, workers=2) as translator:
+    with Translator.load(folder, device="cpu", precision=precision, workers=2) as translator:
         by_workers = translator.translate(texts, options)
     different = [
         texts[index]
         for results in (alone, others, dict(enumerate(by_workers)))
         for index, result in results.items()
-        if not is_same(list(result.alternatives), list(batched[index].alternatives))
+        if not (is_same if precision != "bf16" else is_same_text)(result.alternatives, batched[index].alternatives)
     ]
-    assert different == []
+    assert len(different) <= (0.01 * 2 * count if precision == "bf16" else 0), different
 
 
 def test_texts_are_translated_at_all(folder: Path) -> None:
@@ -87,61 +84,6 @@ def test_texts_are_translated_at_all(folder: Path) -> None:
         results = translator.translate(toy_sentences(50))
     assert len({result.text for result in results}) > 20
     assert all(result.text for result in results)
-
-
-@pytest.mark.parametrize("span", SPANS)
-@pytest.mark.parametrize("score", SCORES)
-@pytest.mark.parametrize(
-    ("model", "coverage"),
-    [
-        ({}, 0.0),
-        ({"input_feeding": False, "encoder_layers": 2, "bridge": "copy", "tying": "none"}, 0.0),
-        ({"bidirectional": False, "decoder_layers": 2, "bridge": "zero", "tying": "target"}, 0.3),
-    ],
-    ids=["plain", "no-feeding", "deep"],
-)
-def test_engine_equals_the_reference_search(
-    tmp_path: Path, score: str, span: str, model: dict[str, Any], coverage: float
-) -> None:
-    search = SHORT | {"length_penalty": 0.8, "coverage_penalty": coverage}
-    bundle = make_bundle(
-        tmp_path / "toy", seed=3, attention=score, attention_span=span, attention_window=3, search=search, **model
-    )
-    sentences = [bundle.tokenizers.source.encode(text) for text in toy_sentences(12)]
-    options = SearchOptions(beam_size=3, n_best=3, max_length_factor=0.8, with_attention=True)
-    found = Runner(bundle, CPU).run(sentences, options)
-    for ids, hypotheses in zip(sentences, found, strict=True):
-        expected = reference(bundle, ids, options)
-        assert is_same(as_text(bundle, hypotheses), as_text(bundle, expected))
-        assert hypotheses[0].attention is not None
-        assert expected[0].attention is not None
-        if hypotheses[0].tokens == expected[0].tokens:
-            torch.testing.assert_close(hypotheses[0].attention, expected[0].attention, atol=1e-5, rtol=1e-4)
-
-
-def reference(bundle: Bundle, ids: list[int], options: SearchOptions) -> list[Ids]:
-    """One sentence, unpadded, by the plain search."""
-    search = bundle.config.search
-    target = bundle.tokenizers.target
-    allowed = torch.tensor([i not in target.forbidden_ids for i in range(target.size)])
-    return beam_search(
-        PlainStepper(bundle.build_model(), allowed),
-        torch.tensor([[*ids, EOS_ID]]),
-        torch.tensor([len(ids) + 1]),
-        size=options.beam_size,
-        max_length=torch.tensor([int(len(ids) * options.max_length_factor) + search.max_length_offset + 1]),
-        bos_id=BOS_ID,
-        eos_id=EOS_ID,
-        scoring=Scoring(search.length_penalty, search.coverage_penalty),
-        with_attention=True,
-        n_best=options.n_best,
-        min_length=1,
-    )[0]
-
-
-def as_text(bundle: Bundle, hypotheses: list[Ids]) -> list[Hypothesis]:
-    pieces = bundle.tokenizers.target.pieces
-    return [Hypothesis(" ".join(pieces(h.tokens)), h.score) for h in hypotheses]
 
 
 def test_one_bad_text_does_not_fail_its_neighbours(folder: Path) -> None:
@@ -188,7 +130,8 @@ def test_alignment_links_stay_inside_both_texts(folder: Path) -> None:
 
 def test_a_truncated_translation_says_so(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "toy", search={"max_length_factor": 0.1, "max_length_offset": 1})
-    pipeline = Pipeline(bundle, CPU)
+    assert bundle.folder is not None
+    pipeline = load_pipeline(bundle.folder, "cpu")
     results = pipeline.translate(toy_sentences(20), TranslateOptions())
     translations = [result for result in results if isinstance(result, Translation)]
     assert len(translations) == 20
@@ -197,7 +140,8 @@ def test_a_truncated_translation_says_so(tmp_path: Path) -> None:
 
 
 def test_raw_refuses_what_the_model_cannot_take_at_once(tmp_path: Path) -> None:
-    pipeline = Pipeline(make_bundle(tmp_path / "toy", search={"max_source_tokens": 8}), CPU)
+    make_bundle(tmp_path / "toy", search={"max_source_tokens": 8})
+    pipeline = load_pipeline(tmp_path / "toy", "cpu")
     text = " ".join(toy_sentences(3))
     split, raw = (pipeline.translate([text], TranslateOptions(raw=raw))[0] for raw in (False, True))
     assert isinstance(split, Translation)

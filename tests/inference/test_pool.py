@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +17,13 @@ import pytest
 
 from nmt.errors import BundleError, DeadlineExceeded, DeviceError, NmtError, Overloaded, UnsupportedPair
 from nmt.inference import Pool, TranslateOptions, Translation
-from nmt.inference.pool import BATCH_TEXTS, SHARE
 from tests.bundles import make_bundle, toy_sentences
 
 WAIT_S = 60.0
 SHORT = {"beam_size": 2, "max_length_factor": 0.8, "max_length_offset": 4}
+
+LONG = " ".join(toy_sentences(8))
+SLOWLY = TranslateOptions(beam_size=500, n_best=500, raw=True, max_length_factor=40.0)
 
 Answers = Future[list[Translation | NmtError]]
 
@@ -37,7 +39,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared_pool(folder: Path) -> Iterator[Pool]:
+    """Its worker has one text at a time, so that the others wait where a test can see them."""
     with Pool.load_models(folder, workers=1, max_queue=200) as pool:
+        pool._room = 0
         yield pool
 
 
@@ -51,7 +55,7 @@ def pool(shared_pool: Pool) -> Iterator[Pool]:
 @contextmanager
 def stopped(pool: Pool) -> Iterator[None]:
     """A pool whose only worker does nothing for a while."""
-    process = pool._workers[0]._process
+    process = pool._places[0].worker._process
     process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -59,8 +63,15 @@ def stopped(pool: Pool) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.001)
+
+
 def occupy(pool: Pool) -> Answers:
-    """Give the stopped worker a batch, so that what comes after it waits in the queue."""
+    """Give the stopped worker a text, so that what comes after it waits in the queue."""
     future = pool.submit(["The dog."], "en", "de")
     deadline = time.monotonic() + WAIT_S
     while pool.status().queued and time.monotonic() < deadline:
@@ -138,7 +149,7 @@ def test_a_deadline_that_passes_in_the_queue_is_an_error_of_its_texts(pool: Pool
 
 
 def test_a_large_request_does_not_hold_up_small_ones(pool: Pool) -> None:
-    """Their turn comes in the first batch: a request takes only its share of one that others wait for."""
+    """Their turn comes at once: a request takes only its share of what is handed over while others wait."""
     done: list[str] = []
     with stopped(pool):
         occupy(pool)
@@ -151,7 +162,6 @@ def test_a_large_request_does_not_hold_up_small_ones(pool: Pool) -> None:
     for future in small:
         translations(future)
     assert done == ["small"] * 5 + ["large"]
-    assert SHARE < BATCH_TEXTS
 
 
 def test_a_worker_that_dies_is_replaced_and_its_texts_answered(folder: Path) -> None:
@@ -161,14 +171,14 @@ def test_a_worker_that_dies_is_replaced_and_its_texts_answered(folder: Path) -> 
         with stopped(pool):
             occupy(pool)
             waiting = pool.submit(texts, "en", "de")
-            os.kill(pool._workers[0]._process.pid, signal.SIGKILL)
+            os.kill(pool._places[0].worker._process.pid, signal.SIGKILL)
         assert translations(waiting) == expected
         assert pool.status().ready
 
 
 def test_closing_cancels_what_waits_and_ends_the_processes(folder: Path) -> None:
     pool = Pool.load_models(folder, workers=1)
-    process = pool._workers[0]._process
+    process = pool._places[0].worker._process
     with stopped(pool):
         occupy(pool)
         waiting = pool.submit(toy_sentences(3), "en", "de")
@@ -207,22 +217,88 @@ with load_models({str(folder)!r}, workers=1) as pool:
     assert done.stdout == "False\n"
 
 
-def test_a_batch_that_its_caller_chose_has_no_company(pool: Pool) -> None:
-    """Offline translation depends on the file alone: which texts share a batch is not left to timing."""
-    options = TranslateOptions(n_best=2)
-    with stopped(pool):
-        occupy(pool)
-        loose = pool.submit(toy_sentences(3), "en", "de", options)
-        chosen = pool.submit([*toy_sentences(2 * SHARE), ""], "en", "de", options, as_one_batch=True)
-        more = pool.submit(["", "The dog."], "en", "de", options)
-        with pool._changed:
-            batches = [pool._gather(next(iter(pool._queues))) for _ in range(3)]
-            sizes = [[(id(request), len(request.texts)) for request, _ in batch.items] for batch in batches]
-            for batch in batches:  # back into the queue: they are still to be translated
-                for request, _ in batch.items:
-                    request.next = 0
-                requests = dict.fromkeys(request for request, _ in batch.items)
-                pool._queues.setdefault(batch.key, deque()).extend(requests)
-    assert [sorted({count for _, count in size}) for size in sizes] == [[3], [2 * SHARE + 1], [2]]
-    for future, count in ((loose, 3), (chosen, 2 * SHARE + 1), (more, 2)):
-        assert len(translations(future)) == count
+def in_work(pool: Pool) -> int:
+    return sum(len(place.items) for place in pool._places)
+
+
+def test_a_worker_has_as_many_texts_as_it_has_room_for_and_no_more(folder: Path) -> None:
+    with Pool.load_models(folder, workers=1, max_queue=4096) as pool:
+        pool._room = 50
+        with stopped(pool):
+            waiting = pool.submit(["The dog."] * 100, "en", "de")  # a beam of 2 each
+            wait_until(lambda: in_work(pool) == 25)
+            time.sleep(0.05)
+            assert (pool.status().queued, pool.status().running) == (75, 25)
+        assert len(translations(waiting)) == 100
+        assert pool._places[0].rows == 0
+
+
+def test_texts_are_spread_over_all_workers(folder: Path) -> None:
+    with Pool.load_models(folder, workers=2) as pool:
+        processes = [place.worker._process for place in pool._places]
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        waiting = pool.submit(toy_sentences(20), "en", "de")
+        wait_until(lambda: in_work(pool) == 20)
+        assert [len(place.items) for place in pool._places] == [10, 10]
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
+        assert len(translations(waiting)) == 20
+
+
+def test_cancelling_reaches_texts_that_a_worker_has(folder: Path) -> None:
+    """All of it would take minutes; those who come after it wait for no more than a step."""
+    with Pool.load_models(folder, workers=1) as pool:
+        slow = pool.submit([LONG] * 20, "en", "de", SLOWLY)
+        wait_until(lambda: in_work(pool) > 0)
+        assert slow.cancel()
+        assert len(translations(pool.submit(["The dog."], "en", "de"))) == 1
+        assert pool.drain(WAIT_S)
+
+
+def test_a_deadline_ends_texts_that_a_worker_has(folder: Path) -> None:
+    with Pool.load_models(folder, workers=1) as pool:
+        late = pool.submit([LONG] * 20, "en", "de", SLOWLY, deadline_s=0.2)
+        assert all(isinstance(result, DeadlineExceeded) for result in late.result(WAIT_S))
+
+
+def test_a_text_that_kills_its_worker_twice_fails_alone(folder: Path) -> None:
+    """The others are tried again one by one, so that only the one at fault is left with an error."""
+    texts = toy_sentences(5)
+    with Pool.load_models(folder, workers=1) as pool:
+        expected = translations(pool.submit(texts, "en", "de"))
+        place = pool._places[0]
+        with stopped(pool):
+            slow = pool.submit([LONG], "en", "de", SLOWLY)
+            wait_until(lambda: in_work(pool) == 1)
+            waiting = pool.submit(texts, "en", "de")
+            first = place.worker
+            os.kill(first._process.pid, signal.SIGKILL)
+        wait_until(lambda: place.worker is not first and in_work(pool) == 1)
+        os.kill(place.worker._process.pid, signal.SIGKILL)
+        assert "the worker ended" in str(slow.result(WAIT_S)[0])
+        assert translations(waiting) == expected
+
+
+def test_a_pool_whose_workers_cannot_start_again_says_so_and_recovers(folder: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(folder, models)
+    with Pool.load_models(models, workers=1) as pool:
+        weights = models / "en-de" / "model.safetensors"
+        content = weights.read_bytes()
+        weights.write_bytes(b"damaged")
+        os.kill(pool._places[0].worker._process.pid, signal.SIGKILL)
+        wait_until(lambda: not pool.status().ready)
+        assert "no worker can be started" in pool.status().reasons[0]
+        failed = pool.submit(["The dog."], "en", "de").result(WAIT_S)
+        assert "no worker can be started" in str(failed[0])
+        weights.write_bytes(content)
+        wait_until(lambda: pool.status().ready)
+        assert len(translations(pool.submit(["The dog."], "en", "de"))) == 1
+
+
+def test_precision_is_what_was_asked_for(folder: Path) -> None:
+    with Pool.load_models(folder, device="cpu", precision="fp32", workers=1) as pool:
+        assert {model.precision for model in pool.models} == {"fp32"}
+    with pytest.raises(DeviceError, match="fp16"):
+        Pool.load_models(folder, device="cpu", precision="fp16", workers=1)

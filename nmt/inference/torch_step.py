@@ -1,0 +1,242 @@
+"""One step of many searches at once, as functions on tensors: what a CUDA graph captures. Holds and decides nothing.
+
+`FusedModel` is the network's step with everything taken out that need not be done at every step; where a network has a
+form that it does not know, the network's own step serves. `search_step` is the reference's step of beam search
+(`nmt.search.beam.advance`) on buffers that stay where they are.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from nmt.model.attention import GlobalAttention, Memory
+from nmt.model.cells import LSTMCell
+from nmt.model.decoder import Decoder, DecoderState
+from nmt.model.seq2seq import Seq2Seq
+from nmt.search.beam import Beam, advance, is_done
+from nmt.search.scoring import Scoring
+from nmt.search.stepper import Candidates, PlainModel
+
+Tree = TypeVar("Tree")
+
+
+def map_tensors(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
+    """Tuples of tensors, nested and named as they may be, with `function` applied to each tensor; None stays None."""
+    if tree is None:
+        return tree
+    if isinstance(tree, Tensor):
+        result: Tree = function(tree, *others)
+        return result
+    assert isinstance(tree, tuple)
+    parts = [map_tensors(function, *pieces) for pieces in zip(tree, *others, strict=True)]
+    made: Tree = type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)  # type: ignore[assignment]
+    return made
+
+
+class FusedMemory(NamedTuple):
+    """A network's memory, and the states as they enter h~."""
+
+    memory: Memory
+    values: Tensor
+    """[B, S, A]: W_c's half for the context, applied to each state."""
+
+
+class FusedModel:
+    """A network whose step costs less and gives the same.
+
+    The embeddings' part of the gates is a table [V, GH]. With W_c = [W_cc W_ch] (Luong et al. 2015, eq. 5) the
+    context's product is made once a sentence: h~_t = tanh(sum_s a_t(s) v_s + W_ch h_t), where v_s = W_cc h_s.
+    Weights lie in `dtype`; sums over time (c), softmaxes and scores stay in fp32.
+    """
+
+    def __init__(self, model: Seq2Seq, dtype: torch.dtype = torch.float32) -> None:
+        """`model`: one that `refusal` has nothing against."""
+        assert refusal(model) is None
+        self.dtype = dtype
+        self._model = model
+        decoder = model.decoder if dtype == torch.float32 else copy.deepcopy(model.decoder).to(dtype)
+        self._cells, self._attention = decoder.cells, decoder.attention
+        self._feeds = decoder.input_feeding
+        self._table = model.decoder.project(model.tgt_embedding.weight).to(dtype)
+        H = model.hidden_size
+        self._context, self._top = decoder.combine.weight[:, :H], decoder.combine.weight[:, H:].contiguous()
+        self._output, self._bias = model.output.weight.to(dtype), model.output.bias.to(dtype)
+
+    def encode(self, src: Tensor, lengths: Tensor) -> tuple[Any, Any]:
+        """Memory and first state of B sentences, padded to S."""
+        with half_encoder(src.device, self.dtype):
+            memory, state = self._model.encode(src, lengths)
+        memory = memory._replace(states=memory.states.to(self.dtype), keys=memory.keys.to(self.dtype))
+        layers = tuple(layer._replace(h=layer.h.to(self.dtype), c=layer.c.float()) for layer in state.layers)
+        state = state._replace(layers=layers, feed=state.feed.to(self.dtype))
+        return FusedMemory(memory, memory.states @ self._context.T), state
+
+    def step(self, prev: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any, Tensor]:
+        """Logits [N, V], next state and attention weights [N, S] of N = B * Q hypotheses after their tokens `prev`."""
+        N, B = prev.shape[0], memory.values.shape[0]
+        below: Tensor | None = state.feed if self._feeds else None
+        layers: list[Any] = []
+        for k, (cell, layer) in enumerate(zip(self._cells, state.layers, strict=True)):
+            new = cell(self._table[prev] if k == 0 else None, below, layer)
+            below = new.h.to(self.dtype)
+            layers.append(new._replace(h=below))
+        top = layers[-1].h
+        query, position = top.view(B, N // B, -1), state.position.view(B, N // B)
+        weights = self._attention.align(query, memory.memory, position)
+        attended = (weights.to(self.dtype) @ memory.values).view(N, -1)
+        attentional = torch.tanh(torch.addmm(attended, top, self._top.T))
+        logits = torch.addmm(self._bias, attentional, self._output.T)
+        return logits, DecoderState(tuple(layers), attentional, state.position + 1), weights.view(N, -1)
+
+
+def refusal(model: Seq2Seq) -> str | None:
+    """What of a network `FusedModel` does not know, by name; None where it can take it."""
+    decoder = model.decoder
+    if type(decoder) is not Decoder:
+        return f"decoder {type(decoder).__name__}"
+    if type(decoder.attention).forward is not GlobalAttention.forward:  # its context may be no weighted sum
+        return f"attention {type(decoder.attention).__name__}"
+    if unknown := [cell for cell in decoder.cells if not isinstance(cell, LSTMCell)]:
+        return f"cell {type(unknown[0]).__name__}"
+    return None
+
+
+def half_encoder(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Encoding in `dtype`, but on CPUs: their half-precision LSTMs give other results in other company."""
+    return torch.autocast(device.type, dtype=dtype, enabled=device.type != "cpu" and dtype != torch.float32)
+
+
+class HalfModel:
+    """A network's own step under autocast to `dtype`: the general route to half precision."""
+
+    def __init__(self, model: PlainModel, dtype: torch.dtype) -> None:
+        self._model = model
+        self._dtype = dtype
+
+    def encode(self, src: Tensor, lengths: Tensor) -> tuple[Any, Any]:
+        with half_encoder(src.device, self._dtype):
+            return self._model.encode(src, lengths)
+
+    def step(self, prev: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any, Tensor]:
+        with torch.autocast(prev.device.type, dtype=self._dtype):
+            return self._model.step(prev, state, memory)
+
+
+class Limits(NamedTuple):
+    """What was asked for each sentence, [B] each."""
+
+    n_best: Tensor
+    max_length: Tensor
+    min_length: Tensor
+
+
+class History(NamedTuple):
+    """What tracing back needs: by sentence, then its own step. The last entry takes what is of no use to anybody."""
+
+    tokens: Tensor
+    """[B, T, K]"""
+    parents: Tensor
+    """[B, T, K]"""
+    attention: Tensor | None
+    """[B, T, K, S], before the hypotheses were reordered."""
+
+
+class Slots(NamedTuple):
+    """Sentences under way, one a place. Every tensor's first dimension is places, or places times K."""
+
+    memory: Any
+    state: Any
+    """Of the hypotheses, [B * K, ...]."""
+    beam: Beam
+    limits: Limits
+    mask: Tensor
+    """[B, S]: True on real source tokens."""
+    attended: Tensor | None
+    """[B * K, S]: attention summed over the steps; None where scores have no coverage term."""
+    words: Tensor | None
+    """[B, V]: each sentence's shortlist."""
+    history: History
+
+
+class Rules(NamedTuple):
+    """What is the same for all sentences of a bundle."""
+
+    scoring: Scoring
+    eos_id: int
+    forbidden: Tensor
+    """Tokens that are never generated."""
+
+
+def search_step(model: PlainModel, slots: Slots, rules: Rules) -> None:
+    """Advance every sentence by a token, in place. One that is done stays as it is, without a live hypothesis.
+
+    No value leaves the device, and shapes depend on nothing but those of `slots`.
+    """
+    beam, limits = slots.beam, slots.limits
+    B, K = beam.log_probs.shape
+    is_alive = beam.log_probs[:, :1] > -torch.inf
+    logits, state, weights = model.step(beam.tokens.view(-1), slots.state, slots.memory)
+    candidates = best_tokens(logits, slots, rules)
+    coverage = attended = None
+    if slots.attended is not None:
+        attended = slots.attended + weights
+        mask = slots.mask.unsqueeze(1).expand(B, K, -1)
+        coverage = rules.scoring.coverage(attended.view(B, K, -1), mask)
+    new, parents = advance(
+        beam,
+        candidates,
+        eos_id=rules.eos_id,
+        scoring=rules.scoring,
+        n_best=limits.n_best,
+        max_length=limits.max_length,
+        coverage=coverage,
+    )
+    # a dead sentence finishes nothing more, so its result stands until somebody fetches it
+    done = is_done(new, limits.max_length).unsqueeze(1)
+    new = new._replace(log_probs=new.log_probs.masked_fill(done, -torch.inf))
+    _remember(slots.history, beam.steps, is_alive, new.tokens, parents, weights)
+    rows = (torch.arange(0, B * K, K, device=parents.device).unsqueeze(1) + parents).view(-1)
+    map_tensors(lambda old, value: old.copy_(value), slots.state, state.select(rows))
+    map_tensors(lambda old, value: old.copy_(value), slots.beam, new)
+    if slots.attended is not None and attended is not None:
+        slots.attended.copy_(attended.index_select(0, rows))
+
+
+def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
+    """The 2K best next tokens of each hypothesis: all that `advance` can ever use.
+
+    logits [N, V]. Constraints act before the cut; the softmax is over the whole vocabulary, or the sentence's words.
+    """
+    K = slots.beam.tokens.shape[1]
+    logits = logits.float()
+    if slots.words is not None:
+        logits = logits.masked_fill(~slots.words.repeat_interleave(K, dim=0), -torch.inf)
+    total = torch.logsumexp(logits, dim=1, keepdim=True)
+    end = logits[:, rules.eos_id] - total.squeeze(1)
+    steps = slots.beam.steps
+    must_go_on = (steps < slots.limits.min_length).repeat_interleave(K)
+    must_end = (steps + 1 >= slots.limits.max_length).repeat_interleave(K)
+    logits = logits.index_fill(1, rules.forbidden, -torch.inf)
+    logits[:, rules.eos_id].masked_fill_(must_go_on, -torch.inf)
+    scores, ids = logits.topk(min(2 * K, logits.shape[1]), dim=1)
+    scores = (scores - total).masked_fill_(must_end.unsqueeze(1), -torch.inf)
+    scores[:, 0] = torch.where(must_end, end, scores[:, 0])
+    ids[:, 0] = torch.where(must_end, rules.eos_id, ids[:, 0])
+    return Candidates(scores, ids)
+
+
+def _remember(
+    history: History, steps: Tensor, is_alive: Tensor, tokens: Tensor, parents: Tensor, weights: Tensor
+) -> None:
+    B, T, K = history.tokens.shape
+    step = torch.where(is_alive.squeeze(1), steps, T - 1).clamp(max=T - 1)
+    place = torch.arange(B, device=step.device)
+    history.tokens.index_put_((place, step), tokens)
+    history.parents.index_put_((place, step), parents)
+    if history.attention is not None:
+        history.attention.index_put_((place, step), weights.view(B, K, -1).to(history.attention.dtype))

@@ -1,0 +1,99 @@
+"""The runners under test, and how one is driven: sentences come and go while others run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from nmt.bundle import Bundle
+from nmt.inference.runner import Found, Runner, SearchOptions, Sentence
+from nmt.inference.torch_runner import TorchRunner
+from nmt.search.beam import beam_search
+from nmt.search.scoring import Scoring
+from nmt.search.stepper import PlainStepper
+from nmt.text.tokenizer import BOS_ID, EOS_ID
+
+TOLERANCE = 1e-4
+"""Scores closer than this are a near-tie, where either order is right."""
+
+CPU = torch.device("cpu")
+Factory = Callable[[Bundle], Runner]
+
+
+def torch_runner(bundle: Bundle, **choices: Any) -> Runner:
+    return TorchRunner(bundle, CPU, **choices)
+
+
+RUNNERS: dict[str, Factory] = {
+    "torch": torch_runner,
+    "torch, plain": partial(torch_runner, is_fused=False),
+    "torch, ladder": partial(torch_runner, uses_ladder=True),
+}
+"""At fp32. Each must find what the reference finds."""
+
+
+def translate(runner: Runner, sentences: Sequence[Sentence], group: int = 3) -> list[list[Found]]:
+    """Admit a few at a time, with steps in between, so that rows fall free and are taken again."""
+    waiting = list(range(len(sentences)))
+    running: dict[int, int] = {}
+    found: dict[int, list[Found]] = {}
+    while waiting or running:
+        chosen, waiting = waiting[:group], waiting[group:]
+        slots = runner.admit([sentences[i] for i in chosen]) if chosen else []
+        running.update(zip(slots, chosen, strict=True))
+        for slot in runner.step(2):
+            found[running.pop(slot)] = runner.take(slot)
+    return [found[i] for i in range(len(sentences))]
+
+
+def reference(bundle: Bundle, sentences: Sequence[Sentence]) -> list[list[Found]]:
+    """Each sentence, unpadded and alone, by the plain search."""
+    target = bundle.tokenizers.target
+    allowed = torch.tensor([i not in target.forbidden_ids for i in range(target.size)])
+    stepper = PlainStepper(bundle.build_model(), allowed, bundle.shortlist)
+    return [_search(bundle, stepper, ids, options) for ids, options in sentences]
+
+
+def _search(bundle: Bundle, stepper: PlainStepper, ids: Sequence[int], options: SearchOptions) -> list[Found]:
+    search = bundle.config.search
+    found = beam_search(
+        stepper,
+        torch.tensor([[*ids, EOS_ID]]),
+        torch.tensor([len(ids) + 1]),
+        size=options.beam_size,
+        max_length=torch.tensor([options.max_length]),
+        bos_id=BOS_ID,
+        eos_id=EOS_ID,
+        scoring=Scoring(search.length_penalty, search.coverage_penalty),
+        n_best=options.n_best,
+        min_length=options.min_length,
+        with_attention=options.with_attention,
+    )[0]
+    return [
+        Found(h.tokens, h.score, h.log_prob, None if h.attention is None else h.attention.numpy(), h.is_truncated)
+        for h in found
+    ]
+
+
+def is_near_tie(expected: Sequence[Found]) -> bool:
+    """Whether the reference itself hardly separates two of these."""
+    return min((a.score - b.score for a, b in pairwise(expected)), default=1.0) < TOLERANCE
+
+
+def mixed_options(count: int, with_attention: bool = True) -> list[SearchOptions]:
+    """Beams of all sizes, few and many hypotheses, limits low and high."""
+    beams = (1, 3, 5, 2, 8)
+    return [
+        SearchOptions(
+            beam_size=beams[i % 5],
+            n_best=1 if i % 3 == 0 else beams[i % 5],
+            max_length=5 + 3 * (i % 4),
+            with_attention=with_attention and i % 4 != 1,
+            min_length=1 + 2 * (i % 2),
+        )
+        for i in range(count)
+    ]

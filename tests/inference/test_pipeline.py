@@ -1,0 +1,189 @@
+"""Texts that come and go while others are under way, and an engine that fails in the middle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nmt.bundle import Bundle
+from nmt.errors import Cancelled, DeadlineExceeded, TranslationError
+from nmt.inference import TranslateOptions, Translation
+from nmt.inference.alignment import word_links
+from nmt.inference.pipeline import Pipeline
+from nmt.inference.runner import Found, Sentence
+from nmt.inference.torch_runner import TorchRunner
+from nmt.inference.types import Result
+from tests.bundles import make_bundle, toy_sentences
+
+CPU = torch.device("cpu")
+OPTIONS = TranslateOptions()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    search = {"beam_size": 2, "max_length_factor": 0.8, "max_length_offset": 4}
+    return make_bundle(tmp_path_factory.mktemp("pipeline") / "toy", search=search)
+
+
+class FailsAt(TorchRunner):
+    """Fails as soon as it is given a sentence of so many tokens."""
+
+    made = 0
+
+    def __init__(self, bundle: Bundle, tokens: int) -> None:
+        super().__init__(bundle, CPU)
+        self.tokens = tokens
+        FailsAt.made += 1
+
+    def admit(self, sentences: Sequence[Sentence]) -> list[int]:
+        slots = super().admit(sentences)
+        if any(len(ids) == self.tokens for ids, _ in sentences):
+            raise ValueError("a text of the user's")
+        return slots
+
+
+def make_pipeline(bundle: Bundle) -> Pipeline:
+    return Pipeline(bundle, TorchRunner(bundle, CPU))
+
+
+def finish(pipeline: Pipeline) -> dict[int, Result]:
+    results: dict[int, Result] = {}
+    while not pipeline.is_idle:
+        for number, result in pipeline.step():
+            assert number not in results
+            results[number] = result
+    return results
+
+
+def same(found: Sequence[Result], expected: Sequence[Result]) -> None:
+    """The same texts; scores differ by rounding, since products do with the size of a batch."""
+    for mine, theirs in zip(found, expected, strict=True):
+        assert isinstance(mine, Translation)
+        assert isinstance(theirs, Translation)
+        assert mine.text == theirs.text
+        assert mine.score == pytest.approx(theirs.score, abs=1e-4)
+        assert (mine.source_tokens, mine.target_tokens) == (theirs.source_tokens, theirs.target_tokens)
+
+
+def test_texts_come_while_others_are_under_way(bundle: Bundle) -> None:
+    texts = [*toy_sentences(12), "", "...", " ".join(toy_sentences(3))]
+    expected = make_pipeline(bundle).translate(texts, OPTIONS)
+    pipeline = make_pipeline(bundle)
+    results: dict[int, Result] = {}
+    for number, text in enumerate(texts):
+        pipeline.submit(number, text, OPTIONS)
+        results.update(pipeline.step())
+    results.update(finish(pipeline))
+    same([results[number] for number in range(len(texts))], expected)
+
+
+def test_a_late_text_is_an_error_and_its_other_segments_stop(bundle: Bundle) -> None:
+    now = 10.0
+    pipeline = Pipeline(bundle, TorchRunner(bundle, CPU, rows=2), clock=lambda: now)
+    pipeline.submit(0, "\n".join(toy_sentences(6)), OPTIONS, deadline=11.0)
+    pipeline.submit(1, toy_sentences(1)[0], OPTIONS)
+    assert pipeline.step() == []
+    now = 12.0
+    results = finish(pipeline)
+    assert isinstance(results[0], DeadlineExceeded)
+    assert isinstance(results[1], Translation)
+
+
+def test_a_cancelled_text_is_answered_at_the_next_step(bundle: Bundle) -> None:
+    pipeline = make_pipeline(bundle)
+    pipeline.submit(0, toy_sentences(1)[0], OPTIONS)
+    pipeline.submit(1, toy_sentences(2)[1], OPTIONS)
+    pipeline.cancel(0)
+    pipeline.cancel(7)
+    (first, *_), rest = pipeline.step(), finish(pipeline)
+    assert first[0] == 0
+    assert isinstance(first[1], Cancelled)
+    assert isinstance(rest[1], Translation)
+
+
+def test_a_text_that_makes_the_engine_fail_fails_alone(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+    """The others are translated on a new runner; neither log nor answer says what the exception said."""
+    texts = toy_sentences(8)
+    expected = make_pipeline(bundle).translate(texts, OPTIONS)
+    lengths = [len(ids) for ids in bundle.tokenizers.source.encode_batch(texts)]
+    bad = next(i for i, length in enumerate(lengths) if lengths.count(length) == 1)
+    FailsAt.made = 0
+    pipeline = Pipeline(bundle, FailsAt(bundle, lengths[bad]), lambda: FailsAt(bundle, lengths[bad]))
+    results = pipeline.translate(texts, OPTIONS)
+    assert str(results[bad]) == "internal error (ValueError)"
+    same([r for i, r in enumerate(results) if i != bad], [r for i, r in enumerate(expected) if i != bad])
+    assert FailsAt.made == 3
+    assert "of the user's" not in caplog.text
+    same(pipeline.translate(texts[:bad], OPTIONS), expected[:bad])
+
+
+def test_without_another_runner_the_failure_is_the_callers(bundle: Bundle) -> None:
+    text = toy_sentences(1)[0]
+    pipeline = Pipeline(bundle, FailsAt(bundle, len(bundle.tokenizers.source.encode(text))))
+    with pytest.raises(ValueError, match="user's"):
+        pipeline.translate([text], OPTIONS)
+
+
+def test_a_text_whose_result_cannot_be_made_fails_alone(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the search has found nothing, say."""
+    good, bad = toy_sentences(2)
+    runner = TorchRunner(bundle, CPU)
+    take = runner.take
+
+    def nothing(slot: int) -> list[Found]:
+        found = take(slot)
+        return [] if slot == 1 else found
+
+    monkeypatch.setattr(runner, "take", nothing)
+    results = Pipeline(bundle, runner).translate([good, bad], OPTIONS)
+    assert isinstance(results[0], Translation)
+    assert isinstance(results[1], TranslationError)
+
+
+def test_an_interrupted_call_does_not_mix_with_the_next(bundle: Bundle) -> None:
+    texts = toy_sentences(6)
+    expected = make_pipeline(bundle).translate(texts, OPTIONS)
+    pipeline = make_pipeline(bundle)
+    step, begun = pipeline.step, time.monotonic()
+
+    def interrupted() -> list[tuple[int, Result]]:
+        step()
+        raise KeyboardInterrupt
+
+    pipeline.step = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.translate(texts[:3], OPTIONS)
+    pipeline.step = step  # type: ignore[method-assign]
+    same(pipeline.translate(texts[3:], OPTIONS), expected[3:])
+    assert time.monotonic() - begun < 60
+
+
+def test_word_links_add_up_attention_over_the_pieces_of_both_words() -> None:
+    source, target = ["▁a", "b", "▁c"], ["▁x", "▁y", "z"]
+    attention = np.array([[0.3, 0.3, 0.4, 0], [0.1, 0.0, 0.9, 0], [0.8, 0.2, 0.0, 0], [0, 0, 0, 1]], np.float32)
+    # x: a 0.6, c 0.4; y: a 0.1 + 1.0, c 0.9
+    assert word_links(attention, source, target) == ((0, 0), (0, 1))
+    assert word_links(attention, source, []) == ()
+
+
+def test_what_a_worker_imports_is_without_torch(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    make_bundle(tmp_path / "toy")
+    program = f"""
+import sys
+import nmt.inference.worker, nmt.inference.pipeline, nmt.inference.loading, nmt.inference.engine
+print("torch" in sys.modules)
+from nmt.inference.loading import load_pipeline
+pipeline = load_pipeline({str(tmp_path / "toy")!r}, "cpu")
+pipeline.translate(["The dog."], __import__("nmt.inference").inference.TranslateOptions(alignments=True))
+print(pipeline.info.runner == "torch" or "torch" not in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\nTrue\n"

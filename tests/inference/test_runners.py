@@ -1,0 +1,216 @@
+"""Invariant 2: whatever runs a network finds what the plain search finds, for every form that a network can have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nmt.bundle import Bundle, weights_of
+from nmt.config import ModelConfig, SearchConfig
+from nmt.inference.runner import Found, SearchOptions, Sentence
+from nmt.inference.torch_runner import BUCKETS, LANES, TorchRunner, bucket, rung
+from nmt.model.attention import SCORES, SPANS
+from nmt.model.cells import CELLS
+from nmt.model.decoder import Decoder
+from nmt.model.seq2seq import build
+from nmt.shortlist import Shortlist
+from tests.bundles import make_bundle, toy_sentences
+from tests.inference.runners import (
+    CPU,
+    RUNNERS,
+    TOLERANCE,
+    Factory,
+    is_near_tie,
+    mixed_options,
+    reference,
+    torch_runner,
+    translate,
+)
+
+COUNT = 8
+FORMS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "no feeding, copied bridge": {"input_feeding": False, "encoder_layers": 2, "bridge": "copy", "tying": "none"},
+    "deep, no bridge": {"bidirectional": False, "decoder_layers": 2, "bridge": "zero", "tying": "target"},
+    "coverage": {"decoder_layers": 2, "coverage_penalty": 0.3},
+    "shortlist": {"has_shortlist": True},
+    "shortlist and coverage": {"has_shortlist": True, "coverage_penalty": 0.2, "encoder_layers": 2},
+}
+NETWORKS = [
+    (cell, score, span, form)
+    for cell in CELLS
+    for i, score in enumerate(SCORES)
+    for j, span in enumerate(SPANS)
+    for form in (list(FORMS)[(i + j) % 6], list(FORMS)[(i + j + 3) % 6])
+]
+"""Every cell, score and span together; each of these meets every other choice, though not all at once."""
+SIZES: dict[str, Any] = {
+    "embedding_size": 24,
+    "hidden_size": 32,
+    "encoder_layers": 1,
+    "dropout": 0.0,
+    "init_range": 0.4,
+}
+
+
+@cache
+def toy_bundle() -> Bundle:
+    with TemporaryDirectory() as folder:
+        return make_bundle(Path(folder) / "toy")
+
+
+@pytest.fixture
+def toy() -> Bundle:
+    return toy_bundle()
+
+
+@cache
+def network(cell: str, score: str, span: str, form: str) -> tuple[Bundle, list[Sentence]]:
+    """A random network of a form, and sentences to search."""
+    bundle = toy_bundle()
+    choices = SIZES | {"cell": cell, "attention": score, "attention_span": span, "attention_window": 3} | FORMS[form]
+    has_shortlist, coverage = choices.pop("has_shortlist", False), choices.pop("coverage_penalty", 0.0)
+    model = ModelConfig(**choices)
+    torch.manual_seed(len(score) + 10 * len(span) + 100 * len(form))
+    weights = weights_of(build(model, bundle.config.src_vocab, bundle.config.tgt_vocab))
+    search = SearchConfig(length_penalty=0.8, coverage_penalty=coverage)
+    config = bundle.config.model_copy(update={"model": model, "search": search})
+    texts = [" ".join(toy_sentences(1 + i % 3, seed=i)) for i in range(COUNT)]
+    ids = [bundle.tokenizers.source.encode(text) for text in texts]
+    sentences: list[Sentence] = list(zip(ids, mixed_options(COUNT), strict=True))
+    lists = random_shortlist(config.src_vocab, config.tgt_vocab) if has_shortlist else None
+    return replace(bundle, config=config, weights=weights, shortlist=lists), sentences
+
+
+@cache
+def expected(cell: str, score: str, span: str, form: str) -> list[list[Found]]:
+    bundle, sentences = network(cell, score, span, form)
+    return reference(bundle, sentences)
+
+
+def random_shortlist(src_vocab: int, tgt_vocab: int) -> Shortlist:
+    rng = np.random.default_rng(5)
+    lists = [rng.choice(tgt_vocab, 4, replace=False).tolist() for _ in range(src_vocab)]
+    return Shortlist.of_lists(lists, rng.choice(tgt_vocab, 20, replace=False).tolist(), tgt_vocab)
+
+
+def compare(found: Sequence[Sequence[Found]], wanted: Sequence[Sequence[Found]]) -> int:
+    """Assert that these are the same, near-ties apart; how many near-ties there were."""
+    ties = 0
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert [h.score for h in mine] == pytest.approx([h.score for h in theirs], abs=TOLERANCE)
+        if [h.tokens for h in mine] != [h.tokens for h in theirs]:
+            assert is_near_tie(theirs)
+            ties += 1
+            continue
+        for one, other in zip(mine, theirs, strict=True):
+            assert one.log_prob == pytest.approx(other.log_prob, abs=10 * TOLERANCE)
+            assert one.is_truncated == other.is_truncated
+            assert (one.attention is None) == (other.attention is None)
+            if one.attention is not None and other.attention is not None:
+                np.testing.assert_allclose(one.attention, other.attention, atol=1e-4)
+    return ties
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize(("cell", "score", "span", "form"), NETWORKS)
+def test_runner_equals_the_reference_search(cell: str, score: str, span: str, form: str, runner: str) -> None:
+    """Mixed beams, n-best lists, limits and attention, while sentences come and go."""
+    bundle, sentences = network(cell, score, span, form)
+    found = translate(RUNNERS[runner](bundle), sentences)
+    assert compare(found, expected(cell, score, span, form)) <= 1
+
+
+def test_the_fused_step_knows_every_registered_form_but_refuses_a_stranger_by_name(
+    toy: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert TorchRunner(toy, CPU).refused is None
+    assert TorchRunner(toy, CPU, is_fused=False).refused is not None
+
+    class Stranger(Decoder):
+        pass
+
+    monkeypatch.setattr("nmt.model.seq2seq.Decoder", Stranger)
+    runner = TorchRunner(toy, CPU)
+    assert runner.refused == "decoder Stranger"
+    sentences = [(toy.tokenizers.source.encode(text), SearchOptions(2, 1, 9)) for text in toy_sentences(3)]
+    assert compare(translate(runner, sentences), reference(toy, sentences)) == 0
+
+
+@pytest.mark.parametrize("is_fused", [True, False])
+def test_half_precision_keeps_scores_near(toy: Bundle, is_fused: bool) -> None:
+    """Weights of 8 bits; a random network's search may take another path, most of its scores hardly move."""
+    sentences = [(toy.tokenizers.source.encode(text), SearchOptions(4, 1, 12)) for text in toy_sentences(20)]
+    exact = translate(torch_runner(toy), sentences)
+    half = translate(TorchRunner(toy, CPU, "bf16", is_fused=is_fused), sentences)
+    gaps = [abs(a[0].score - b[0].score) for a, b in zip(exact, half, strict=True)]
+    assert 0 < sorted(gaps)[10] < 0.03
+
+
+@pytest.mark.parametrize("factory", RUNNERS.values(), ids=RUNNERS)
+def test_dropping_a_sentence_disturbs_no_other(toy: Bundle, factory: Factory) -> None:
+    runner = factory(toy)
+    options = SearchOptions(3, 2, 12)
+    sentences = [(toy.tokenizers.source.encode(text), options) for text in toy_sentences(9)]
+    slots = runner.admit(sentences)
+    runner.step(2)
+    dropped = {slots[i] for i in (0, 4, 8)}
+    for slot in dropped:
+        runner.drop(slot)
+    slots += runner.admit(sentences[:3])
+    found: dict[int, list[Found]] = {}
+    while len(found) < 9:
+        for slot in runner.step():
+            assert slot not in dropped
+            found[slot] = runner.take(slot)
+    asked = sentences + sentences[:3]
+    kept = [index for index, slot in enumerate(slots) if slot not in dropped]
+    assert compare([found[slots[i]] for i in kept], reference(toy, [asked[i] for i in kept])) == 0
+
+
+def test_a_finished_sentence_may_be_dropped_or_waits_for_its_caller(toy: Bundle) -> None:
+    runner = TorchRunner(toy, CPU)
+    ids = toy.tokenizers.source.encode(toy_sentences(1)[0])
+    short, long = runner.admit([(ids, SearchOptions(2, 1, 2)), (ids, SearchOptions(2, 1, 30, min_length=29))])
+    while not (finished := runner.step()):
+        pass
+    assert finished == [short]
+    assert runner.step() == [short], "it still waits"
+    runner.drop(short)
+    while not (finished := runner.step(4)):
+        pass
+    assert finished == [long]
+    assert len(runner.take(long)[0].tokens) == 29
+    assert runner.step() == []
+
+
+def test_lanes_of_many_kinds_make_room_for_each_other(toy: Bundle) -> None:
+    """More kinds than are kept, long and short sources, few rows and many."""
+    ids = toy.tokenizers.source.encode(" ".join(toy_sentences(30)))
+    sentences = [(ids[: 7 * i], SearchOptions(1 + i % 6, 1, 8)) for i in range(1, 2 * LANES)]
+    runner = TorchRunner(toy, CPU)
+    found = translate(runner, sentences, group=2)
+    assert compare(found, reference(toy, sentences)) <= 1
+    assert len(runner._lanes) <= LANES + 2
+
+
+@pytest.mark.parametrize("places", range(1, 70))
+def test_rungs_hold_what_they_are_for_and_waste_at_most_a_third(places: int) -> None:
+    assert places <= rung(places) <= max(places * 1.5, 2)
+    assert rung(rung(places)) == rung(places)
+
+
+def test_buckets_hold_what_they_are_for() -> None:
+    for length in range(1, 1100):
+        assert bucket(length) >= length
+        assert bucket(length) in BUCKETS or bucket(length) % BUCKETS[-1] == 0
+    assert bucket(16) == 16
+    assert bucket(257) == 512
