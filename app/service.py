@@ -47,7 +47,11 @@ ServiceDep = Annotated[Service, Depends(get_service)]
 def load_pool(settings: Settings) -> Pool:
     """Every bundle below the models folder, on the device chosen. Raises BundleError where there is none."""
     return Pool.load_models(
-        settings.models, device=settings.device, workers=settings.workers, max_queue=settings.max_queue
+        settings.models,
+        device=settings.device,
+        precision=settings.precision,
+        workers=settings.workers,
+        max_queue=settings.max_queue,
     )
 
 
@@ -134,4 +138,6 @@ class StartupErrors:
 
 def _log_start(engine: Engine) -> None:
     for model in engine.models:
-        logger.info("model %s: %s to %s, version %s", model.name, model.source_lang, model.target_lang, model.version)
+        pair = f"{model.source_lang} to {model.target_lang}"
+        how = f"{model.runner} {model.precision}".strip()
+        logger.info("model %s: %s, version %s, %s", model.name, pair, model.version, how)

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     """Folder below which every bundle is loaded."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """auto (CUDA where there is one), cpu, cuda or cuda:N."""
+    precision: Annotated[str, Field(pattern=r"^(auto|fp32|bf16|fp16|int8)$")] = "auto"
+    """auto (int8 on a CPU), fp32, bf16, fp16 or int8, as far as the machine has it."""
     workers: Positive | None = None
     """Engine workers; unset: one a core on a CPU, one on a GPU."""
     max_text_chars: Positive = 10_000

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nmt.cli.models import DeviceOption, WorkersOption, bundle_folder, load_translator
+from nmt.cli.models import DeviceOption, PrecisionOption, WorkersOption, bundle_folder, load_translator
 from nmt.cli.progress import LineProgress
 from nmt.data.corpus import read_lines
 from nmt.errors import ConfigError, NmtError
@@ -59,6 +59,7 @@ def quality(
         bool, typer.Option("--raw", help="A line is one sentence: no splitting, no repair. As benchmarks are run.")
     ] = False,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     workers: WorkersOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -80,7 +81,7 @@ def quality(
         assert folder is not None
         assert against.sources is not None
         options = TranslateOptions(beam_size=beam, raw=raw)
-        hypotheses = _translations(folder, against.sources, options, device, workers)
+        hypotheses = _translations(folder, against.sources, options, device, precision, workers)
     report = evaluate(hypotheses, against, tokenize=tokenize, lowercase=lowercase)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
@@ -89,11 +90,19 @@ def quality(
 
 
 def _translations(
-    folder: Path, sources: Sequence[str], options: TranslateOptions, device: str, workers: int | None
+    folder: Path,
+    sources: Sequence[str],
+    options: TranslateOptions,
+    device: str,
+    precision: str,
+    workers: int | None,
 ) -> list[str]:
     """A text a source; empty, with a warning, where there is no translation."""
     texts: list[str] = []
-    with load_translator(folder, device, workers, len(sources)) as translator, LineProgress(len(sources)) as bar:
+    with (
+        load_translator(folder, device, workers, len(sources), precision=precision) as translator,
+        LineProgress(len(sources)) as bar,
+    ):
         for line, result in enumerate(translator.results(sources, options), start=1):
             if isinstance(result, NmtError):
                 bar.message(f"warning: line {line}: {result}")

@@ -20,6 +20,7 @@ TEXTS_A_WORKER = 64
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a model bundle, e.g. models/en-de.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16, fp16 or int8.")]
 WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", "--threads", min=1, max=1024, help="Processes of one thread each. Default: one a core."),
@@ -51,11 +52,13 @@ def output_folder(path: Path) -> Path:
     return path
 
 
-def load_translator(folder: Path, device: str, workers: int | None, texts: int | None) -> Translator:
+def load_translator(
+    folder: Path, device: str, workers: int | None, texts: int | None, *, precision: str = "auto"
+) -> Translator:
     """Load a bundle for about `texts` texts (None: many). Raises BundleError and DeviceError."""
     one_thread_a_process()
-    count = workers or _worker_count(device, texts)
-    return Translator.load(folder, device=device, workers=count if count > 1 else 0)
+    count = workers or worker_count(device, texts)
+    return Translator.load(folder, device=device, precision=precision, workers=count if count > 1 else 0)
 
 
 def one_thread_a_process() -> None:
@@ -66,7 +69,8 @@ def one_thread_a_process() -> None:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
 
 
-def _worker_count(device: str, texts: int | None) -> int:
+def worker_count(device: str, texts: int | None = None) -> int:
+    """Processes that suit the machine and about `texts` texts (None: many)."""
     if device.startswith("cuda") or (device == "auto" and has_nvidia_driver()):
         return 1
     cores = available_cores()

@@ -28,6 +28,9 @@ def serve(
         Path | None, typer.Option("--models", help="Folder whose bundles are served. Default: $NMT_MODELS or models.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: $NMT_DEVICE or auto.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, fp32, bf16, fp16 or int8. Default: $NMT_PRECISION or auto.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Engine processes. Default: $NMT_WORKERS, or one a core (a GPU: one).")
     ] = None,
@@ -38,9 +41,10 @@ def serve(
     Every limit has a variable of the environment whose name begins with NMT_; docs/service.md lists them. An option
     given here goes before its variable. SIGTERM lets accepted work finish, then ends the server with exit code 0.
     """
-    for name, value in (("NMT_MODELS", models), ("NMT_DEVICE", device), ("NMT_WORKERS", workers)):
+    chosen = {"MODELS": models, "DEVICE": device, "PRECISION": precision, "WORKERS": workers}
+    for name, value in chosen.items():
         if value is not None:
-            os.environ[name] = str(value)
+            os.environ[f"NMT_{name}"] = str(value)
     one_thread_a_process()
     check_address(host, port)
     # uvicorn raises the signal again after its own shutdown: this makes it a success

@@ -14,7 +14,14 @@ from typing import Annotated, BinaryIO
 import typer
 
 from nmt.cli.main import EXIT_FAILED, EXIT_INTERRUPTED
-from nmt.cli.models import DeviceOption, ModelArgument, WorkersOption, bundle_folder, load_translator
+from nmt.cli.models import (
+    DeviceOption,
+    ModelArgument,
+    PrecisionOption,
+    WorkersOption,
+    bundle_folder,
+    load_translator,
+)
 from nmt.cli.progress import LineProgress
 from nmt.errors import ConfigError, CorpusError
 from nmt.inference import TranslateOptions
@@ -58,6 +65,7 @@ def translate(
         bool, typer.Option("--raw", help="A line is one sentence: no splitting, no repair. For benchmarks.")
     ] = False,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     workers: WorkersOption = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard what an interrupted run left beside the output.")
@@ -79,6 +87,7 @@ def translate(
         options=TranslateOptions(beam_size=beam, n_best=n_best, alignments=alignments, raw=raw),
         form=LineFormat(n_best=n_best, scores=scores, alignments=alignments),
         device=device,
+        precision=precision,
         workers=workers,
     )
     with _sigterm_interrupts():
@@ -100,6 +109,7 @@ class _Task:
     options: TranslateOptions
     form: LineFormat
     device: str
+    precision: str
     workers: int | None
 
     @property
@@ -119,7 +129,7 @@ class _Task:
     @contextmanager
     def translator(self, lines: int | None) -> Iterator[TranslateTexts]:
         """For about this many lines."""
-        with load_translator(self.folder, self.device, self.workers, lines) as translator:
+        with load_translator(self.folder, self.device, self.workers, lines, precision=self.precision) as translator:
             yield lambda texts: translator.results(texts, self.options)
 
     def journal(self) -> Journal:
@@ -130,6 +140,7 @@ class _Task:
                 "--beam": self.options.beam_size,
                 "--n-best": self.options.n_best,
                 "--raw": self.options.raw,
+                "--precision": self.precision,
                 "--scores": self.form.scores,
                 "--alignments": self.form.alignments,
             },
