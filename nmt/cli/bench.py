@@ -1,0 +1,226 @@
+"""`nmt bench`: how fast a bundle is on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nmt.cli.models import (
+    DeviceOption,
+    ModelArgument,
+    PrecisionOption,
+    WorkersOption,
+    bundle_folder,
+    one_thread_a_process,
+    worker_count,
+)
+from nmt.data.corpus import read_lines
+from nmt.errors import ConfigError
+from nmt.files import write_atomic
+from nmt.hardware import available_cores, processor
+
+if TYPE_CHECKING:
+    from nmt.inference.speed import Rate
+
+LENGTH = 15
+"""Target tokens where no text is given: what a model makes of random pieces has no natural length."""
+MAX_QUEUE = 1 << 17
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def root() -> None:
+    """Measure speed."""
+
+
+@app.command()
+def speed(
+    model: ModelArgument,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--source", metavar="FILE", help="Text to translate. Default: random pieces, as many as sentences have."
+        ),
+    ] = None,
+    sentences: Annotated[int, typer.Option(min=1, help="Lines of the text, at most.")] = 1000,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help=f"Force every translation to N pieces. Default: {LENGTH} without --source, else none."
+        ),
+    ] = None,
+    beam: Annotated[
+        list[int] | None, typer.Option("--beam", min=1, max=1000, help="Beam size; again for further ones.")
+    ] = None,
+    in_flight: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--in-flight", "--batch", min=1, max=65536, help="Texts under way at once; again for further ones."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Time of each measurement, at least.")] = 5.0,
+    precision: PrecisionOption = "auto",
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    json_path: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write JSON, too.")] = None,
+) -> None:
+    """Sentences and tokens a second, waiting time, memory, and the share of what the machine can multiply.
+
+    Measures a file translated as a whole, and texts sent one by one.
+    """
+    folder = bundle_folder(model)
+    one_thread_a_process()
+    subject = _read(folder, source, sentences)
+    if source is None:
+        length = length or LENGTH
+    report = _measure(
+        subject,
+        folder,
+        length=length,
+        beams=beam or [subject.beam_size],
+        in_flight=list(dict.fromkeys([1, *(in_flight or [])])),
+        seconds=seconds,
+        precision=precision,
+        device=device,
+        workers=workers or worker_count(device),
+    )
+    if json_path is not None:
+        write_atomic(json_path, json.dumps(report, indent=2) + "\n")
+    _print(report)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is measured. The weights are not in it: they would count as memory of the service."""
+
+    texts: Sequence[str]
+    beam_size: int
+    words: float
+    operations: float
+    """Of one decoder step of one hypothesis."""
+    facts: Mapping[str, Any]
+
+
+def _read(folder: Path, source: Path | None, sentences: int) -> _Subject:
+    from nmt.bundle import load_bundle
+    from nmt.inference.speed import decoder_operations, mean_words, random_texts
+
+    bundle = load_bundle(folder)
+    if source is None:
+        texts = random_texts(bundle.tokenizers.source, sentences)
+    else:
+        texts = list(islice((line for line in read_lines(source) if line.strip()), sentences))
+        if not texts:
+            raise ConfigError(f"{source}: no text in it")
+    words = mean_words(bundle, texts)
+    return _Subject(
+        texts,
+        bundle.config.search.beam_size,
+        words,
+        decoder_operations(bundle.config.model, words),
+        {"model": folder.resolve().name, "version": bundle.version, "parameters": bundle.parameters},
+    )
+
+
+def _measure(
+    subject: _Subject,
+    folder: Path,
+    *,
+    length: int | None,
+    beams: Sequence[int],
+    in_flight: Sequence[int],
+    seconds: float,
+    precision: str,
+    device: str,
+    workers: int,
+) -> dict[str, Any]:
+    """All measurements of one bundle, as JSON types."""
+    from nmt.inference.pool import Pool
+    from nmt.inference.speed import PeakMemory, forced_length, gemm_ceiling, operations, time_file, time_in_flight
+    from nmt.inference.translator import Translator
+
+    rates: list[Rate] = []
+    with ExitStack() as stack:
+        if length is not None:
+            folder = stack.enter_context(forced_length(folder, length))
+        memory = stack.enter_context(PeakMemory())
+        with Translator.load(folder, device=device, precision=precision, workers=workers) as translator:
+            info = translator.info
+            rates += [time_file(translator, subject.texts, size, seconds) for size in beams]
+        with Pool([folder], device=device, precision=precision, workers=workers, max_queue=MAX_QUEUE) as pool:
+            place = pool.status().device
+            rates += [time_in_flight(pool, subject.texts, size, n, seconds) for size in beams for n in in_flight]
+    ceiling = gemm_ceiling(info.precision, place, workers)
+    return {
+        **subject.facts,
+        "runner": info.runner,
+        "precision": info.precision,
+        "device": place,
+        "workers": workers,
+        "processor": processor(),
+        "cores": available_cores(),
+        "texts": len(subject.texts),
+        "length": length,
+        "output_words": round(subject.words, 1),
+        "operations_a_step": round(subject.operations),
+        "ceiling_gops": round(ceiling / 1e9, 1),
+        "memory_bytes": memory.bytes,
+        "rates": [
+            {
+                "beam": rate.beam,
+                "in_flight": rate.in_flight,
+                "sentences": rate.sentences,
+                "seconds": round(rate.seconds, 3),
+                "sentences_per_s": round(rate.sentences_per_s, 1),
+                "tokens_per_s": round(rate.tokens_per_s, 1),
+                "p50_ms": _rounded(rate.percentile_ms(50)),
+                "p99_ms": _rounded(rate.percentile_ms(99)),
+                "share_of_ceiling": None
+                if length is None
+                else round(operations(rate, length, subject.operations) / rate.seconds / ceiling, 4),
+            }
+            for rate in rates
+        ],
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _print(report: Mapping[str, Any]) -> None:
+    console = Console(highlight=False)
+    lengths = "of their own length" if report["length"] is None else f"of {report['length']} pieces each"
+    facts = [
+        f"{report['model']}, {report['parameters']:,} weights, {report['precision']} on the {report['runner']} runner",
+        f"{report['processor']}: {report['device']}, {report['workers']} workers on {report['cores']} cores",
+        f"{report['texts']:,} texts, translations {lengths}; {report['output_words']:,.0f} output words a sentence",
+        f"{report['memory_bytes'] / 1e6:,.0f} MB at its peak; best product {report['ceiling_gops']:,.0f} GOP/s",
+    ]
+    table = Table(box=None, pad_edge=False)
+    for name in ("beam", "under way", "sentences/s", "tokens/s", "p50 ms", "p99 ms", "share of best product"):
+        table.add_column(name, justify="right")
+    for rate in report["rates"]:
+        share = rate["share_of_ceiling"]
+        table.add_row(
+            str(rate["beam"]),
+            "file" if rate["in_flight"] is None else f"{rate['in_flight']:,}",
+            f"{rate['sentences_per_s']:,.1f}",
+            f"{rate['tokens_per_s']:,.0f}",
+            *("" if rate[name] is None else f"{rate[name]:,.2f}" for name in ("p50_ms", "p99_ms")),
+            "" if share is None else f"{share:.1%}",
+        )
+    for fact in facts:
+        console.print(fact, markup=False, soft_wrap=True)
+    console.print()
+    console.print(table)

@@ -1,0 +1,89 @@
+"""`nmt bench speed`: every measurement that was asked for, in the table and in the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nmt.bundle import load_bundle
+from nmt.cli.main import main
+from tests.bundles import toy_sentences
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command sets the environment of its process, which here is that of the other tests too."""
+    monkeypatch.setattr("nmt.cli.models.THREAD_VARIABLES", ())
+
+
+def run(*arguments: object) -> int | str | None:
+    """The exit code of a call in this process."""
+    with pytest.raises(SystemExit) as exit_:
+        main(["bench", "speed", *(str(argument) for argument in arguments)])
+    return exit_.value.code
+
+
+def test_random_pieces_of_a_forced_length(bundle: Path, tmp_path: Path, capsys: Output) -> None:
+    path = tmp_path / "speed.json"
+    what = ("--sentences", 20, "--length", 4, "--beam", 1, "--beam", 3, "--in-flight", 2)
+    assert run(bundle, *what, "--seconds", 0, "--workers", 1, "--device", "cpu", "--json", path) == 0
+    report = json.loads(path.read_text("utf-8"))
+    model = load_bundle(bundle)
+    assert (report["model"], report["version"]) == ("en-de", model.version)
+    assert (report["texts"], report["length"], report["workers"]) == (20, 4, 1)
+    assert report["output_words"] == model.config.tgt_vocab
+    assert report["ceiling_gops"] > 0
+    assert report["memory_bytes"] > 1 << 24
+    rates = report["rates"]
+    assert [(r["beam"], r["in_flight"]) for r in rates] == [
+        (1, None), (3, None), (1, 1), (1, 2), (3, 1), (3, 2)
+    ]  # fmt: skip
+    for rate in rates:
+        assert rate["tokens_per_s"] == pytest.approx(4 * rate["sentences_per_s"], abs=0.5)
+        steps = rate["sentences_per_s"] * (1 + 4 * rate["beam"])
+        share = steps * report["operations_a_step"] / (report["ceiling_gops"] * 1e9)
+        assert rate["share_of_ceiling"] == pytest.approx(share, rel=0.1, abs=1e-4)
+        assert (rate["p50_ms"] is None) == (rate["in_flight"] is None)
+        if rate["in_flight"] is not None:
+            assert 0 < rate["p50_ms"] <= rate["p99_ms"]
+    printed = capsys.readouterr().out
+    assert printed.count("file") == 2
+    assert f"{report['parameters']:,} weights, {report['precision']}" in printed
+    assert "translations of 4 pieces each" in printed
+
+
+def test_a_text_keeps_its_own_lengths(bundle: Path, tmp_path: Path, capsys: Output) -> None:
+    source, path = tmp_path / "source", tmp_path / "speed.json"
+    source.write_text("\n".join(["", *toy_sentences(6), "  "]) + "\n", "utf-8")
+    what = ("--source", source, "--sentences", 5, "--precision", "fp32")
+    assert run(bundle, *what, "--seconds", 0, "--workers", 1, "--device", "cpu", "--json", path) == 0
+    report = json.loads(path.read_text("utf-8"))
+    assert (report["texts"], report["length"], report["precision"]) == (5, None, "fp32")
+    assert [rate["beam"] for rate in report["rates"]] == [2, 2]  # the bundle's own
+    assert [rate["share_of_ceiling"] for rate in report["rates"]] == [None, None]
+    assert report["rates"][0]["sentences"] == 5
+    assert "of their own length" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--source", "{blank}"), "no text in it"),
+        (("--source", "nowhere"), "nowhere: no such file"),
+        (("--sentences", "2", "--precision", "int3"), "int3"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_a_line(
+    bundle: Path, tmp_path: Path, capsys: Output, arguments: tuple[str, ...], message: str
+) -> None:
+    blank = tmp_path / "blank"
+    blank.write_text("\n \n", "utf-8")
+    words = [word.format(blank=blank) for word in arguments]
+    assert run(bundle, *words, "--workers", 1, "--device", "cpu") == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1

@@ -1,0 +1,101 @@
+"""`nmt quantize`: the bundle that it writes, and the figures that it prints beside each other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from nmt.bundle import load_bundle, rewrite_shortlist
+from nmt.cli.main import main
+from nmt.evaluation.quality import bleu
+from nmt.inference import TranslateOptions, Translator
+from nmt.shortlist import Shortlist
+from tests.bundles import toy_sentences
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command sets the environment of its process, which here is that of the other tests too."""
+    monkeypatch.setattr("nmt.cli.models.THREAD_VARIABLES", ())
+
+
+def run(*arguments: object) -> int | str | None:
+    """The exit code of a call in this process."""
+    with pytest.raises(SystemExit) as exit_:
+        main(["quantize", *(str(argument) for argument in arguments)])
+    return exit_.value.code
+
+
+def test_matrices_take_a_byte_a_weight_and_the_rest_stays(bundle: Path, tmp_path: Path, capsys: Output) -> None:
+    model = load_bundle(bundle)
+    V = model.config.src_vocab
+    with_shortlist = tmp_path / "with shortlist"
+    rewrite_shortlist(bundle, Shortlist.of_lists([[i] for i in range(V)], [4], V), with_shortlist)
+    assert run(with_shortlist, tmp_path / "new" / "en-de") == 0
+    small = load_bundle(tmp_path / "new" / "en-de")
+    assert small.config.storage == "int8"
+    assert small.config.search == model.config.search
+    assert small.card == model.card
+    assert small.shortlist is not None
+    for name, weight in model.weights.items():
+        step = np.abs(weight).max(axis=-1, keepdims=True) / 127 if weight.ndim == 2 else np.float32(0)
+        assert (np.abs(small.weights[name] - weight) <= 0.5001 * step).all(), name
+    stored = load_file(tmp_path / "new" / "en-de" / "model.safetensors")
+    assert all(stored[name].dtype == np.int8 for name, weight in model.weights.items() if weight.ndim == 2)
+
+    printed = capsys.readouterr().out
+    for folder in (bundle, tmp_path / "new" / "en-de"):
+        assert f"{(folder / 'model.safetensors').stat().st_size:,}" in printed
+    assert "float32" in printed
+    assert "BLEU" not in printed
+
+
+def test_bleu_is_that_of_fp32_before_and_of_int8_after(bundle: Path, tmp_path: Path, capsys: Output) -> None:
+    sentences = toy_sentences(20)
+    with Translator.load(bundle, device="cpu", precision="fp32") as translator:
+        texts = [t.text for t in translator.translate(sentences, TranslateOptions(beam_size=3, raw=True))]
+    source, reference = tmp_path / "source", tmp_path / "reference"
+    source.write_text("".join(f"{line}\n" for line in sentences), "utf-8")
+    reference.write_text("".join(f"{line} x\n" for line in texts), "utf-8")
+    options = ("--source", source, "--reference", reference, "--beam", 3, "--device", "cpu")
+    assert run(bundle, tmp_path / "small", *options, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    before, after = report["before"], report["after"]
+    score = bleu(texts, [[f"{line} x" for line in texts]])
+    assert before["BLEU"] == round(score.value, 2)
+    assert before["signature"] == score.signature == after["signature"]
+    assert (before["precision"], after["precision"]) == ("fp32", "int8")
+    with Translator.load(tmp_path / "small", device="cpu", precision="int8") as translator:
+        texts = [t.text for t in translator.translate(sentences, TranslateOptions(beam_size=3, raw=True))]
+    assert after["BLEU"] == round(bleu(texts, [reference.read_text("utf-8").splitlines()]).value, 2)
+    assert after["weights, bytes"] < before["weights, bytes"] / 2
+    assert before["sentences/s"] > 0
+    assert after["sentences/s"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("{bundle}",), "is the model itself"),
+        (("docs",), "docs: is there and is no model bundle"),
+        (("{new}", "--source", "README.md"), "BLEU needs both"),
+        (("{new}", "--reference", "README.md"), "BLEU needs both"),
+        (("{new}", "--source", "README.md", "--reference", "nowhere"), "nowhere: no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_written(
+    bundle: Path, tmp_path: Path, capsys: Output, arguments: tuple[str, ...], message: str
+) -> None:
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    assert run(bundle, *(word.format(bundle=bundle, new=tmp_path / "new") for word in arguments)) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+    assert not (tmp_path / "new").exists()
