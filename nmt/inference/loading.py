@@ -22,21 +22,35 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 TORCH_PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")}
 
 
-def load_pipeline(folder: Path | str, device: str = "auto", precision: str = "auto", threads: int = 1) -> Pipeline:
+def load_pipeline(
+    folder: Path | str,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int = 1,
+    shared_file: int | None = None,
+) -> Pipeline:
     """A bundle, verified, ready to translate. `threads`: of torch's products, where it serves; 0: torch's own choice.
+
+    `shared_file`: where processes that load the same bundle hold its weights together (`nmt.native.sharing`).
 
     Raises BundleError, and DeviceError for a device or precision that is not there.
     """
     bundle = load_bundle(folder)
-    runner = choose_runner(bundle, device, precision, threads)
+    runner = choose_runner(bundle, device, precision, threads, shared_file)
 
     def another() -> Runner:
-        return choose_runner(load_bundle(folder), device, precision, threads)
+        return choose_runner(load_bundle(folder), device, precision, threads, shared_file)
 
     return Pipeline(bundle, runner, another)
 
 
-def choose_runner(bundle: Bundle, device: str = "auto", precision: str = "auto", threads: int = 1) -> Runner:
+def choose_runner(
+    bundle: Bundle,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int = 1,
+    shared_file: int | None = None,
+) -> Runner:
     """The fastest runner that can do what is asked. Raises DeviceError."""
     if precision not in PRECISIONS:
         raise DeviceError(f"no precision {precision!r}: use {', '.join(PRECISIONS)}")
@@ -51,7 +65,7 @@ def choose_runner(bundle: Bundle, device: str = "auto", precision: str = "auto",
         wanted = "int8" if precision == "auto" else precision
         reason = why_not(bundle, wanted)
         if not reason:
-            return NativeRunner(bundle, "fp32" if wanted == "fp32" else "int8")
+            return NativeRunner(bundle, "fp32" if wanted == "fp32" else "int8", shared_file=shared_file)
         if precision in ("auto", "int8"):
             log.warning("torch translates with this model: %s", reason)
     return _torch_runner(bundle, device, precision, threads, reason)

@@ -31,8 +31,14 @@ class NativeRunner:
     device = "cpu"
     rows = ROWS
 
-    def __init__(self, bundle: Bundle, precision: Precision, variant: str | None = None) -> None:
-        """`variant`: of the compiled library, by default the best that this processor runs."""
+    def __init__(
+        self, bundle: Bundle, precision: Precision, *, variant: str | None = None, shared_file: int | None = None
+    ) -> None:
+        """`variant`: of the compiled library, by default the best that this processor runs.
+
+        `shared_file`: a descriptor from `nmt.native.sharing`; runners of this bundle and precision on it, in whatever
+        processes, hold their weights once.
+        """
         self.precision = precision
         self._shortlist = bundle.shortlist
         self._engine = Engine(
@@ -44,6 +50,7 @@ class NativeRunner:
             eos_id=EOS_ID,
             forbidden_ids=bundle.tokenizers.target.forbidden_ids,
             variant=variant,
+            shared_file=shared_file,
         )
 
     def admit(self, sentences: Sequence[tuple[Sequence[int], SearchOptions]]) -> list[int]:

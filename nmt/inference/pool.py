@@ -21,6 +21,7 @@ from nmt.errors import BundleError, DeadlineExceeded, NmtError, Overloaded, Tran
 from nmt.hardware import available_cores, has_nvidia_driver
 from nmt.inference.types import ModelInfo, Result, TranslateOptions, Translation
 from nmt.inference.worker import Ask, Cancel, Message, Ready, Setup, Worker, WorkerDied
+from nmt.native.sharing import make_file
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,9 @@ class Pool:
         self._queued = self._running = 0
         self._rate = _Rate()
         self._closed = False
-        self._setup = Setup(tuple(folders), device, threads=1, precision=precision)
+        self._files = [make_file() for _ in folders]
+        files = tuple(file.fileno() for file in self._files)
+        self._setup = Setup(tuple(folders), device, threads=1, precision=precision, shared_files=files)
         workers_started, ready = self._start(workers)
         self._places = [_Place(worker) for worker in workers_started]
         self._room = int(ready.rows * (1 + RESERVE))
@@ -235,6 +238,11 @@ class Pool:
             thread.join()
         for place in self._places:
             place.worker.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        for file in self._files:
+            file.close()
 
     def __enter__(self) -> Pool:
         return self
@@ -255,6 +263,7 @@ class Pool:
             for worker in workers:
                 worker.stop()
                 worker.close()
+            self._close_files()
             if isinstance(error, NmtError):
                 raise
             raise BundleError(f"a worker ended while it loaded the models ({error}): is there enough memory?") from None

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,6 +36,8 @@ class Setup:
     device: str
     threads: int
     precision: str = "auto"
+    shared_files: tuple[int, ...] = ()
+    """Descriptors, one a folder, through which workers hold a bundle's weights once; or none."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Worker:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", f"from {__name__} import main; main({theirs.fileno()})"],
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *setup.shared_files],
                 env=environment,
                 stdin=subprocess.DEVNULL,
             )
@@ -142,7 +145,10 @@ def main(descriptor: int) -> None:
         setup = connection.recv()
         assert isinstance(setup, Setup)
         try:
-            pipelines = [load_pipeline(f, setup.device, setup.precision, setup.threads) for f in setup.folders]
+            pipelines = [
+                load_pipeline(folder, setup.device, setup.precision, setup.threads, file)
+                for folder, file in zip_longest(setup.folders, setup.shared_files)
+            ]
         except NmtError as error:
             connection.send(error)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from nmt.errors import BundleError, DeadlineExceeded, DeviceError, NmtError, Overloaded, UnsupportedPair
 from nmt.inference import Pool, TranslateOptions, Translation
+from nmt.native.library import available
 from tests.bundles import make_bundle, toy_sentences
 
 WAIT_S = 60.0
@@ -302,3 +304,15 @@ def test_precision_is_what_was_asked_for(folder: Path) -> None:
         assert {model.precision for model in pool.models} == {"fp32"}
     with pytest.raises(DeviceError, match="fp16"):
         Pool.load_models(folder, device="cpu", precision="fp16", workers=1)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+@pytest.mark.skipif(not available(), reason="the native library was not built")
+def test_workers_hold_a_models_weights_once(folder: Path) -> None:
+    with Pool([folder / "en-de"], device="cpu", workers=2) as pool:
+        maps = [Path(f"/proc/{place.worker._process.pid}/maps").read_text("utf-8") for place in pool._places]
+    found = [re.findall(r"^\S+ (\S+) \S+ \S+ (\d+) .*nmt-weights", text, re.MULTILINE) for text in maps]
+    (rights, inode), *others = found[0]
+    assert rights == "rw-s"
+    assert not others
+    assert found[1] == [(rights, inode)]
