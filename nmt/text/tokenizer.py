@@ -98,7 +98,9 @@ class SentencePieceTokenizer:
         return list(self._processor.encode(text))
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        return [list(ids) for ids in self._processor.encode(list(texts), num_threads=1)] if texts else []
+        if len(texts) < 2:  # a list of one costs ten times as much as the string: the library starts a thread for it
+            return [self.encode(text) for text in texts]
+        return [list(ids) for ids in self._processor.encode(list(texts), num_threads=1)]
 
     def sample_batch(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
         """Kudo 2018 (unigram, alpha = strength) or BPE-dropout (Provilkov et al. 2020, p = strength)."""
