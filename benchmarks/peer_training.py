@@ -132,7 +132,7 @@ def train_ours(
             "validate_every": NEVER,
             "checkpoint_every_s": 0.0,
             "label_smoothing": 0.1,
-            "threads": cores,
+            "workers": cores,
         },
     }
     path = folder / "recipe.toml"

@@ -171,8 +171,10 @@ class TrainingConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto`: bf16 autocast where the hardware multiplies it natively, else fp32."""
     device: str = "auto"
+    workers: NonNegative = 0
+    """Processes that share each batch; 0: one a core, but one for small corpora, small batches and on a GPU."""
     threads: NonNegative = 0
-    """CPU threads; 0: one a core."""
+    """CPU threads of each process; 0: one."""
     validate_every: NonNegative = 0
     """Updates between validations; 0: once an epoch."""
     checkpoint_every_s: Annotated[float, Field(ge=0.0)] = 300.0

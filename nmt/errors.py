@@ -4,6 +4,7 @@ NmtError
 ├── ConfigError          a recipe, an override or an option is wrong
 ├── CorpusError          a training or input file is unreadable, misaligned or not valid UTF-8
 ├── TokenizerError       a vocabulary cannot be trained, loaded or used
+├── TrainingError        one of the processes of a training run has failed
 ├── CheckpointError      a training run or a file translation cannot be resumed or written
 ├── BundleError          a trained model on disk is missing, damaged or of another version
 ├── DeviceError          the device or precision asked for is not there
@@ -40,6 +41,10 @@ class CorpusError(NmtError):
 
 class TokenizerError(NmtError):
     """A vocabulary cannot be trained, loaded or used."""
+
+
+class TrainingError(NmtError):
+    """One of the processes of a training run has failed."""
 
 
 class CheckpointError(NmtError):

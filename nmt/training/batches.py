@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -38,23 +39,30 @@ class Batch(NamedTuple):
 
 def pad(sequences: Sequence[Sequence[int]]) -> Int[Tensor, "B S"]:
     """Sequences of ids as one matrix, filled with PAD on the right."""
-    width = max(len(ids) for ids in sequences)
+    width = max(map(len, sequences), default=0)
     return torch.tensor([[*ids, *[PAD_ID] * (width - len(ids))] for ids in sequences], dtype=torch.long)
 
 
 def make_batch(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Batch:
-    """Pairs of ids without special tokens as tensors."""
+    """Pairs of ids without special tokens as tensors; possibly none."""
     return Batch(
         src=pad([[*ids, EOS_ID] for ids in sources]),
-        src_lengths=torch.tensor([len(ids) + 1 for ids in sources]),
+        src_lengths=torch.tensor([len(ids) + 1 for ids in sources], dtype=torch.long),
         tgt_in=pad([[BOS_ID, *ids] for ids in targets]),
         tgt_out=pad([[*ids, EOS_ID] for ids in targets]),
         tokens=sum(len(ids) + 1 for ids in targets),
     )
 
 
-def token_lengths(corpus: PreparedCorpus, tokenizers: TokenizerPair, chunk: int = 10_000) -> tuple[Lengths, Lengths]:
-    """Tokens of each pair's source and target, without special ones."""
+class PairLengths(NamedTuple):
+    """Tokens of each pair's sides, without special ones, by index."""
+
+    src: Lengths
+    tgt: Lengths
+
+
+def token_lengths(corpus: PreparedCorpus, tokenizers: TokenizerPair, chunk: int = 10_000) -> PairLengths:
+    """Count the tokens of each pair."""
     src = np.zeros(len(corpus), dtype=np.int32)
     tgt = np.zeros(len(corpus), dtype=np.int32)
     for first in range(0, len(corpus), chunk):
@@ -62,32 +70,48 @@ def token_lengths(corpus: PreparedCorpus, tokenizers: TokenizerPair, chunk: int 
         pairs = corpus.pairs(rows)
         src[rows.start : rows.stop] = [len(ids) for ids in tokenizers.source.encode_batch([s for s, _ in pairs])]
         tgt[rows.start : rows.stop] = [len(ids) for ids in tokenizers.target.encode_batch([t for _, t in pairs])]
-    return src, tgt
+    return PairLengths(src, tgt)
 
 
 class BatchStream:
-    """The batches of any epoch, from any position: the same for the same seed, epoch and position."""
+    """The batches of any epoch, from any position: the same for the same seed, epoch and position.
+
+    Of several processes each reads its own part of every batch.
+    """
 
     AHEAD = 4
 
     def __init__(
-        self, corpus: PreparedCorpus, tokenizers: TokenizerPair, *, batch_tokens: int, seed: int, sampling: float
+        self,
+        corpus: PreparedCorpus,
+        tokenizers: TokenizerPair,
+        *,
+        batch_tokens: int,
+        seed: int,
+        sampling: float,
+        lengths: PairLengths | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
-        """`sampling`: strength of subword regularisation, 0 for the one best segmentation."""
+        """`sampling`: strength of subword regularisation, 0 for the one best segmentation.
+
+        `lengths`: counted here if not given. `part` (k, n): the rows k, k + n, k + 2n, ... of each batch, so that all
+        parts are equally long and wide; a batch of fewer rows than parts is empty in some.
+        """
         self._corpus = corpus
         self._tokenizers = tokenizers
         self._batch_tokens = batch_tokens
         self._seed = seed
         self._sampling = sampling
-        # + 1 for the source's EOS; batching itself counts the target's
-        src, self._tgt_lengths = token_lengths(corpus, tokenizers)
-        self._src_lengths = src + 1
+        self._part = part
+        self.lengths = lengths or token_lengths(corpus, tokenizers)
+        self.waited_s = 0.0
+        """How long training has waited for batches, but for the first of each `epoch` call."""
 
     def cut(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """The pair indices of every batch of an epoch."""
-        return batches(
-            self._src_lengths, self._tgt_lengths, batch_tokens=self._batch_tokens, seed=self._seed, epoch=epoch
-        )
+        """The pair indices of every batch of an epoch, all parts together."""
+        src, tgt = self.lengths
+        # + 1 for the source's EOS; batching itself counts the target's
+        return batches(src + 1, tgt, batch_tokens=self._batch_tokens, seed=self._seed, epoch=epoch)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from the one with index `start`, encoded in a thread ahead of their use."""
@@ -97,19 +121,28 @@ class BatchStream:
             for index in range(start, len(cut)):
                 pending.append(pool.submit(self._encode, cut[index], epoch, index))
                 if len(pending) > self.AHEAD:
-                    yield pending.popleft().result()
+                    yield self._next(pending, is_first=index == start + self.AHEAD)
             while pending:
-                yield pending.popleft().result()
+                yield self._next(pending, is_first=False)
+
+    def _next(self, pending: deque[Future[Batch]], *, is_first: bool) -> Batch:
+        future = pending.popleft()
+        if not is_first and not future.done():
+            began = time.monotonic()
+            wait([future])
+            self.waited_s += time.monotonic() - began
+        return future.result()
 
     def _encode(self, indices: npt.NDArray[np.int64], epoch: int, index: int) -> Batch:
-        pairs = self._corpus.pairs(indices)
+        rank, parts = self._part
+        pairs = self._corpus.pairs(indices[rank::parts])
         sources, targets = [s for s, _ in pairs], [t for _, t in pairs]
         src, tgt = self._tokenizers
         if not self._sampling:
             return make_batch(src.encode_batch(sources), tgt.encode_batch(targets))
         return make_batch(
-            src.sample_batch(sources, self._sampling, derive_seed(self._seed, epoch, index, "src")),
-            tgt.sample_batch(targets, self._sampling, derive_seed(self._seed, epoch, index, "tgt")),
+            src.sample_batch(sources, self._sampling, derive_seed(self._seed, epoch, index, rank, "src")),
+            tgt.sample_batch(targets, self._sampling, derive_seed(self._seed, epoch, index, rank, "tgt")),
         )
 
 

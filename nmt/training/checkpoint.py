@@ -1,14 +1,14 @@
 """Checkpoints: everything that a killed run needs to go on as if nothing had happened.
 
-`checkpoints/update-00001234/` holds the weights, the optimiser's tensors, the random state and the position; `best/`
-holds the weights of the best validations. All are safetensors and JSON; each appears by one rename.
+`checkpoints/update-00001234/` holds the weights, the optimiser's tensors and the position; `best/` holds the weights of
+the best validations. All are safetensors and JSON; each appears by one rename. There is no random state to keep: what
+is drawn for an update depends on the seed and the update's number.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from nmt.errors import CheckpointError
 from nmt.files import PARTIAL, atomic_folder
+from nmt.training.learner import Learner
 
 CHECKPOINTS, BEST = "checkpoints", "best"
 _WEIGHTS, _OPTIMIZER, _POSITION = "model.safetensors", "optimizer.safetensors", "position.json"
@@ -75,7 +76,7 @@ class CheckpointStore:
     folder: Path
     _last: Path | None = field(default=None, init=False)
 
-    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+    def save(self, learner: Learner, position: Position) -> None:
         """Write a checkpoint, then drop the one before and weights that no list of the best names any more.
 
         Raises CheckpointError where it cannot be written; the one before is still there then.
@@ -84,15 +85,15 @@ class CheckpointStore:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             with atomic_folder(place) as partial:
-                save_file(_parameters(model), partial / _WEIGHTS)
-                save_file(_optimizer_tensors(optimizer) | _random_state(), partial / _OPTIMIZER)
+                save_file(_parameters(learner.model), partial / _WEIGHTS)
+                save_file(learner.optimizer_tensors(), partial / _OPTIMIZER)
                 (partial / _POSITION).write_text(json.dumps(asdict(position), indent=1), "utf-8")
             self._prune(place, position)
         except OSError as error:
             raise CheckpointError(f"{place}: cannot be written: {error.strerror or error}") from None
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Position | None:
-        """Put the newest checkpoint into model, optimiser and torch's random state; None where there is none.
+    def load(self, learner: Learner) -> Position | None:
+        """Put the newest checkpoint into model and optimiser; None where there is none.
 
         Raises CheckpointError where it does not fit or cannot be read.
         """
@@ -102,11 +103,9 @@ class CheckpointStore:
         try:
             with torch.no_grad():
                 weights = load_file(place / _WEIGHTS)
-                for name, parameter in model.named_parameters():
+                for name, parameter in learner.model.named_parameters():
                     parameter.copy_(weights[name])
-            tensors = load_file(place / _OPTIMIZER)
-            _restore_optimizer(optimizer, tensors)
-            _restore_random_state(tensors)
+                learner.load_optimizer_tensors(load_file(place / _OPTIMIZER))
             return _position(json.loads((place / _POSITION).read_text("utf-8")))
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())
@@ -151,40 +150,8 @@ def average(all_weights: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _parameters(model: nn.Module) -> dict[str, Tensor]:
-    return {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Its state by parameter number and name, `3.exp_avg`; numbers become 0-dimensional tensors."""
-    return {
-        f"{number}.{name}": torch.as_tensor(value).detach().cpu().contiguous()
-        for number, entry in optimizer.state_dict()["state"].items()
-        for name, value in entry.items()
-        if value is not None
-    }
-
-
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        number, _, name = key.partition(".")
-        if number.isdecimal():
-            state.setdefault(int(number), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _random_state() -> dict[str, Tensor]:
-    state = {"random.cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["random.cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def _restore_random_state(tensors: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(tensors["random.cpu"])
-    if torch.cuda.is_available() and "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"])
+    # copies, for they are views of one vector
+    return {name: p.detach().cpu().clone() for name, p in model.named_parameters()}
 
 
 def _position(raw: dict[str, Any]) -> Position:

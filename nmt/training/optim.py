@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from nmt.config import OptimizerConfig
 
 
-def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def build_optimizer(config: OptimizerConfig, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
     """The update rule of a recipe. Weight decay is decoupled in adamw (Loshchilov & Hutter 2019), L2 elsewhere."""
     parameters = list(parameters)
     lr, decay = config.learning_rate, config.weight_decay
@@ -60,15 +59,6 @@ class Schedule:
                 return config.final_factor + (1 - config.final_factor) * cosine
 
 
-def clip_by_global_norm(parameters: Iterable[nn.Parameter], threshold: float) -> Float[Tensor, ""]:
-    """g <- g * min(threshold / |g|, 1) over all gradients as one vector (Pascanu et al. 2013). Returns |g| before.
-
-    A threshold of 0 measures only.
-    """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g.float()) for g in gradients]))
-    if threshold:
-        scale = (threshold / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1.0)
-        for gradient in gradients:
-            gradient.mul_(scale.to(gradient.dtype))
-    return norm
+def clipping_factor(norm: float, threshold: float) -> float:
+    """min(threshold / |g|, 1): what to multiply a gradient of this norm by (Pascanu et al. 2013). Threshold 0: 1."""
+    return threshold / norm if threshold and norm > threshold else 1.0

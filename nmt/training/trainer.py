@@ -26,15 +26,14 @@ from nmt.data.prepared import PreparedCorpus, Progress, prepare
 from nmt.errors import CheckpointError, ConfigError
 from nmt.evaluation.pictures import learning_curve
 from nmt.files import atomic_folder, write_atomic
-from nmt.hardware import available_cores, pick_device, pick_precision
-from nmt.model.seq2seq import build
-from nmt.text.tokenizer import PAD_ID, TokenizerPair, load_tokenizers, train_tokenizers
-from nmt.training.batches import Batch, BatchStream
+from nmt.hardware import pick_device, pick_precision
+from nmt.text.tokenizer import TokenizerPair, load_tokenizers, train_tokenizers
+from nmt.training.batches import Batch, token_lengths
 from nmt.training.card import bundle_card
 from nmt.training.checkpoint import CheckpointStore, Position, average
-from nmt.training.loss import cross_entropy
-from nmt.training.optim import Schedule, build_optimizer, clip_by_global_norm
+from nmt.training.optim import Schedule
 from nmt.training.report import Reporter, ValidationResult
+from nmt.training.team import Plan, Team, pick_workers
 from nmt.training.validation import Validator
 
 MAY_CHANGE = frozenset(
@@ -47,6 +46,7 @@ MAY_CHANGE = frozenset(
         "training.sample_translations",
         "training.threads",
         "training.updates",
+        "training.workers",
     }
 )
 """Keys that a resumed run may set anew; any other would make it a different run."""
@@ -74,26 +74,34 @@ def train(
     """Train a recipe in its output folder, or go on there with `resume=True`.
 
     Ctrl-C and SIGTERM end it after the current update, with a checkpoint. Raises ConfigError, CorpusError,
-    TokenizerError before any time is spent, CheckpointError where a run cannot be resumed or is under way elsewhere.
+    TokenizerError before any time is spent, CheckpointError where a run cannot be resumed or is under way elsewhere,
+    TrainingError where one of its processes fails.
     """
     folder = Path(recipe.output)
     device = pick_device(recipe.training.device)
     with _run_folder(folder, recipe, resume=resume):
-        torch.set_num_threads(recipe.training.threads or available_cores())
+        torch.set_num_threads(max(1, recipe.training.threads))
         corpus = prepare(recipe.data, folder / "data", recipe.training.seed, progress)
         write_atomic(folder / "recipe.toml", dump_recipe(recipe))
         reporter = Reporter(folder, total_updates=recipe.training.updates or None, tensorboard=tensorboard)
         try:
             reporter.message(str(corpus.report))
             tokenizers = _vocabulary(folder / "vocabulary", recipe, corpus)
-            with _Interruption() as interruption:
-                return Trainer(recipe, corpus, tokenizers, device, reporter, storage).run(interruption)
+            plan = Plan(
+                recipe,
+                data=folder / "data",
+                vocabulary=folder / "vocabulary",
+                lengths=token_lengths(corpus, tokenizers),
+                workers=pick_workers(recipe.training, device, len(corpus)),
+            )
+            with _Interruption() as interruption, Team(plan, corpus, tokenizers, device) as team:
+                return Trainer(recipe, corpus, tokenizers, device, team, reporter, storage).run(interruption)
         finally:
             reporter.close()
 
 
 class Trainer:
-    """One run: the network, its optimiser and its position."""
+    """One run: who learns, what is kept, and the position."""
 
     def __init__(
         self,
@@ -101,6 +109,7 @@ class Trainer:
         corpus: PreparedCorpus,
         tokenizers: TokenizerPair,
         device: torch.device,
+        team: Team,
         reporter: Reporter,
         storage: Storage,
     ) -> None:
@@ -112,14 +121,9 @@ class Trainer:
         self._reporter = reporter
         self._storage: Storage = storage
         self._precision = pick_precision(training.precision, device)
-        torch.manual_seed(training.seed)
-        self._model = build(recipe.model, tokenizers.source.size, tokenizers.target.size).to(device).train()
-        self._parameters = list(self._model.parameters())
-        self._optimizer = build_optimizer(recipe.optimizer, self._parameters)
+        self._team = team
+        self._model = team.learner.model
         self._store = CheckpointStore(self._folder)
-        self._stream = BatchStream(
-            corpus, tokenizers, batch_tokens=training.batch_tokens, seed=training.seed, sampling=recipe.text.sampling
-        )
         self._pairs = len(corpus)
         self._validator = Validator(
             corpus.dev,
@@ -130,7 +134,7 @@ class Trainer:
             max_length_factor=recipe.search.max_length_factor,
             max_length_offset=recipe.search.max_length_offset,
         )
-        self._batches_an_epoch = len(self._stream.cut(0))
+        self._batches_an_epoch = len(team.stream.cut(0))
         per_epoch = -(-self._batches_an_epoch // training.accumulation)
         self._total_updates = min(x for x in (training.updates, training.epochs * per_epoch) if x)
         self._schedule = Schedule(recipe.optimizer, self._total_updates)
@@ -139,7 +143,7 @@ class Trainer:
 
     def run(self, interruption: _Interruption) -> Outcome:
         """Train from the newest checkpoint, or from the beginning, to an end."""
-        if (position := self._store.load(self._model, self._optimizer)) is not None:
+        if (position := self._store.load(self._team.learner)) is not None:
             self._position = position
         self._began -= self._position.seconds
         self._describe()
@@ -154,9 +158,11 @@ class Trainer:
 
     def _epochs(self, interruption: _Interruption) -> str:
         while True:
-            for group in self._updates():
+            epoch, start = self._position.epoch, self._position.batch
+            batches = len(self._team.stream.cut(epoch))
+            for group in self._team.epoch(epoch, start, self._recipe.training.accumulation):
                 self._update(group)
-                ends_epoch = self._position.batch >= len(self._stream.cut(self._position.epoch))
+                ends_epoch = self._position.batch >= batches
                 if ends_epoch:
                     self._position = replace(self._position, epoch=self._position.epoch + 1, batch=0)
                 if self._validation_is_due(ends_epoch) or self._position.update >= self._total_updates:
@@ -168,47 +174,16 @@ class Trainer:
                 if interruption.is_set:
                     return "interrupted"
 
-    def _updates(self) -> Iterator[list[Batch]]:
-        """The rest of this epoch in groups of `accumulation` batches."""
-        group: list[Batch] = []
-        for batch in self._stream.epoch(self._position.epoch, self._position.batch):
-            group.append(batch.to(self._device))
-            if len(group) == self._recipe.training.accumulation:
-                yield group
-                group = []
-        if group:
-            yield group
-
     def _update(self, group: list[Batch]) -> None:
-        """One update from the gradients of a group of batches, each token weighing the same."""
         position = self._position
-        tokens = sum(batch.tokens for batch in group)
         rate = self._schedule.rate(
             position.update + 1, position.epoch + position.batch / self._batches_an_epoch, position.plateaus
         )
-        for settings in self._optimizer.param_groups:
-            settings["lr"] = rate
-        self._optimizer.zero_grad(set_to_none=True)
-        nll = 0.0
-        for batch in group:
-            smoothed, batch_nll = self._loss(batch)
-            (smoothed / tokens).backward()
-            nll += float(batch_nll)
-        clip_by_global_norm(self._parameters, self._recipe.optimizer.clip_norm)
-        self._optimizer.step()
+        nll, tokens = self._team.update(position.update + 1, rate, group)
         self._position = replace(
             position, update=position.update + 1, batch=position.batch + len(group), tokens=position.tokens + tokens
         )
         self._reporter.train(self._position.update, self._position.epoch, nll / tokens, tokens, rate)
-
-    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._precision == torch.bfloat16):
-            vectors, _ = self._model(batch.src, batch.src_lengths, batch.tgt_in)
-            real = batch.tgt_out != PAD_ID
-            output = self._model.output
-            return cross_entropy(
-                vectors[real], output.weight, output.bias, batch.tgt_out[real], self._recipe.training.label_smoothing
-            )
 
     def _validation_is_due(self, ends_epoch: bool) -> bool:
         every = self._recipe.training.validate_every
@@ -250,7 +225,7 @@ class Trainer:
 
     def _save(self) -> None:
         self._position = replace(self._position, seconds=time.monotonic() - self._began)
-        self._store.save(self._model, self._optimizer, self._position)
+        self._store.save(self._team.learner, self._position)
         self._last_checkpoint = time.monotonic()
 
     def _finished(self) -> str | None:
@@ -309,16 +284,22 @@ class Trainer:
         save_bundle(replace(bundle, card=bundle_card(bundle)), self._folder / "bundle")
 
     def _describe(self) -> None:
-        count = sum(p.numel() for p in self._parameters)
+        count = sum(p.numel() for p in self._model.parameters())
         kind = "bf16" if self._precision == torch.bfloat16 else "fp32"
         where = f"on {self._device}, {kind}"
         if self._device.type == "cpu":
-            where += f", {torch.get_num_threads()} threads"
+            where += f", {_counted(self._team.workers, 'process', 'processes')}"
+            if (threads := torch.get_num_threads()) > 1:
+                where += f" of {threads} threads"
         self._reporter.message(
             f"{count / 1e6:.1f} M weights, {self._pairs:,} pairs, {self._batches_an_epoch:,} batches an epoch, {where}"
         )
         if self._position.update:
             self._reporter.message(f"resumed at update {self._position.update}")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _figures(result: ValidationResult) -> dict[str, Any]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
+from nmt.config import OptimizerConfig
 from nmt.errors import CheckpointError
+from nmt.model.seq2seq import build
+from nmt.training.batches import make_batch
 from nmt.training.checkpoint import CheckpointStore, Kept, Position, average
+from nmt.training.learner import Learner
+from tests.model.networks import TINY, VOCAB
 
 
 def positions(values: list[float], keep: int = 2, patience: int = 1) -> list[Position]:
@@ -40,53 +45,63 @@ def test_a_plateau_comes_after_its_patience_and_counts_anew() -> None:
     assert [p.plateaus for p in counted] == [0, 0, 1, 1, 2, 2, 2, 3]
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam"])
+def learner(name: str = "adam", hidden_size: int = 6, workers: int = 1) -> Learner:
+    torch.manual_seed(hidden_size)
+    model = build(TINY.model_copy(update={"hidden_size": hidden_size}), VOCAB, VOCAB)
+    config = OptimizerConfig.model_validate({"name": name, "momentum": 0.9 if name in ("sgd", "rmsprop") else 0.0})
+    return Learner(model, config, label_smoothing=0.1, precision=torch.float32, seed=1, workers=workers)
+
+
+def learn(learner: Learner, updates: Sequence[int]) -> None:
+    batch = make_batch([[5, 6, 7], [8]], [[9, 5], [6, 7]])
+    for number in updates:
+        tokens = learner.learn(number, [batch]).tokens
+        learner.apply(0.1, learner.combine(tokens))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
 def test_everything_comes_back(tmp_path: Path, name: str) -> None:
-    def build() -> tuple[nn.Module, torch.optim.Optimizer]:
-        model = nn.Linear(3, 2)
-        if name == "sgd":
-            return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-        return model, torch.optim.Adam(model.parameters(), lr=0.1, fused=True)
-
-    def learn(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        for _ in range(3):
-            optimizer.zero_grad()
-            model(torch.randn(4, 3)).square().sum().backward()
-            optimizer.step()
-
-    model, optimizer = build()
-    learn(model, optimizer)
+    whole = learner(name)
+    learn(whole, [1, 2, 3])
     store = CheckpointStore(tmp_path)
     position = Position(update=3, tokens=12, seconds=1.5, best=(Kept(2, 0.5), Kept(3, 0.25)), stale=1)
-    store.save(model, optimizer, position)
-    learn(model, optimizer)
-    again, its_optimizer = build()
-    torch.manual_seed(99)
-    assert store.load(again, its_optimizer) == position
-    learn(again, its_optimizer)
-    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+    store.save(whole, position)
+    learn(whole, [4, 5])
+    again = learner(name)
+    assert store.load(again) == position
+    learn(again, [4, 5])
+    for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
-def saved(folder: Path) -> tuple[CheckpointStore, nn.Module, torch.optim.Optimizer]:
-    model = nn.Linear(3, 2)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    store = CheckpointStore(folder)
-    store.save(model, optimizer, Position(update=5))
-    return store, model, optimizer
+def test_a_checkpoint_fits_another_number_of_processes(tmp_path: Path) -> None:
+    whole, parts = learner(), learner(workers=3)
+    learn(whole, [1, 2])
+    store = CheckpointStore(tmp_path)
+    store.save(whole, Position(update=2))
+    assert store.load(parts) == Position(update=2)
+    found, expected = parts.optimizer_tensors(), whole.optimizer_tensors()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert any(bool(tensor.any()) for name, tensor in found.items() if name.endswith("exp_avg_sq"))
+
+
+def saved(folder: Path) -> tuple[CheckpointStore, Learner]:
+    store, its_learner = CheckpointStore(folder), learner()
+    store.save(its_learner, Position(update=5))
+    return store, its_learner
 
 
 def test_without_a_checkpoint_there_is_nothing_to_load(tmp_path: Path) -> None:
-    model = nn.Linear(3, 2)
     store = CheckpointStore(tmp_path)
     assert store.newest() is None
-    assert store.load(model, torch.optim.SGD(model.parameters())) is None
+    assert store.load(learner()) is None
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "position.json"])
 @pytest.mark.parametrize("damage", ["truncated", "missing", "noise"])
 def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, name: str, damage: str) -> None:
-    store, model, optimizer = saved(tmp_path)
+    store, its_learner = saved(tmp_path)
     newest = store.newest()
     assert newest is not None
     path = newest / name
@@ -98,33 +113,32 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, name: str, damage: str
         case "noise":
             path.write_bytes(b"\x80\x04noise\n" * 50)
     with pytest.raises(CheckpointError, match="cannot be resumed") as caught:
-        store.load(model, optimizer)
+        store.load(its_learner)
     assert str(newest) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
-    store, _, _ = saved(tmp_path)
-    other = nn.Linear(4, 2)
+    store, _ = saved(tmp_path)
     with pytest.raises(CheckpointError, match="cannot be resumed"):
-        store.load(other, torch.optim.SGD(other.parameters()))
+        store.load(learner(hidden_size=8))
 
 
 def test_a_position_with_a_key_of_another_version_is_refused(tmp_path: Path) -> None:
-    store, model, optimizer = saved(tmp_path)
+    store, its_learner = saved(tmp_path)
     newest = store.newest()
     assert newest is not None
     path = newest / "position.json"
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "shards": 3}), "utf-8")
     with pytest.raises(CheckpointError, match="shards"):
-        store.load(model, optimizer)
+        store.load(its_learner)
 
 
 def test_only_the_newest_checkpoint_and_the_listed_best_stay(tmp_path: Path) -> None:
-    store, model, optimizer = saved(tmp_path)
+    store, its_learner = saved(tmp_path)
     for update in (10, 20, 30):
-        store.keep_best(model, update)
-    store.save(model, optimizer, Position(update=30, best=(Kept(30, 2.0), Kept(10, 1.0))))
+        store.keep_best(its_learner.model, update)
+    store.save(its_learner, Position(update=30, best=(Kept(30, 2.0), Kept(10, 1.0))))
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["update-00000030"]
     assert sorted(path.name for path in (tmp_path / "best").iterdir()) == [
         "update-00000010.safetensors",
@@ -133,7 +147,7 @@ def test_only_the_newest_checkpoint_and_the_listed_best_stay(tmp_path: Path) -> 
 
 
 def test_a_half_written_checkpoint_is_never_the_newest(tmp_path: Path) -> None:
-    store, _, _ = saved(tmp_path)
+    store, _ = saved(tmp_path)
     (tmp_path / "checkpoints" / "update-00000009.partial").mkdir()
     newest = store.newest()
     assert newest is not None

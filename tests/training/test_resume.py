@@ -58,16 +58,18 @@ def final_state(output: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def test_killed_training_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_training_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    several = f"training.workers={workers}"
     corpus = write_toy_corpus(tmp_path, PAIRS)
     # here, and so with another hash seed than in the sittings below: no order of a set may matter
     monkeypatch.setattr(trainer, "learning_curve", lambda *_: None)
-    whole = trainer.train(load_recipe(None, overrides(corpus, tmp_path / "whole")), tensorboard=False)
+    whole = trainer.train(load_recipe(None, overrides(corpus, tmp_path / "whole", several)), tensorboard=False)
     assert whole.reason == "finished"
 
     rng = random.Random(7)
     broken, log = tmp_path / "broken", tmp_path / "log"
-    settings = [*overrides(corpus, broken), "--no-tensorboard"]
+    settings = [*overrides(corpus, broken, several), "--no-tensorboard"]
     for sitting in range(4):
         process = start(settings + resume_option(broken), log)
         # the first dies in its preparations, the others when they have begun to learn
@@ -105,11 +107,13 @@ def checkpoints(output: Path) -> set[Path]:
     return set((output / "checkpoints").glob("update-*[0-9]"))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_training_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals) -> None:
+def test_interrupted_training_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals, workers: int) -> None:
     output, log = tmp_path / "run", tmp_path / "log"
     corpus = write_toy_corpus(tmp_path, PAIRS)
     endless = ["training.epochs=1000", "training.checkpoint_every_s=1000", "training.validate_every=100000"]
+    endless.append(f"training.workers={workers}")
     process = start([*overrides(corpus, output, *endless), "--no-tensorboard"], log)
     while process.is_alive() and not (log.exists() and "batches an epoch" in log.read_text("utf-8")):
         time.sleep(0.01)
