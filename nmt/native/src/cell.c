@@ -34,7 +34,9 @@ void lstm(void *context, int row, int rows, int column, const float (*tile)[NR])
     int unit = column / 4;
     /* the next tile's rows lie anywhere in large tables: ask for them while its products run */
     for (int next = row + rows; next < row + 2 * rows && next < step->rows; next++) {
-        if (step->half) __builtin_prefetch(step->half[next] + column), __builtin_prefetch(step->half[next] + column + 32);
+        const char *line = step->half ? (const char *)(step->half[next] + column)
+                           : step->add ? (const char *)(step->add[next] + column) : 0;
+        for (int at = 0; line && at < NR * (step->half ? 2 : 4); at += 64) __builtin_prefetch(line + at);
         __builtin_prefetch(step->c_from[next] + unit);
     }
     for (int r = 0; r < rows; r++) {
