@@ -1,7 +1,7 @@
 """Files translated line by line: in constant memory, with order and line count kept, and resumed where they stopped.
 
-Lines end at "\\n" only. Work is cut into blocks by the input alone, so that a run that was killed and resumed makes the
-same batches, and so the same bytes, as one that never stopped. Knows nothing of models or terminals.
+Lines end at "\\n" only. Work is cut into blocks by the input alone, so that a run that was killed goes on at a block's
+border, wherever it was stopped. Knows nothing of models or terminals.
 """
 
 from __future__ import annotations

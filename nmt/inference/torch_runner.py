@@ -67,15 +67,18 @@ class TorchRunner:
         precision: str = "fp32",
         *,
         rows: int | None = None,
-        uses_ladder: bool | None = None,
+        as_on_gpu: bool | None = None,
         is_fused: bool = True,
     ) -> None:
-        """`uses_ladder`: by default on CUDA alone. `is_fused=False`: the network's own step in any case."""
+        """`as_on_gpu`: rows on a ladder, and finished sentences looked for once a call of `step`; by default on CUDA.
+
+        `is_fused=False`: the network's own step in any case.
+        """
         is_cuda = device.type == "cuda"
         self.rows = rows or (CUDA_ROWS if is_cuda else CPU_ROWS)
         self.precision = precision
         self.device = str(device)
-        self.uses_ladder = is_cuda if uses_ladder is None else uses_ladder
+        self._as_on_gpu = is_cuda if as_on_gpu is None else as_on_gpu
         self._device = device
         self._shortlist = bundle.shortlist
         network, dtype = bundle.build_model().to(device), DTYPES[precision]
@@ -111,13 +114,12 @@ class TorchRunner:
 
     @torch.no_grad()
     def step(self, steps: int = 1) -> list[int]:
-        """On CUDA all `steps` are taken before anybody looks who has finished: those stay as they are meanwhile."""
-        looks_each_time = self._device.type != "cuda"
+        """On a GPU all `steps` are taken before anybody looks who has finished: those stay as they are meanwhile."""
         running = [lane for lane in self._lanes.values() if lane.slots]
         for number in range(steps if running else 0):
             for lane in running:
                 lane.step()
-            if (looks_each_time or number + 1 == steps) and self._fetch(running):
+            if (number + 1 == steps or not self._as_on_gpu) and self._fetch(running):
                 break
         return list(self._results)
 
@@ -148,7 +150,7 @@ class TorchRunner:
             empty = [old for old, lane in self._lanes.items() if not lane.slots]
             for old in empty[: max(0, len(self._lanes) + 1 - LANES)]:
                 del self._lanes[old]
-            self._lanes[key] = _Lane(self._model, self._rules, key[0], self.uses_ladder)
+            self._lanes[key] = _Lane(self._model, self._rules, key[0], self._as_on_gpu)
         return self._lanes[key]
 
     def _begin(self, sentences: Sequence[Sentence], K: int, S: int, with_attention: bool) -> Slots:
@@ -278,8 +280,6 @@ class _Lane:
         for values in by_place:
             values[place] = values[last]
             values.pop()
-        assert self._buffers is not None
-        self._buffers.beam.log_probs[last] = -torch.inf  # what a rung computes beyond the taken places is dead
 
     def _view(self, first: int, last: int) -> Slots:
         """Some places of the buffers."""
@@ -313,7 +313,6 @@ class _Lane:
         self._buffers = map_tensors(empty, like._replace(history=None))._replace(  # type: ignore[arg-type]
             history=map_tensors(empty_history, like.history)
         )
-        self._buffers.beam.log_probs.fill_(-torch.inf)
         if before is not None:
             room = self._view(0, len(self.slots))
             _copy(room._replace(history=None), before._replace(history=None))  # type: ignore[arg-type]

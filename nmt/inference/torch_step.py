@@ -136,7 +136,7 @@ class Limits(NamedTuple):
 
 
 class History(NamedTuple):
-    """What tracing back needs: by sentence, then its own step. The last entry takes what is of no use to anybody."""
+    """What tracing back needs: by sentence, then its own step. T is above the largest maximal length."""
 
     tokens: Tensor
     """[B, T, K]"""
@@ -179,7 +179,6 @@ def search_step(model: PlainModel, slots: Slots, rules: Rules) -> None:
     """
     beam, limits = slots.beam, slots.limits
     B, K = beam.log_probs.shape
-    is_alive = beam.log_probs[:, :1] > -torch.inf
     logits, state, weights = model.step(beam.tokens.view(-1), slots.state, slots.memory)
     candidates = best_tokens(logits, slots, rules)
     coverage = attended = None
@@ -199,7 +198,7 @@ def search_step(model: PlainModel, slots: Slots, rules: Rules) -> None:
     # a dead sentence finishes nothing more, so its result stands until somebody fetches it
     done = is_done(new, limits.max_length).unsqueeze(1)
     new = new._replace(log_probs=new.log_probs.masked_fill(done, -torch.inf))
-    _remember(slots.history, beam.steps, is_alive, new.tokens, parents, weights)
+    _remember(slots.history, beam.steps, new.tokens, parents, weights)
     rows = (torch.arange(0, B * K, K, device=parents.device).unsqueeze(1) + parents).view(-1)
     map_tensors(lambda old, value: old.copy_(value), slots.state, state.select(rows))
     map_tensors(lambda old, value: old.copy_(value), slots.beam, new)
@@ -230,11 +229,9 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
     return Candidates(scores, ids)
 
 
-def _remember(
-    history: History, steps: Tensor, is_alive: Tensor, tokens: Tensor, parents: Tensor, weights: Tensor
-) -> None:
+def _remember(history: History, steps: Tensor, tokens: Tensor, parents: Tensor, weights: Tensor) -> None:
     B, T, K = history.tokens.shape
-    step = torch.where(is_alive.squeeze(1), steps, T - 1).clamp(max=T - 1)
+    step = steps.clamp(max=T - 1)  # a dead sentence goes on counting
     place = torch.arange(B, device=step.device)
     history.tokens.index_put_((place, step), tokens)
     history.parents.index_put_((place, step), parents)

@@ -35,7 +35,7 @@ def torch_runner(bundle: Bundle, **choices: Any) -> Runner:
 RUNNERS: dict[str, Factory] = {
     "torch": torch_runner,
     "torch, plain": partial(torch_runner, is_fused=False),
-    "torch, ladder": partial(torch_runner, uses_ladder=True),
+    "torch, as on a GPU": partial(torch_runner, as_on_gpu=True),
 }
 if available():
     RUNNERS["native"] = lambda bundle: NativeRunner(bundle, "fp32")
@@ -51,7 +51,7 @@ def translate(runner: Runner, sentences: Sequence[Sentence], group: int = 3) -> 
         chosen, waiting = waiting[:group], waiting[group:]
         slots = runner.admit([sentences[i] for i in chosen]) if chosen else []
         running.update(zip(slots, chosen, strict=True))
-        for slot in runner.step(2):
+        for slot in runner.step(3):
             found[running.pop(slot)] = runner.take(slot)
     return [found[i] for i in range(len(sentences))]
 

@@ -203,6 +203,19 @@ def test_lanes_of_many_kinds_make_room_for_each_other(toy: Bundle) -> None:
     assert len(runner._lanes) <= LANES + 2
 
 
+@pytest.mark.parametrize("factory", RUNNERS.values(), ids=RUNNERS)
+def test_longer_sentences_join_shorter_ones(toy: Bundle, factory: Factory) -> None:
+    """Their histories outgrow what was there when the others began, and these lose nothing of theirs."""
+    ids = [toy.tokenizers.source.encode(text) for text in toy_sentences(6)]
+    lengths = (9, 12, 40, 20, 91, 34)
+    sentences = [
+        (i, SearchOptions(3, 3, length, with_attention=True, min_length=length - 1))
+        for i, length in zip(ids, lengths, strict=True)
+    ]
+    found = translate(factory(toy), sentences, group=1)
+    assert compare(found, reference(toy, sentences)) <= 1
+
+
 @pytest.mark.parametrize("places", range(1, 70))
 def test_rungs_hold_what_they_are_for_and_waste_at_most_a_third(places: int) -> None:
     assert places <= rung(places) <= max(places * 1.5, 2)
