@@ -35,8 +35,8 @@ class Service:
     languages: Languages
 
 
-def get_service(request: Request) -> Service:
-    """The service of this application, as a FastAPI dependency."""
+async def get_service(request: Request) -> Service:
+    """The service of this application, as a FastAPI dependency. A coroutine: a plain function would cost a thread."""
     service: Service = request.app.state.service
     return service
 
