@@ -25,7 +25,7 @@ WAIT_S = 60.0
 SHORT = {"beam_size": 2, "max_length_factor": 0.8, "max_length_offset": 4}
 
 LONG = " ".join(toy_sentences(8))
-SLOWLY = TranslateOptions(beam_size=500, n_best=500, raw=True, max_length_factor=40.0)
+SLOWLY = TranslateOptions(beam_size=20, n_best=20, raw=True, max_length_factor=100.0)
 
 Answers = Future[list[Translation | NmtError]]
 
@@ -274,9 +274,11 @@ def test_a_text_that_kills_its_worker_twice_fails_alone(folder: Path) -> None:
             slow = pool.submit([LONG], "en", "de", SLOWLY)
             wait_until(lambda: in_work(pool) == 1)
             waiting = pool.submit(texts, "en", "de")
+            wait_until(lambda: in_work(pool) == 6)
             first = place.worker
             os.kill(first._process.pid, signal.SIGKILL)
-        wait_until(lambda: place.worker is not first and in_work(pool) == 1)
+        wait_until(lambda: place.worker is not first and in_work(pool) > 0)
+        assert in_work(pool) == 1, "it has company"
         os.kill(place.worker._process.pid, signal.SIGKILL)
         assert "the worker ended" in str(slow.result(WAIT_S)[0])
         assert translations(waiting) == expected
