@@ -88,10 +88,10 @@ def advance(
     tokens = places % C if candidates.ids is None else candidates.ids.view(B, K * C).gather(1, places)
     ends = tokens == eos_id
 
-    live_rank = torch.where(ends, -torch.inf, ranked)
+    live_rank = ranked.masked_fill(ends, -torch.inf)
     live, chosen = _top(live_rank, K)
     finished = _finish(beam, ranked, parents, ends, scoring=scoring, coverage=coverage)
-    live = torch.where(_is_hopeless(live, finished[0], scoring, n_best, max_length), -torch.inf, live)
+    live = live.masked_fill(_is_hopeless(live, finished[0], scoring, n_best, max_length), -torch.inf)
     new = Beam(live, tokens.gather(1, chosen), beam.steps + 1, *finished)
     return new, parents.gather(1, chosen)
 
@@ -125,7 +125,7 @@ def _finish(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The finished hypotheses after this step: the best K of the old ones and of those that end among the first K."""
     K = beam.log_probs.shape[1]
-    log_probs = torch.where(ends, ranked, -torch.inf)[:, :K]
+    log_probs = ranked.masked_fill(~ends, -torch.inf)[:, :K]
     parents = parents[:, :K]
     scores = log_probs / scoring.normaliser(beam.steps + 1).unsqueeze(1)
     if coverage is not None:
