@@ -39,8 +39,8 @@ def shortlist(
     min_share: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Leave out what gets less of a source piece's attention."),
-    ] = 0.001,
-    common: Annotated[int, typer.Option(min=0, help="Most frequent target pieces, always allowed.")] = 100,
+    ] = 0.0005,
+    common: Annotated[int, typer.Option(min=0, help="Most frequent target pieces, always allowed.")] = 200,
     seed: Annotated[int, typer.Option(help="Which pairs are drawn.")] = 1,
     device: DeviceOption = "auto",
 ) -> None:
