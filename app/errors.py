@@ -107,6 +107,11 @@ def install(app: FastAPI) -> None:
 
 
 async def _handle(request: Request, error: Exception) -> JSONResponse:
+    return handle(request, error)
+
+
+def handle(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a known exception; what is this service's own fault is logged, too."""
     if status_of(error) >= 500 and not isinstance(error, Overloaded | DeadlineExceeded):
         log_fault(error, request.scope)
     return answer(error)

@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader = 
         app.include_router(router)
     app.mount(docs.ASSETS_PATH, docs.assets)
     # The last added is the outermost: even a refused or failed request is answered with an id and CORS headers.
+    app.add_middleware(translate.Direct)
     app.add_middleware(BodyLimit, max_body_bytes=chosen.max_body_bytes)
     app.add_middleware(errors.Faults)
     app.add_middleware(logs.RequestId)
