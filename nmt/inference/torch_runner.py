@@ -7,12 +7,14 @@ step is captured as a graph; nothing is copied to the host but the flags of fini
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nmt.bundle import Bundle
@@ -33,8 +35,10 @@ from nmt.search.scoring import Scoring
 from nmt.search.stepper import PlainModel
 from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
-CPU_ROWS, CUDA_ROWS = 320, 4096
+CPU_ROWS, CUDA_ROWS = 320, 8192
 """Hypotheses at once beyond which more win little."""
+LOOK_EVERY, MANY_ROWS = 4, 1024
+"""Steps between two looks at who has finished, on a GPU with so many rows in use: a look makes device and host wait."""
 BUCKETS = (16, 32, 64, 128, 256)
 """Source lengths, EOS counted, that sentences are padded to; a longer one to a multiple of the last."""
 LANES = 12
@@ -55,6 +59,26 @@ def rung(places: int) -> int:
     return power * 3 // 4 if power >= 4 and places <= power * 3 // 4 else power
 
 
+def padded(sentences: Sequence[Sequence[int]], width: int) -> NDArray[np.int64]:
+    """[B, width]: sentences, each with EOS, filled with PAD. A thousand at once come in: not a list a token."""
+    src = np.full((len(sentences), width), PAD_ID)
+    lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
+    total = int(lengths.sum())
+    src[np.arange(width) < lengths[:, None]] = np.fromiter(chain.from_iterable(sentences), np.int64, total)
+    src[np.arange(len(sentences)), lengths] = EOS_ID
+    return src
+
+
+@contextmanager
+def exact_encoder(device: torch.device, precision: str) -> Iterator[None]:
+    """cuDNN without TF32 where fp32 is asked for: by default it rounds the LSTM's operands to 10 bits."""
+    if device.type != "cuda" or precision != "fp32":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
+
+
 class TorchRunner:
     """A `Runner` over a bundle's network."""
 
@@ -68,10 +92,12 @@ class TorchRunner:
         *,
         rows: int | None = None,
         as_on_gpu: bool | None = None,
+        uses_graphs: bool | None = None,
         is_fused: bool = True,
     ) -> None:
-        """`as_on_gpu`: rows on a ladder, and finished sentences looked for once a call of `step`; by default on CUDA.
+        """`as_on_gpu`: rows on a ladder, and finished sentences looked for now and then; by default on CUDA.
 
+        `uses_graphs`: steps captured as CUDA graphs, with `as_on_gpu`; by default on CUDA, and only possible there.
         `is_fused=False`: the network's own step in any case.
         """
         is_cuda = device.type == "cuda"
@@ -79,6 +105,9 @@ class TorchRunner:
         self.precision = precision
         self.device = str(device)
         self._as_on_gpu = is_cuda if as_on_gpu is None else as_on_gpu
+        if is_cuda and device.index is not None:
+            torch.cuda.set_device(device)  # streams and graphs are those of the current device
+        self._graph_pool = torch.cuda.graph_pool_handle() if is_cuda and uses_graphs is not False else None
         self._device = device
         self._shortlist = bundle.shortlist
         network, dtype = bundle.build_model().to(device), DTYPES[precision]
@@ -96,6 +125,7 @@ class TorchRunner:
         self._lane_of: dict[int, _Lane] = {}
         self._results: dict[int, list[Found]] = {}
         self._numbers = count()
+        self._steps_unseen = 0
 
     @torch.no_grad()
     def admit(self, sentences: Sequence[Sentence]) -> list[int]:
@@ -114,13 +144,21 @@ class TorchRunner:
 
     @torch.no_grad()
     def step(self, steps: int = 1) -> list[int]:
-        """On a GPU all `steps` are taken before anybody looks who has finished: those stay as they are meanwhile."""
+        """On a GPU all `steps`, at times those of several calls, are taken before anybody looks who has finished.
+
+        Finished sentences stay as they are meanwhile.
+        """
         running = [lane for lane in self._lanes.values() if lane.slots]
-        for number in range(steps if running else 0):
+        for _ in range(steps if running else 0):
             for lane in running:
                 lane.step()
-            if (number + 1 == steps or not self._as_on_gpu) and self._fetch(running):
+            if not self._as_on_gpu and self._fetch(running):
                 break
+        if self._as_on_gpu and running:
+            self._steps_unseen += steps
+            if self._steps_unseen >= LOOK_EVERY or sum(lane.rows for lane in running) < MANY_ROWS:
+                self._fetch(running)
+                self._steps_unseen = 0
         return list(self._results)
 
     def _fetch(self, lanes: Sequence[_Lane]) -> bool:
@@ -132,8 +170,7 @@ class TorchRunner:
             done = [place for place in range(len(flag)) if is_done[first + place]]
             first += len(flag)
             if done:
-                found = lane.take(done)
-                self._results |= found
+                self._results |= lane.take(done)
         return any(is_done)
 
     def take(self, slot: int) -> list[Found]:
@@ -143,23 +180,24 @@ class TorchRunner:
     def drop(self, slot: int) -> None:
         lane = self._lane_of.pop(slot)
         if self._results.pop(slot, None) is None:
-            lane.remove(lane.slots.index(slot))
+            lane.remove([lane.slots.index(slot)])
 
     def _lane(self, key: tuple[int, int, bool]) -> _Lane:
         if key not in self._lanes:
             empty = [old for old, lane in self._lanes.items() if not lane.slots]
             for old in empty[: max(0, len(self._lanes) + 1 - LANES)]:
                 del self._lanes[old]
-            self._lanes[key] = _Lane(self._model, self._rules, key[0], self._as_on_gpu)
+            self._lanes[key] = _Lane(self._model, self._rules, key[0], self._as_on_gpu, self._graph_pool)
         return self._lanes[key]
 
     def _begin(self, sentences: Sequence[Sentence], K: int, S: int, with_attention: bool) -> Slots:
         """Sentences before their first step, with a history of no step."""
         B, device = len(sentences), self._device
-        lengths = [len(ids) + 1 for ids, _ in sentences]
-        src = torch.tensor([[*ids, EOS_ID, *[PAD_ID] * (S - len(ids) - 1)] for ids, _ in sentences]).to(device)
-        length = torch.tensor(lengths).to(device)
-        memory, state = self._model.encode(src, length)
+        lengths = torch.tensor([len(ids) + 1 for ids, _ in sentences])
+        src = torch.from_numpy(padded([ids for ids, _ in sentences], S)).to(device)
+        with exact_encoder(device, self.precision):
+            memory, state = self._model.encode(src, lengths)  # packing wants lengths on the host
+        length = lengths.to(device)
         limits = [[o.n_best, o.max_length, o.min_length] for _, o in sentences]
         nothing = torch.zeros(B, 0, K, dtype=torch.long, device=device)
         return Slots(
@@ -185,7 +223,8 @@ class TorchRunner:
 class _Lane:
     """Sentences of one beam size and one source bucket. The first `len(slots)` places of the buffers are taken."""
 
-    def __init__(self, model: PlainModel, rules: Rules, beam_size: int, uses_ladder: bool) -> None:
+    def __init__(self, model: PlainModel, rules: Rules, beam_size: int, uses_ladder: bool, graph_pool: Any) -> None:
+        """`graph_pool`: handle of the memory that all graphs share, as they run one after another; None: no graphs."""
         self.slots: list[int] = []
         """Slot numbers by place."""
         self._lengths: list[tuple[int, int]] = []
@@ -195,8 +234,14 @@ class _Lane:
         self._rules = rules
         self._beam_size = beam_size
         self._uses_ladder = uses_ladder
+        self._graph_pool = graph_pool
         self._buffers: Slots | None = None
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+
+    @property
+    def rows(self) -> int:
+        """Hypotheses under way."""
+        return len(self.slots) * self._beam_size
 
     @property
     def _places(self) -> int:
@@ -216,7 +261,7 @@ class _Lane:
         """A token for every sentence."""
         used = rung(len(self.slots)) if self._uses_ladder else len(self.slots)
         view = self._view(0, used)
-        if view.mask.device.type != "cuda":
+        if self._graph_pool is None:
             search_step(self._model, view, self._rules)
             return
         if used not in self._graphs:
@@ -232,54 +277,53 @@ class _Lane:
         """The results of sentences that have finished, by slot; their places fall free."""
         assert self._buffers is not None
         chosen = torch.tensor(places).to(self._buffers.mask.device)
-        beam = self._buffers.beam.select(chosen)
-        most = int(beam.finished_steps.max()) + 1
-        history = map_tensors(lambda part: part[:, :most].index_select(0, chosen).cpu(), self._buffers.history)
-        trace = [part.tolist() for part in (beam.finished_scores, beam.finished_log_probs)]
-        ends = [part.tolist() for part in (beam.finished_steps, beam.finished_parents)]
+        beam, history = self._buffers.beam, self._buffers.history
+        ends = (beam.finished_scores, beam.finished_log_probs, beam.finished_steps, beam.finished_parents)
+        # one copy to the host, not four; doubles hold all of them exactly
+        scores, log_probs, steps, parent = torch.stack([part.index_select(0, chosen).double() for part in ends]).cpu()
+        last = steps.long().numpy()
+        most = int(last.max()) + 1
+        kept = map_tensors(lambda part: part[:, :most].index_select(0, chosen), history)
+        tokens, parents = torch.stack((kept.tokens, kept.parents)).cpu().numpy()
+        words, path = trace_back(tokens, parents, last, parent.long().numpy())
+        attention = None if kept.attention is None else kept.attention.cpu().numpy()
+        by_row = zip(places, scores.tolist(), log_probs.tolist(), last.tolist(), words.tolist(), strict=True)
         found: dict[int, list[Found]] = {}
-        for row, place in enumerate(places):
-            finished = list(zip(*(part[row] for part in (*trace, *ends)), strict=True))
-            found[self.slots[place]] = self._collect(finished, map_tensors(lambda part, i=row: part[i], history), place)
-        for place in sorted(places, reverse=True):
-            self.remove(place)
-        return found
-
-    def _collect(self, finished: Sequence[Any], history: History, place: int) -> list[Found]:
-        """The n best hypotheses of one sentence, traced back. `history` has no dimension of sentences."""
-        length, max_length = self._lengths[place]
-        tokens, parents = history.tokens.numpy(), history.parents.numpy()
-        attention = None if history.attention is None else history.attention.numpy()
-        results: list[Found] = []
-        for score, log_prob, last, parent in finished[: self._options[place].n_best]:
-            if score == -torch.inf:
-                break
-            path = np.empty(last + 1, np.int64)
-            path[last] = parent
-            for step in range(last - 1, -1, -1):
-                path[step] = parents[step, path[step + 1]]
-            steps = np.arange(last + 1)
-            results.append(
+        for row, (place, *hypotheses) in enumerate(by_row):
+            length, max_length = self._lengths[place]
+            found[self.slots[place]] = [
                 Found(
-                    # path[t] is the place of the parent: the hypothesis itself is where its child says
-                    tokens=tuple(tokens[steps[:-1], path[1:]].tolist()),
+                    tokens=tuple(words[:end]),
                     score=score,
                     log_prob=log_prob,
-                    attention=None if attention is None else attention[steps, path, :length].copy(),
-                    is_truncated=last + 1 >= max_length,
+                    attention=None if attention is None else _attended(attention[row], path[row, rank], end, length),
+                    is_truncated=end + 1 >= max_length,
                 )
-            )
-        return results
+                for rank, (score, log_prob, end, words) in enumerate(zip(*hypotheses, strict=True))
+                if rank < self._options[place].n_best and score > -np.inf
+            ]
+        self.remove(places)
+        return found
 
-    def remove(self, place: int) -> None:
-        """Free a place: the last sentence moves there."""
-        last = len(self.slots) - 1
-        if place != last:
-            _copy(self._view(place, place + 1), self._view(last, last + 1))
+    def remove(self, places: Sequence[int]) -> None:
+        """Free places: the last sentences move there."""
+        gone, left = set(places), len(self.slots) - len(places)
+        free = [place for place in places if place < left]
+        moving = [place for place in range(left, len(self.slots)) if place not in gone]
+        if free:
+            device = self._view(0, 1).mask.device
+            to, source = torch.tensor([free, moving]).to(device)
+
+            def move(part: Tensor) -> Tensor:
+                by_place = part.view(self._places, -1, *part.shape[1:])
+                return by_place.index_copy_(0, to, by_place.index_select(0, source))
+
+            map_tensors(move, self._buffers)
         by_place: tuple[list[Any], ...] = (self.slots, self._lengths, self._options)
         for values in by_place:
-            values[place] = values[last]
-            values.pop()
+            for place, other in zip(free, moving, strict=True):
+                values[place] = values[other]
+            del values[left:]
 
     def _view(self, first: int, last: int) -> Slots:
         """Some places of the buffers."""
@@ -313,6 +357,7 @@ class _Lane:
         self._buffers = map_tensors(empty, like._replace(history=None))._replace(  # type: ignore[arg-type]
             history=map_tensors(empty_history, like.history)
         )
+        self._buffers.limits.n_best.fill_(1)  # places that nobody has taken yet are stepped too: 0 is no n-best list
         if before is not None:
             room = self._view(0, len(self.slots))
             _copy(room._replace(history=None), before._replace(history=None))  # type: ignore[arg-type]
@@ -323,13 +368,37 @@ class _Lane:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(2):
-                search_step(self._model, map_tensors(Tensor.clone, view), self._rules)
+            search_step(self._model, map_tensors(Tensor.clone, view), self._rules)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=self._graph_pool):
             search_step(self._model, view, self._rules)
         return graph
+
+
+def trace_back(
+    tokens: NDArray[np.int64], parents: NDArray[np.int64], last: NDArray[np.int64], parent: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The tokens of all finished hypotheses of n sentences, and their places among the live ones.
+
+    tokens, parents [n, T, K] by step; a hypothesis ended at step `last` [n, K] as a child of place `parent` [n, K].
+    Returns [n, K, T] twice: tokens hold below `last`, places up to it.
+    """
+    n, T, K = tokens.shape
+    words, path = np.zeros((n, K, T), np.int64), np.zeros((n, K, T), np.int64)
+    rows, place = np.arange(n)[:, None], parent
+    for step in range(T - 1, -1, -1):
+        # the token of a step is where its child says; before that there is none
+        words[:, :, step] = tokens[rows, step, place]
+        place = np.where(step < last, parents[rows, step, place], parent)
+        path[:, :, step] = place
+    return words, path
+
+
+def _attended(weights: NDArray[np.float32], path: NDArray[np.int64], last: int, length: int) -> NDArray[np.float32]:
+    """[last + 1, length]: what a hypothesis attended to at each step. weights [T, K, S], path [T]."""
+    steps = np.arange(last + 1)
+    return weights[steps, path[steps], :length]
 
 
 def _copy(to: Slots, source: Slots) -> None:

@@ -214,7 +214,8 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
     K = slots.beam.tokens.shape[1]
     logits = logits.float()
     if slots.words is not None:
-        logits = logits.masked_fill(~slots.words.repeat_interleave(K, dim=0), -torch.inf)
+        barred = ~slots.words.unsqueeze(1)
+        logits = logits.view(len(barred), K, -1).masked_fill(barred, -torch.inf).view(logits.shape)
     total = torch.logsumexp(logits, dim=1, keepdim=True)
     end = logits[:, rules.eos_id] - total.squeeze(1)
     steps = slots.beam.steps
@@ -225,7 +226,7 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
     scores, ids = logits.topk(min(2 * K, logits.shape[1]), dim=1)
     scores = (scores - total).masked_fill_(must_end.unsqueeze(1), -torch.inf)
     scores[:, 0] = torch.where(must_end, end, scores[:, 0])
-    ids[:, 0] = torch.where(must_end, rules.eos_id, ids[:, 0])
+    ids[:, 0].masked_fill_(must_end, rules.eos_id)
     return Candidates(scores, ids)
 
 

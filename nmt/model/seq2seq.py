@@ -46,10 +46,14 @@ class Seq2Seq(nn.Module):
         return self.encoder.hidden_size
 
     def encode(self, src: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]) -> tuple[Memory, DecoderState]:
-        """Read B sentences, padded to S. Returns their memory and the decoder's state before its first step."""
+        """Read B sentences, padded to S. Returns their memory and the decoder's state before its first step.
+
+        `lengths` may lie on the CPU while `src` is elsewhere: there nobody has to wait for them.
+        """
         embedded = self._embed(self.src_embedding, src)
         encoded = self.encoder(embedded, lengths)
         positions = torch.arange(src.shape[1], device=src.device)
+        lengths = lengths.to(src.device)
         memory = Memory(
             states=encoded.states,
             keys=self.decoder.attention.score.keys(encoded.states),
