@@ -44,12 +44,12 @@ nmt train {recipe} --storage {storage}
 with `NMT_DATA` set to the folder of corpora. {epochs:g} epochs, {updates:,} updates, {tokens:,} target tokens in
 {minutes:.0f} minutes on one core of a machine that was busy with other work ({rate:,.0f} target tokens/s).
 Dev set, greedy: perplexity {perplexity}, BLEU {bleu}, chrF2 {chrf}.
-
+{shortlist}
 ## Scores (beam {beam})
 
-`raw` translates each line as one segment (`--raw`); `default` is what the service does. `unflagged` leaves out the
-lines whose English side is one token away from a training sentence. `all` references: every translation that Tatoeba
-gives.
+Computed in {precision}{with_shortlist}, as `nmt translate` does on a CPU. `raw` translates each line as one segment
+(`--raw`); `default` is what the service does. `unflagged` leaves out the lines whose English side is one token away from
+a training sentence. `all` references: every translation that Tatoeba gives.
 
 | set | route | lines | references | sentences | BLEU | chrF2 |
 |---|---|---|---|---|---|---|
@@ -65,6 +65,15 @@ Signatures (sacreBLEU):
 - It knows everyday language. Names, technical terms and news are spelt out in pieces and often wrong.
 - It has no sense of context between sentences: gender and forms of address are guessed.
 """
+
+SHORTLIST = """
+The shortlist was learnt from the same text; it leaves a test sentence {words:,.0f} output words on average:
+
+```
+nmt shortlist {model} --source "$NMT_DATA/{corpus}/train.{source}.gz" --target "$NMT_DATA/{corpus}/train.{target}.gz"
+```
+"""
+CORPUS = "tatoeba-en-de"
 
 
 @dataclass(frozen=True)
@@ -99,8 +108,24 @@ def score(translator: Translator, test: TestSet, beam_size: int) -> Iterator[tup
                 yield route, row
 
 
-def card(bundle: Bundle, recipe: Path, sections: Sequence[tuple[str, list[tuple[str, QualityRow]]]]) -> str:
-    """The card in Markdown."""
+def shortlist_section(bundle: Bundle, model: Path) -> str:
+    """How the shortlist was made, where there is one."""
+    if bundle.shortlist is None:
+        return ""
+    source, target = bundle.config.source_lang, bundle.config.target_lang
+    texts = list(read_lines(TATOEBA / f"test.{source}.gz"))
+    sizes = [len(bundle.shortlist.words(ids)) for ids in bundle.tokenizers.source.encode_batch(texts)]
+    return SHORTLIST.format(words=sum(sizes) / len(sizes), model=model, corpus=CORPUS, source=source, target=target)
+
+
+def card(
+    bundle: Bundle,
+    model: Path,
+    recipe: Path,
+    precision: str,
+    sections: Sequence[tuple[str, list[tuple[str, QualityRow]]]],
+) -> str:
+    """The card in Markdown. `precision`: what the scores were computed in."""
     config, summary = bundle.config, bundle.config.training
     dev: dict[str, Any] = summary["dev"]
     rows = [(name, route, row) for name, found in sections for route, row in found]
@@ -125,6 +150,9 @@ def card(bundle: Bundle, recipe: Path, sections: Sequence[tuple[str, list[tuple[
         perplexity=dev["perplexity"],
         bleu=dev["bleu"],
         chrf=dev["chrf"],
+        shortlist=shortlist_section(bundle, model),
+        precision=precision,
+        with_shortlist=" with the shortlist" if bundle.shortlist else "",
         beam=config.search.beam_size,
         table="\n".join(table),
         signatures="\n".join(signatures),
@@ -138,13 +166,15 @@ def main() -> None:
     parser.add_argument("--flores", type=Path, help="folder with devtest.en.gz and devtest.de.gz")
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--workers", type=int, default=available_cores())
+    parser.add_argument("--precision", default="auto", help="what to compute in (nmt translate --precision)")
     parser.add_argument("--print", action="store_true", help="print the card and leave the bundle alone")
     chosen = parser.parse_args()
     bundle = load_bundle(chosen.model)
     pair = (bundle.config.source_lang, bundle.config.target_lang)
-    with Translator.load(chosen.model, workers=chosen.workers) as translator:
+    with Translator.load(chosen.model, precision=chosen.precision, workers=chosen.workers) as translator:
+        precision = translator.info.precision
         sections = [(test.name, list(score(translator, test, chosen.beam))) for test in test_sets(*pair, chosen.flores)]
-    text = card(bundle, chosen.recipe, sections)
+    text = card(bundle, chosen.model, chosen.recipe, precision, sections)
     print(text)
     if not chosen.print:
         rewrite_card(chosen.model, text)
