@@ -20,7 +20,7 @@ def batches(lengths_src: Lengths, lengths_tgt: Lengths, *, batch_tokens: int, se
 
     `lengths_src` [n] are tokens as the encoder sees them, `lengths_tgt` [n] tokens without BOS and EOS: the decoder
     works on one more. A batch has rows * max(longest src, longest tgt + 1) <= `batch_tokens` padded tokens; a pair over
-    the budget on its own is a batch of its own.
+    the budget on its own is a batch of its own. Row counts are rounded down to few different ones.
     """
     assert lengths_src.shape == lengths_tgt.shape, (lengths_src.shape, lengths_tgt.shape)
     assert batch_tokens >= 1, batch_tokens
@@ -59,15 +59,24 @@ def _order(lengths_src: Lengths, lengths_tgt: Lengths, rng: np.random.Generator)
     return np.lexsort((blurred, _width(lengths_src, lengths_tgt))).astype(np.int64)
 
 
+def _even(rows: int) -> int:
+    """At most so many rows, and few different numbers of them: 16, 18, ... 32, 36, ... 64, 72, ... and small ones.
+
+    Libraries of products prepare for every shape anew and keep what they prepared.
+    """
+    step = 1 << max(0, rows.bit_length() - 4)
+    return rows // step * step
+
+
 def _cut(indices: IntArray, widths: IntArray, batch_tokens: int) -> list[IntArray]:
-    """Cut indices whose widths ascend into the longest runs with rows * last width <= `batch_tokens`."""
+    """Cut indices whose widths ascend into the longest runs of even rows with rows * last width <= `batch_tokens`."""
     cut: list[IntArray] = []
     start = 0
     while start < len(indices):
         most = max(1, batch_tokens // int(widths[start]))
         ahead = widths[start : start + most]
         cells = np.arange(1, len(ahead) + 1) * ahead
-        rows = max(1, int(np.searchsorted(cells, batch_tokens, side="right")))
+        rows = _even(max(1, int(np.searchsorted(cells, batch_tokens, side="right"))))
         cut.append(indices[start : start + rows])
         start += rows
     return cut

@@ -43,12 +43,24 @@ def test_every_pair_once_and_none_over_budget(
 
 
 def test_batches_are_full() -> None:
-    """But for the last of a chunk, a batch cannot take one more row as wide as its widest."""
+    """But for the last of a chunk, a batch cannot take an eighth more of rows as wide as its widest."""
     src, tgt = skewed(5000)
     cut = batches(src, tgt, batch_tokens=2000, seed=1, epoch=0)
     widest = [max(max(int(src[i]), int(tgt[i]) + 1) for i in batch) for batch in cut]
-    roomy = [batch for batch, width in zip(cut, widest, strict=True) if (len(batch) + 1) * (width + 2) <= 2000]
+    roomy = [
+        batch
+        for batch, width in zip(cut, widest, strict=True)
+        if (len(batch) + len(batch) // 8 + 1) * (width + 2) <= 2000
+    ]
     assert len(roomy) <= 1
+
+
+def test_batches_have_few_different_numbers_of_rows() -> None:
+    src, tgt = skewed(60_000)
+    rows = [len(batch) for batch in batches(src, tgt, batch_tokens=4000, seed=1, epoch=0)[:-1]]
+    assert max(rows) > 500
+    # eight numbers between a power of two and the next, and the last batch of the chunk
+    assert len(set(rows)) <= 8 * max(rows).bit_length() // 2 + 1
 
 
 def test_the_same_again_and_another_for_another_epoch_or_seed() -> None:
