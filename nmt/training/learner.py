@@ -17,6 +17,7 @@ from torch import Tensor
 from nmt.config import OptimizerConfig
 from nmt.model.seq2seq import Seq2Seq
 from nmt.text.tokenizer import PAD_ID
+from nmt.training import fused
 from nmt.training.batches import Batch, derive_seed
 from nmt.training.loss import Loss, cross_entropy
 from nmt.training.optim import build_optimizer, clipping_factor
@@ -66,6 +67,7 @@ class Learner:
         self._precision = precision
         self._seed = seed
         self._rank, self._workers = rank, workers
+        self._is_fused = fused.refused(model) is None
         allocate = allocate or (lambda size: torch.zeros(size, device=self.device))
         self._parameters = list(model.parameters())
         self._spans = _spans(self._parameters)
@@ -113,7 +115,7 @@ class Learner:
         for others in self._gradients[1:]:
             mine.add_(self._share(others, self._rank))
         mine.div_(tokens)
-        return float(torch.linalg.vector_norm(mine, dtype=torch.float64)) ** 2
+        return float(torch.linalg.vector_norm(mine)) ** 2
 
     def apply(self, rate: float, squares: float) -> None:
         """Move this share of the weights. `squares`: what `combine` returned, added up over all processes."""
@@ -129,10 +131,17 @@ class Learner:
         """Sums over the batch's tokens, by teacher forcing."""
         kind = self.device.type
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=self._precision == torch.bfloat16):
-            vectors, _ = self.model(batch.src, batch.src_lengths, batch.tgt_in)
-            real = batch.tgt_out != PAD_ID
+            if self._is_fused:
+                vectors, targets = (
+                    fused.forward(self.model, batch.src, batch.src_lengths, batch.tgt_in),
+                    batch.tgt_out.t(),
+                )
+            else:
+                vectors, targets = self.model(batch.src, batch.src_lengths, batch.tgt_in)[0], batch.tgt_out
             output = self.model.output
-            return cross_entropy(vectors[real], output.weight, output.bias, batch.tgt_out[real], self._smoothing)
+            real = torch.nonzero((targets != PAD_ID).flatten()).squeeze(1)
+            rows = vectors.flatten(0, 1).index_select(0, real)
+            return cross_entropy(rows, output.weight, output.bias, targets.flatten()[real], self._smoothing)
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
         """The optimiser's state by parameter number and name, `3.exp_avg`: however many processes share it."""

@@ -13,8 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CHUNK_BYTES = 8 * 2**20
-"""fp32 logits in one chunk: small enough to be reused by the allocator and near the cache."""
+from nmt.native import training as native
+
+CHUNK_BYTES = 32 * 2**20
+"""Logits in one chunk: few chunks, for each adds a whole matrix to the weight's gradient."""
 
 
 class Loss(NamedTuple):
@@ -58,27 +60,18 @@ class _CrossEntropy(torch.autograd.Function):
         d_vectors: list[Tensor] = []
         smoothed = vectors.new_zeros((), dtype=accumulator)
         nll = vectors.new_zeros((), dtype=accumulator)
-        rows = max(1, CHUNK_BYTES // (4 * V))
+        rows = max(1, CHUNK_BYTES // (dtype.itemsize * V))
+        is_native = kind == "cpu" and dtype in (torch.float32, torch.bfloat16) and native.load() is not None
+        chunk = _native_chunk if is_native else _chunk
         with torch.autocast(kind, enabled=False):
             for x, y in zip(vectors.to(dtype).split(rows), targets.split(rows), strict=True):
-                logits = torch.addmm(b, x, w.T).to(accumulator)
-                log_z = logits.logsumexp(dim=-1, keepdim=True)
-                picked = logits.gather(1, y.unsqueeze(1))
-                row_nll = (log_z - picked).sum()
+                logits = torch.addmm(b, x, w.T)
+                row_nll, spread, d_logits = chunk(logits, y, smoothing, d_bias)
                 nll += row_nll
-                smoothed += (1 - smoothing) * row_nll
-                if smoothing:
-                    smoothed += smoothing * (log_z.sum() - logits.mean(dim=-1).sum())
-                if d_weight is None or d_bias is None:
-                    continue
-                d_logits = logits.sub_(log_z).exp_()
-                if smoothing:
-                    d_logits -= smoothing / V
-                d_logits.scatter_add_(1, y.unsqueeze(1), d_logits.new_full((len(y), 1), smoothing - 1))
-                d_bias += d_logits.sum(dim=0)
-                rounded = d_logits.to(dtype)
-                d_weight += rounded.T @ x
-                d_vectors.append((rounded @ w).to(vectors.dtype))
+                smoothed += (1 - smoothing) * row_nll + smoothing * spread
+                if d_weight is not None:
+                    d_weight += d_logits.T @ x
+                    d_vectors.append((d_logits @ w).to(vectors.dtype))
         if needs_grad:
             ctx.save_for_backward(torch.cat(d_vectors), d_weight, d_bias)
         ctx.dtypes = weight.dtype, bias.dtype
@@ -98,3 +91,44 @@ class _CrossEntropy(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _chunk(logits: Tensor, targets: Tensor, smoothing: float, d_bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The sums of -log p(y) and of log Z - mean(logits), and, where `d_bias` is given and added to, d logits."""
+    V = logits.shape[1]
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    log_z = scores.logsumexp(dim=-1, keepdim=True)
+    nll = (log_z - scores.gather(1, targets.unsqueeze(1))).sum()
+    spread = log_z.sum() - scores.mean(dim=-1).sum() if smoothing else torch.zeros_like(nll)
+    if d_bias is None:
+        return nll, spread, logits
+    d_logits = scores.sub_(log_z).exp_()
+    if smoothing:
+        d_logits -= smoothing / V
+    d_logits.scatter_add_(1, targets.unsqueeze(1), d_logits.new_full((len(targets), 1), smoothing - 1))
+    d_bias += d_logits.sum(dim=0)
+    return nll, spread, d_logits.to(logits.dtype)
+
+
+def _native_chunk(
+    logits: Tensor, targets: Tensor, smoothing: float, d_bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`_chunk` in one pass in place."""
+    kernels = native.load()
+    assert kernels is not None
+    rows, words = logits.shape
+    targets = targets.contiguous()
+    sums = torch.empty(2, rows)
+    kernels.nmt_cross_entropy(
+        rows,
+        words,
+        logits.data_ptr(),
+        targets.data_ptr(),
+        smoothing,
+        None if d_bias is None else d_bias.data_ptr(),
+        sums[0].data_ptr(),
+        sums[1].data_ptr(),
+        int(logits.dtype == torch.bfloat16),
+    )
+    nll, spread = sums.sum(dim=1).unbind()
+    return nll, spread, logits

@@ -56,6 +56,28 @@ def test_its_gradient_equals_finite_differences() -> None:
     assert gradcheck(objective, leaves)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("words", [3, 9, 64, 1003])
+def test_in_fp32_it_is_torchs_too(words: int, smoothing: float) -> None:
+    """One pass of ours over each row where the kernels are compiled; rows far from 0 must not overflow."""
+    generator = torch.Generator().manual_seed(2)
+    x, w = torch.randn(M, A, generator=generator), torch.randn(words, A, generator=generator)
+    b = 100 * torch.randn(words, generator=generator)
+    targets = torch.randint(0, words, (M,), generator=generator)
+    mine = [leaf.clone().requires_grad_() for leaf in (x, w, b)]
+    theirs = [leaf.double().requires_grad_() for leaf in (x, w, b)]
+    found = cross_entropy(mine[0], mine[1], mine[2], targets, smoothing)
+    logits = theirs[0] @ theirs[1].T + theirs[2]
+    expected = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+    torch.testing.assert_close(found.smoothed.double(), expected, rtol=1e-5, atol=1e-4)
+    found.smoothed.backward()
+    expected.backward()
+    for one, other in zip(mine, theirs, strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(one.grad.double(), other.grad, rtol=1e-4, atol=1e-4)
+
+
 def test_in_autocast_it_stays_near_full_precision() -> None:
     vectors, weight, bias, targets = inputs(torch.float32)
     expected = cross_entropy(vectors, weight, bias, targets, 0.1)

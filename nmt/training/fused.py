@@ -1,0 +1,384 @@
+"""The training pass on a CPU, its recurrences written out: torch's products, and C for all that lies between them.
+
+The equations are those of nmt.model, which stays the reference (`Seq2Seq.forward`; tests/training/test_fused.py). Three
+things make it faster. Gates, attention, tanh and dropout are one pass each over the data (nmt/native/src/training.c).
+Steps write where the next product reads, so that nothing is concatenated or copied. And gradients of weights, keys and
+states are taken once a sequence. Tensors are time first: [S, B, E], [T, B, A].
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from nmt.model.attention import Dot, General, GlobalAttention
+from nmt.model.cells import LSTMCell, LSTMState
+from nmt.model.encoder import EncoderOutput
+from nmt.model.seq2seq import Seq2Seq
+from nmt.native import training as native
+
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+def refused(model: Seq2Seq) -> str | None:
+    """Why a network has to take the general way; None where `forward` knows it."""
+    decoder = model.decoder
+    if next(model.parameters()).device.type != "cpu":
+        return "it is not on the CPU"
+    if next(model.parameters()).dtype != torch.float32:
+        return "its weights are not fp32"
+    if any(type(cell) is not LSTMCell for cell in decoder.cells):
+        return "a cell of the decoder is not an LSTM"
+    if type(decoder.attention) is not GlobalAttention or type(decoder.attention.score) not in (Dot, General):
+        return "its attention is not global with a dot product"
+    if not decoder.input_feeding:
+        return "it has no input feeding"
+    if native.load() is None:
+        return "the kernels are not compiled"
+    return None
+
+
+def forward(
+    model: Seq2Seq, src: Int[Tensor, "B S"], lengths: Int[Tensor, " B"], tgt_in: Int[Tensor, "B T"]
+) -> Float[Tensor, "T B A"]:
+    """The attentional vectors of every step, as `Seq2Seq.forward`, for a network that is not `refused`.
+
+    Products run in the autocast precision where that is on. Dropout is drawn from torch's random state, but is not
+    torch's dropout: the same state drops other elements.
+    """
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+    assert dtype in DTYPES, dtype
+    seeds = _seeds()
+    encoded = _encode(model, _embed(model, model.src_embedding, src.t(), dtype, seeds), lengths, seeds)
+    states = encoded.states
+    decoder = model.decoder
+    keys = decoder.attention.score.keys(states)
+    embedded = _embed(model, model.tgt_embedding, tgt_in.t(), dtype, seeds)
+    projected = decoder.project(embedded)
+    layers = cast(tuple[LSTMState, ...], model.bridge(encoded))
+    per_layer: list[Tensor] = []
+    for k, (module, state) in enumerate(zip(decoder.cells, layers, strict=True)):
+        cell = cast(LSTMCell, module)
+        add = projected if k == 0 else cell.bias.to(dtype)
+        per_layer += [cell.weight_recurrent.to(dtype), add, state.h.to(dtype), state.c.float()]
+    p = decoder.dropout.p if model.training else 0.0
+    vectors: Tensor = _Decoder.apply(  # type: ignore[no-untyped-call]
+        keys, states, lengths, decoder.combine.weight.to(dtype), p, seeds, *per_layer
+    )
+    return vectors
+
+
+def _embed(
+    model: Seq2Seq, embedding: nn.Embedding, ids: Int[Tensor, "T B"], dtype: torch.dtype, seeds: Iterator[int]
+) -> Float[Tensor, "T B E"]:
+    embedded = _dropout(embedding(ids).to(dtype), model.dropout.p if model.training else 0.0, seeds)
+    if model.training and model.word_dropout:
+        keep = torch.rand(ids.shape) >= model.word_dropout
+        embedded = embedded * (keep / (1 - model.word_dropout)).unsqueeze(-1).to(dtype)
+    return embedded
+
+
+def _encode(
+    model: Seq2Seq, embedded: Float[Tensor, "S B E"], lengths: Int[Tensor, " B"], seeds: Iterator[int]
+) -> EncoderOutput:
+    """`Encoder.forward` with states [S, B, H]."""
+    encoder = model.encoder
+    weights = dict(encoder.rnn.named_parameters())
+    last_h: list[Tensor] = []
+    last_c: list[Tensor] = []
+    below = embedded
+    for layer in range(encoder.layers):
+        if layer:
+            below = _dropout(below, encoder.rnn.dropout if model.training else 0.0, seeds)
+        outputs = []
+        for direction in range(encoder.directions):
+            w_ih, w_hh, b_ih, b_hh = (
+                weights[f"{name}_l{layer}{'_reverse' if direction else ''}"]
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            projected = functional.linear(below, w_ih, b_ih + b_hh)
+            output, h, c = _Recurrence.apply(  # type: ignore[no-untyped-call]
+                projected, w_hh.to(projected.dtype), lengths, bool(direction)
+            )
+            outputs.append(output)
+            last_h.append(h)
+            last_c.append(c)
+        below = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
+    B, D = embedded.shape[1], encoder.directions
+    h, c = (
+        torch.stack(last).view(encoder.layers, D, B, -1).transpose(1, 2).reshape(encoder.layers, B, -1)
+        for last in (last_h, last_c)
+    )
+    return EncoderOutput(below, h, c)
+
+
+def _dropout(x: Tensor, p: float, seeds: Iterator[int]) -> Tensor:
+    if not p:
+        return x
+    y: Tensor = _Dropout.apply(x.contiguous(), p, next(seeds))  # type: ignore[no-untyped-call]
+    return y
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float, seed: int) -> Tensor:
+        ctx.p, ctx.seed = p, seed
+        return _dropped(x, p, seed)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None, None]:
+        return _dropped(dy.contiguous(), ctx.p, ctx.seed), None, None
+
+
+def _dropped(x: Tensor, p: float, seed: int) -> Tensor:
+    y = torch.empty_like(x)
+    _kernels().nmt_dropout(x.numel(), x.data_ptr(), y.data_ptr(), seed, _limit(p), _scale(p), _half(x))
+    return y
+
+
+class _Recurrence(torch.autograd.Function):
+    """One direction of one layer of the encoder: states, and h and c at the end of each sentence."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        projected: Float[Tensor, "S B GH"],
+        weight: Float[Tensor, "GH H"],
+        lengths: Int[Tensor, " B"],
+        is_reverse: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        S, B, H = *projected.shape[:2], weight.shape[1]
+        projected, lengths = projected.contiguous(), lengths.contiguous()
+        states = projected.new_empty(S + 1, B, H)  # the state before t is t of a forward pass, t + 1 of a reverse one
+        c = torch.empty(S + 1, B, H)
+        out = projected.new_empty(S, B, H)
+        gates = torch.empty_like(projected)
+        first = S if is_reverse else 0
+        states[first].zero_()
+        c[first].zero_()
+        half = _half(projected)
+        step = native.LSTMForward(
+            rows=B, hidden=H, half=half, lengths=lengths.data_ptr(), add_stride=4 * H, h_from_stride=H, h_to_stride=H
+        )
+        step.up_stride = H
+        kernel, transposed = _kernels().nmt_lstm_forward, weight.t()
+        for t in reversed(range(S)) if is_reverse else range(S):
+            before, after = (t + 1, t) if is_reverse else (t, t + 1)
+            torch.mm(states[before], transposed, out=gates[t])
+            step.at = t
+            step.gates, step.add, step.up = _at(gates, t), _at(projected, t), _at(out, t)
+            step.c_from, step.c_to = _at(c, before), _at(c, after)
+            step.h_from, step.h_to = _at(states, before), _at(states, after)
+            kernel(ctypes.byref(step))
+        ctx.save_for_backward(weight, lengths)
+        ctx.buffers, ctx.is_reverse = (states, c, gates), is_reverse
+        last = 0 if is_reverse else S
+        return out, states[last].clone(), c[last].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        weight, lengths = ctx.saved_tensors
+        states, c, gates = ctx.buffers
+        del ctx.buffers  # the gates become their gradients: no second time
+        S, B, H = d_out.shape
+        d_out = d_out.contiguous()
+        keep, d_c = d_h.float().contiguous().clone(), d_c.contiguous().clone()
+        through = torch.empty_like(d_out[0])
+        step = native.LSTMBackward(
+            rows=B, hidden=H, half=_half(gates), lengths=lengths.data_ptr(), next_stride=H, up_stride=H
+        )
+        step.keep, step.d_c = keep.data_ptr(), d_c.data_ptr()
+        kernel = _kernels().nmt_lstm_backward
+        for t in range(S) if ctx.is_reverse else reversed(range(S)):
+            before, after = (t + 1, t) if ctx.is_reverse else (t, t + 1)
+            step.at = t
+            step.gates = step.d_gates = _at(gates, t)
+            step.c_from, step.c_to, step.up = _at(c, before), _at(c, after), _at(d_out, t)
+            kernel(ctypes.byref(step))
+            torch.mm(gates[t], weight, out=through)
+            step.next = through.data_ptr()
+        inputs = states[1:] if ctx.is_reverse else states[:-1]
+        return gates, gates.view(S * B, -1).t() @ inputs.reshape(S * B, H), None, None
+
+
+class _Decoder(torch.autograd.Function):
+    """Input feeding over a known target: the attentional vectors of all steps.
+
+    `per_layer`: for each layer its recurrent weight on [fed; h], what is added to its gates (the projected embeddings
+    for the bottom one, the bias for the others), and its first h and c.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        keys: Float[Tensor, "S B H"],
+        states: Float[Tensor, "S B H"],
+        lengths: Int[Tensor, " B"],
+        combine: Float[Tensor, "A HH"],
+        p: float,
+        seeds: Iterator[int],
+        *per_layer: Tensor,
+    ) -> Tensor:
+        weights, adds, first_h, first_c = (list(per_layer[part::4]) for part in range(4))
+        keys, states, lengths = keys.contiguous(), states.contiguous(), lengths.contiguous()
+        adds = [add.contiguous() for add in adds]
+        (T, B, _), (S, _, H), A, L = adds[0].shape, states.shape, combine.shape[0], len(weights)
+        fed = [A] + [H] * (L - 1)
+        new = states.new_empty
+        inputs = [new(T + 1, B, fed[k] + H) for k in range(L)]
+        c = [torch.empty(T + 1, B, H) for _ in range(L)]
+        gates = [new(T, B, 4 * H) for _ in range(L)]
+        joined, squashed, out = new(T, B, 2 * H), new(T, B, A), new(T, B, A)
+        alignment = torch.empty(T, B, S)
+        inputs[0][0, :, :A].zero_()
+        for k in range(L):
+            inputs[k][0, :, fed[k] :] = first_h[k]
+            c[k][0] = first_c[k]
+        half, size = _half(states), states.element_size()
+        limit, scale = _limit(p), _scale(p)
+        drawn = [[next(seeds) for _ in range(L)] for _ in range(T)]
+        cells = [_lstm_forward(B, H, half, fed[k], adds[k]) for k in range(L)]
+        attention = _attention(keys, states, lengths)
+        attention.query_stride = attention.context_stride = 2 * H
+        kernels = _kernels()
+        transposed, combine_transposed = [weight.t() for weight in weights], combine.t()
+        for t in range(T):
+            for k, step in enumerate(cells):
+                torch.mm(inputs[k][t], transposed[k], out=gates[k][t])
+                step.gates, step.c_from, step.c_to = _at(gates[k], t), _at(c[k], t), _at(c[k], t + 1)
+                step.h_to = _at(inputs[k], t + 1) + fed[k] * size
+                if k == 0:
+                    step.add = _at(adds[0], t)
+                if k < L - 1:
+                    step.up, step.up_stride = _at(inputs[k + 1], t), 2 * H
+                    step.dropout = native.Dropout(drawn[t][k], limit, scale)
+                else:
+                    step.up, step.up_stride = _at(joined, t) + H * size, 2 * H
+                kernels.nmt_lstm_forward(ctypes.byref(step))
+            attention.query, attention.context = _at(joined, t) + H * size, _at(joined, t)
+            attention.weights = _at(alignment, t)
+            kernels.nmt_attention_forward(ctypes.byref(attention))
+            torch.mm(joined[t], combine_transposed, out=squashed[t])
+            written = (_at(out, t), A, _at(inputs[0], t + 1), A + H)
+            kernels.nmt_squash(B, A, _at(squashed, t), *written, drawn[t][L - 1], limit, scale, half)
+        ctx.save_for_backward(keys, states, lengths, combine, *weights)
+        ctx.buffers = inputs, c, gates, joined, squashed, alignment
+        ctx.dropout = drawn, limit, scale
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        keys, states, lengths, combine, *weights = ctx.saved_tensors
+        inputs, c, gates, joined, squashed, alignment = ctx.buffers
+        del ctx.buffers  # gates and tanhs become their gradients: no second time
+        drawn, limit, scale = ctx.dropout
+        d_out = d_out.contiguous()
+        (T, B, A), (S, _, H), L = d_out.shape, states.shape, len(weights)
+        fed = [A] + [H] * (L - 1)
+        half, size = _half(states), states.element_size()
+        d_joined = torch.empty_like(joined)
+        d_inputs = [torch.empty_like(part[0]) for part in inputs]
+        d_c = [torch.zeros(B, H) for _ in range(L)]
+        d_scores, d_query = torch.empty(T, B, S), torch.empty(B, H)
+        attention = _attention(keys, states, lengths)
+        attention.context_stride, attention.d_query = 2 * H, d_query.data_ptr()
+        cells = [
+            native.LSTMBackward(rows=B, hidden=H, half=half, next_stride=fed[k] + H, up_stride=2 * H) for k in range(L)
+        ]
+        for k, step in enumerate(cells):
+            step.d_c = d_c[k].data_ptr()
+        cells[-1].more = d_query.data_ptr()
+        kernels = _kernels()
+        for t in reversed(range(T)):
+            fed_back = d_inputs[0].data_ptr() if t < T - 1 else None
+            given = (_at(d_out, t), A, fed_back, A + H)
+            kernels.nmt_squash_backward(B, A, _at(squashed, t), *given, drawn[t][L - 1], limit, scale, half)
+            torch.mm(squashed[t], combine, out=d_joined[t])
+            attention.context, attention.weights = _at(d_joined, t), _at(alignment, t)
+            attention.d_scores = _at(d_scores, t)
+            kernels.nmt_attention_backward(ctypes.byref(attention))
+            for k in reversed(range(L)):
+                step = cells[k]
+                step.gates = step.d_gates = _at(gates[k], t)
+                step.c_from, step.c_to = _at(c[k], t), _at(c[k], t + 1)
+                step.next = d_inputs[k].data_ptr() + fed[k] * size if t < T - 1 else None
+                if k < L - 1:
+                    step.up, step.dropout = d_inputs[k + 1].data_ptr(), native.Dropout(drawn[t][k], limit, scale)
+                else:
+                    step.up = _at(d_joined, t) + H * size
+                kernels.nmt_lstm_backward(ctypes.byref(step))
+                torch.mm(gates[k][t], weights[k], out=d_inputs[k])
+        d_layers: list[Tensor | None] = []
+        for k in range(L):
+            rows = gates[k].view(T * B, -1)
+            d_add = gates[k] if k == 0 else rows.sum(dim=0, dtype=torch.float32).to(rows.dtype)
+            d_weight = rows.t() @ inputs[k][:T].view(T * B, -1)
+            d_layers += [d_weight, d_add, d_inputs[k][:, fed[k] :], d_c[k]]
+        d_states = _per_sentence(alignment, d_joined[..., :H])
+        d_keys = _per_sentence(d_scores, joined[..., H:])
+        d_combine = squashed.view(T * B, A).t() @ joined.view(T * B, 2 * H)
+        return d_keys, d_states, None, d_combine, None, None, *d_layers
+
+
+def _per_sentence(weights: Float[Tensor, "T B S"], vectors: Float[Tensor, "T B H"]) -> Float[Tensor, "S B H"]:
+    """sum_t w_t(s) v_t for every sentence."""
+    products = torch.bmm(weights.permute(1, 2, 0).to(vectors.dtype), vectors.transpose(0, 1))
+    return products.transpose(0, 1)
+
+
+def _lstm_forward(rows: int, hidden: int, half: int, fed: int, add: Tensor) -> native.LSTMForward:
+    step = native.LSTMForward(rows=rows, hidden=hidden, half=half, h_to_stride=fed + hidden, add=add.data_ptr())
+    step.add_stride = 4 * hidden if add.dim() > 1 else 0
+    return step
+
+
+def _attention(keys: Tensor, states: Tensor, lengths: Tensor) -> native.Attention:
+    S, B, H = states.shape
+    return native.Attention(
+        rows=B,
+        hidden=H,
+        half=_half(states),
+        source=S,
+        lengths=lengths.data_ptr(),
+        keys=keys.data_ptr(),
+        states=states.data_ptr(),
+    )
+
+
+def _at(tensor: Tensor, index: int) -> int:
+    """The address of one step of a tensor that is contiguous from there on."""
+    return tensor.data_ptr() + index * tensor.stride(0) * tensor.element_size()
+
+
+def _half(tensor: Tensor) -> int:
+    return int(tensor.dtype == torch.bfloat16)
+
+
+def _limit(p: float) -> int:
+    return round(p * 2**32) if p < 1 else 2**32 - 1
+
+
+def _scale(p: float) -> float:
+    return 1 / (1 - p) if p < 1 else 0.0
+
+
+def _seeds() -> Iterator[int]:
+    """Without end, decided by torch's random state."""
+    while True:
+        yield from torch.randint(2**32, (256,)).tolist()
+
+
+def _kernels() -> ctypes.CDLL:
+    kernels = native.load()
+    assert kernels is not None
+    return kernels

@@ -1,0 +1,115 @@
+"""The written-out training pass against the network's own equations and autograd's gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.native import training as native
+from nmt.training import fused
+from tests.model.networks import sentences, tiny
+
+needs_kernels = pytest.mark.skipif(native.load() is None, reason="the kernels are not compiled")
+LENGTHS = [6, 1, 7, 3, 7]
+NETWORKS: dict[str, dict[str, Any]] = {
+    "two layers": {},
+    "one layer": {"decoder_layers": 1, "bridge": "linear"},
+    "three layers, one direction": {"decoder_layers": 3, "encoder_layers": 1, "bidirectional": False},
+    "dot, wider than a vector": {"attention": "dot", "hidden_size": 40, "embedding_size": 36},
+    "untied": {"tying": "none", "bridge": "copy"},
+}
+
+
+def both(choices: dict[str, Any], dtype: torch.dtype) -> list[tuple[Tensor, dict[str, Tensor]]]:
+    """Vectors [T, B, A] and gradients of the two ways."""
+    src, lengths = sentences(1, LENGTHS)
+    tgt_in, _ = sentences(2, [9] * len(LENGTHS))
+    weight = torch.randn(9, len(LENGTHS), 1, generator=torch.Generator().manual_seed(3))
+    found = []
+    for is_fused in (False, True):
+        model = tiny(dtype=torch.float32, **choices).train()
+        assert fused.refused(model) is None
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            if is_fused:
+                vectors = fused.forward(model, src, lengths, tgt_in)
+            else:
+                vectors = model(src, lengths, tgt_in)[0].transpose(0, 1)
+        (vectors.float().square() * weight).sum().backward()
+        gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        found.append((vectors.detach().float(), gradients))
+    return found
+
+
+@needs_kernels
+@pytest.mark.parametrize("network", NETWORKS)
+def test_vectors_and_gradients_are_those_of_the_network(network: str) -> None:
+    (expected, their), (vectors, our) = both(NETWORKS[network], torch.float32)
+    torch.testing.assert_close(vectors, expected, rtol=0, atol=1e-5)
+    assert our.keys() == their.keys()
+    for name in their:
+        assert float((our[name] - their[name]).norm()) < 3e-5 * float(their[name].norm()), name
+
+
+@needs_kernels
+def test_in_bf16_they_agree_to_its_precision() -> None:
+    (expected, their), (vectors, our) = both({"hidden_size": 40, "embedding_size": 36}, torch.bfloat16)
+    exact = both({"hidden_size": 40, "embedding_size": 36}, torch.float32)[0]
+    for name in their:
+        error = float((our[name] - exact[1][name]).norm() / exact[1][name].norm())
+        reference = float((their[name] - exact[1][name]).norm() / exact[1][name].norm())
+        assert error < 1.5 * reference + 0.02, name
+    assert float((vectors - expected).abs().max()) < 0.1
+
+
+@needs_kernels
+def test_dropout_keeps_its_share_and_its_mean() -> None:
+    torch.manual_seed(1)
+    ones = torch.ones(500, 1001, requires_grad=True)
+    dropped = fused._dropout(ones, 0.3, fused._seeds())
+    assert sorted(set(dropped.flatten().tolist())) == pytest.approx([0.0, 1 / 0.7])
+    assert float(dropped.detach().mean()) == pytest.approx(1.0, abs=0.005)
+    by_column, by_row = (dropped > 0).float().mean(dim=0), (dropped > 0).float().mean(dim=1)
+    assert float(by_column.std()) == pytest.approx((0.21 / 500) ** 0.5, rel=0.15)
+    assert float(by_row.std()) == pytest.approx((0.21 / 1001) ** 0.5, rel=0.15)
+    dropped.sum().backward()
+    assert ones.grad is not None
+    assert torch.equal(ones.grad, dropped)
+
+
+@needs_kernels
+def test_gradients_under_dropout_are_those_of_the_same_mask() -> None:
+    """Against a difference quotient: the backward pass asks for the elements that the forward pass dropped."""
+    model = tiny(dtype=torch.float32, dropout=0.4, hidden_size=24).train()
+    src, lengths = sentences(1, LENGTHS)
+    tgt_in, _ = sentences(2, [9] * len(LENGTHS))
+
+    def value() -> Tensor:
+        torch.manual_seed(11)
+        return fused.forward(model, src, lengths, tgt_in).double().square().sum()
+
+    value().backward()
+    generator = torch.Generator().manual_seed(5)
+    for name, parameter in model.named_parameters():
+        if parameter.grad is None:
+            continue
+        direction = torch.randn(parameter.shape, generator=generator)
+        direction /= direction.norm()
+        values = []
+        with torch.no_grad():
+            for sign in (1, -1):
+                parameter.add_(direction, alpha=sign * 1e-2)
+                values.append(float(value()))
+                parameter.sub_(direction, alpha=sign * 1e-2)
+        slope = (values[0] - values[1]) / 2e-2
+        assert float((parameter.grad * direction).sum()) == pytest.approx(slope, rel=2e-2, abs=2e-3), name
+
+
+def test_other_networks_take_the_general_way() -> None:
+    assert fused.refused(tiny()) is not None  # fp64
+    single = torch.float32
+    assert "attention" in (fused.refused(tiny(dtype=single, attention="concat")) or "")
+    assert "attention" in (fused.refused(tiny(dtype=single, attention_span="local-p")) or "")
+    assert "feeding" in (fused.refused(tiny(dtype=single, input_feeding=False)) or "")
