@@ -48,8 +48,8 @@ Dev set, greedy: perplexity {perplexity}, BLEU {bleu}, chrF2 {chrf}.
 ## Scores (beam {beam})
 
 Computed in {precision}{with_shortlist}, as `nmt translate` does on a CPU. `raw` translates each line as one segment
-(`--raw`); `default` is what the service does. `unflagged` leaves out the lines whose English side is one token away from
-a training sentence. `all` references: every translation that Tatoeba gives.
+(`--raw`); `default` is what the service does. `unflagged` leaves out the lines whose English side is one token away
+from a training sentence. `all` references: every translation that Tatoeba gives.
 
 | set | route | lines | references | sentences | BLEU | chrF2 |
 |---|---|---|---|---|---|---|
