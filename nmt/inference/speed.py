@@ -208,15 +208,16 @@ def decoder_operations(model: ModelConfig, words: float) -> float:
     """Multiplications and additions of the products that one decoder step of one hypothesis takes.
 
     2 (sum of inputs * outputs) over the recurrence of each layer ([h~; h] or [h below; h] to four gates), attention's
-    product with the query, the attentional vector and the output layer over `words` target pieces. The embedding's part
-    of the gates is looked up, and attention over the source is no product with weights: neither counts.
+    product with the query, h's half of the attentional vector and the output layer over `words` target pieces. What an
+    engine multiplies beforehand does not count: the embedding's part of the gates, once a vocabulary, and the context's
+    half of the attentional vector, once a source position. Nor does attention over the source, no product with weights.
     """
     H = model.hidden_size
     A = H if model.tying == "none" else model.embedding_size
     recurrence = 4 * H * ((A if model.input_feeding else 0) + H) + (model.decoder_layers - 1) * 4 * H * 2 * H
     query = {"dot": 0, "general": 0, "concat": H * H, "location": H * model.attention_max_length}[model.attention]
     centre = H * H + H if model.attention_span == "local-p" else 0
-    return 2 * (recurrence + query + centre + 2 * H * A + A * words)
+    return 2 * (recurrence + query + centre + H * A + A * words)
 
 
 def operations(rate: Rate, length: int, per_step: float) -> float:

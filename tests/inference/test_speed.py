@@ -165,7 +165,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_formula_counts_the_products_of_a_step(tmp_path: Path, name: str) -> None:
-    """Against torch's own counter, less what the formula leaves out: embeddings, and attention over the source."""
+    """Against torch's own counter, less what engines do beforehand (embeddings, the context's half of the attentional
+    vector), and attention over the source."""
     bundle = make_bundle(tmp_path / "b", **{"tying": "none"} | NETWORKS[name])
     config, model = bundle.config.model, bundle.build_model()
     N, S, H, E = 3, 5, config.hidden_size, config.embedding_size
@@ -173,7 +174,8 @@ def test_the_formula_counts_the_products_of_a_step(tmp_path: Path, name: str) ->
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.step(torch.full((N,), 5), state, memory)
     scores = {"concat": S * H, "location": 0}.get(config.attention, S * H)
-    left_out = 4 * H * E + scores + S * H
+    A = H if config.tying == "none" else E
+    left_out = 4 * H * E + H * A + scores + S * H
     assert counter.get_total_flops() / N == decoder_operations(config, bundle.config.tgt_vocab) + 2 * left_out
 
 
