@@ -7,9 +7,12 @@ step is captured as a graph; nothing is copied to the host but the flags of fini
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import chain, count
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,7 +36,9 @@ from nmt.inference.torch_step import (
 from nmt.search.beam import first_beam
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import PlainModel
-from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+
+log = logging.getLogger(__name__)
 
 CPU_ROWS, CUDA_ROWS = 320, 8192
 """Hypotheses at once beyond which more win little."""
@@ -69,6 +74,15 @@ def padded(sentences: Sequence[Sequence[int]], width: int) -> NDArray[np.int64]:
     return src
 
 
+def triton_kernels() -> ModuleType | None:
+    """`nmt.inference.triton_kernels`; None where there is no triton."""
+    try:
+        return import_module("nmt.inference.triton_kernels")
+    except ImportError as error:
+        log.info("steps without Triton kernels: %s", error)
+        return None
+
+
 @contextmanager
 def exact_encoder(device: torch.device, precision: str) -> Iterator[None]:
     """cuDNN without TF32 where fp32 is asked for: by default it rounds the LSTM's operands to 10 bits."""
@@ -93,11 +107,13 @@ class TorchRunner:
         rows: int | None = None,
         as_on_gpu: bool | None = None,
         uses_graphs: bool | None = None,
+        uses_kernels: bool | None = None,
         is_fused: bool = True,
     ) -> None:
         """`as_on_gpu`: rows on a ladder, and finished sentences looked for now and then; by default on CUDA.
 
         `uses_graphs`: steps captured as CUDA graphs, with `as_on_gpu`; by default on CUDA, and only possible there.
+        `uses_kernels`: Triton's where they can run; by default on CUDA. They belong to the fused step.
         `is_fused=False`: the network's own step in any case.
         """
         is_cuda = device.type == "cuda"
@@ -110,22 +126,47 @@ class TorchRunner:
         self._graph_pool = torch.cuda.graph_pool_handle() if is_cuda and uses_graphs is not False else None
         self._device = device
         self._shortlist = bundle.shortlist
-        network, dtype = bundle.build_model().to(device), DTYPES[precision]
-        self.refused = refusal(network) if is_fused else "not asked for"
+        self._network = bundle.build_model().to(device)
+        self.refused = refusal(self._network) if is_fused else "not asked for"
         """Why the network's own step serves; None where the fused one does."""
-        self._model: PlainModel
-        if self.refused is None:
-            self._model = FusedModel(network, dtype)
-        else:
-            self._model = network if dtype == torch.float32 else HalfModel(network, dtype)
         search, target = bundle.config.search, bundle.tokenizers.target
-        forbidden = torch.tensor(sorted(target.forbidden_ids - {EOS_ID}), dtype=torch.long, device=device)
-        self._rules = Rules(Scoring(search.length_penalty, search.coverage_penalty), EOS_ID, forbidden)
+        forbidden = torch.zeros(target.size, dtype=torch.bool)
+        forbidden[sorted(target.forbidden_ids - {EOS_ID})] = True
+        scoring = Scoring(search.length_penalty, search.coverage_penalty)
+        self._rules = Rules(scoring, EOS_ID, forbidden.to(device))
+        wants_kernels = self.refused is None and (is_cuda if uses_kernels is None else uses_kernels)
+        kernels = triton_kernels() if wants_kernels else None
+        self._model = self._build(kernels)
+        if kernels is not None:
+            self._rules = self._rules._replace(kernels=kernels)
+            self._try_kernels()
+        self.uses_kernels = self._rules.kernels is not None
+        """Whether parts of a step are Triton kernels."""
         self._lanes: dict[tuple[int, int, bool], _Lane] = {}
         self._lane_of: dict[int, _Lane] = {}
         self._results: dict[int, list[Found]] = {}
         self._numbers = count()
         self._steps_unseen = 0
+
+    def _build(self, kernels: ModuleType | None) -> PlainModel:
+        dtype = DTYPES[self.precision]
+        if self.refused is None:
+            return FusedModel(self._network, dtype, kernels)
+        return self._network if dtype == torch.float32 else HalfModel(self._network, dtype)
+
+    @torch.no_grad()
+    def _try_kernels(self) -> None:
+        """A step of one sentence by kernels; where they cannot be compiled or run, plain torch serves."""
+        sentence: Sentence = ([UNK_ID], SearchOptions(2, 1, 4))
+        lane = _Lane(self._model, self._rules, 2, self._as_on_gpu, None)
+        try:
+            lane.put(self._begin([sentence], 2, BUCKETS[0], False), [0], [sentence])
+            lane.step()
+            lane.finished().tolist()
+        except Exception as error:  # compilers and drivers fail in ways of their own
+            log.warning("steps without Triton kernels, which failed: %s: %s", type(error).__name__, error)
+            self._rules = self._rules._replace(kernels=None)
+            self._model = self._build(None)
 
     @torch.no_grad()
     def admit(self, sentences: Sequence[Sentence]) -> list[int]:

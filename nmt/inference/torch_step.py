@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from nmt.model.attention import GlobalAttention, Memory
-from nmt.model.cells import LSTMCell
+from nmt.model.attention import Dot, GlobalAttention, Memory
+from nmt.model.cells import LSTMCell, LSTMState
 from nmt.model.decoder import Decoder, DecoderState
 from nmt.model.seq2seq import Seq2Seq
 from nmt.search.beam import Beam, advance, is_done
@@ -54,9 +55,10 @@ class FusedModel:
     Weights lie in `dtype`; sums over time (c), softmaxes and scores stay in fp32.
     """
 
-    def __init__(self, model: Seq2Seq, dtype: torch.dtype = torch.float32) -> None:
-        """`model`: one that `refusal` has nothing against."""
+    def __init__(self, model: Seq2Seq, dtype: torch.dtype = torch.float32, kernels: ModuleType | None = None) -> None:
+        """`model`: one that `refusal` has nothing against. `kernels`: `triton_kernels` where they can run."""
         assert refusal(model) is None
+        self._kernels = kernels
         self.dtype = dtype
         self._model = model
         decoder = model.decoder if dtype == torch.float32 else copy.deepcopy(model.decoder).to(dtype)
@@ -78,20 +80,36 @@ class FusedModel:
 
     def step(self, prev: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any, Tensor]:
         """Logits [N, V], next state and attention weights [N, S] of N = B * Q hypotheses after their tokens `prev`."""
-        N, B = prev.shape[0], memory.values.shape[0]
         below: Tensor | None = state.feed if self._feeds else None
-        layers: list[Any] = []
+        layers: list[LSTMState] = []
         for k, (cell, layer) in enumerate(zip(self._cells, state.layers, strict=True)):
-            new = cell(self._table[prev] if k == 0 else None, below, layer)
-            below = new.h.to(self.dtype)
-            layers.append(new._replace(h=below))
+            layers.append(self._cell(cell, prev if k == 0 else None, below, layer))
+            below = layers[-1].h
         top = layers[-1].h
-        query, position = top.view(B, N // B, -1), state.position.view(B, N // B)
-        weights = self._attention.align(query, memory.memory, position)
-        attended = (weights.to(self.dtype) @ memory.values).view(N, -1)
-        attentional = torch.tanh(torch.addmm(attended, top, self._top.T))
+        attended, weights = self._attend(top, memory, state.position)
+        attentional = torch.addmm(attended, top, self._top.T).tanh_()
         logits = torch.addmm(self._bias, attentional, self._output.T)
-        return logits, DecoderState(tuple(layers), attentional, state.position + 1), weights.view(N, -1)
+        return logits, DecoderState(tuple(layers), attentional, state.position + 1), weights
+
+    def _cell(self, cell: Any, prev: Tensor | None, below: Tensor | None, state: LSTMState) -> LSTMState:
+        """One layer's h, in the weights' precision, and c. `prev`: tokens, for the bottom layer."""
+        if self._kernels is None:
+            new: LSTMState = cell(None if prev is None else self._table[prev], below, state)
+            return LSTMState(new.h.to(self.dtype), new.c)
+        recurrent = state.h if below is None else torch.cat((below, state.h), dim=1)
+        gates = recurrent @ cell.weight_recurrent.T
+        return LSTMState(*self._kernels.lstm(gates, cell.bias if prev is None else self._table, prev, state.c))
+
+    def _attend(self, top: Tensor, memory: FusedMemory, position: Tensor) -> tuple[Tensor, Tensor]:
+        """The context as it enters h~ [N, A], and the weights [N, S]."""
+        N, (B, S, _) = top.shape[0], memory.values.shape
+        attention, kernels = self._attention, self._kernels
+        is_plain = type(attention) is GlobalAttention and isinstance(attention.score, Dot)
+        if kernels is not None and is_plain and S <= kernels.MAX_SOURCE:
+            attended, weights = kernels.attend(top, memory.memory.keys, memory.values, memory.memory.mask)
+            return attended, weights
+        weights = attention.align(top.view(B, N // B, -1), memory.memory, position.view(B, N // B))
+        return (weights.to(self.dtype) @ memory.values).view(N, -1), weights.view(N, -1)
 
 
 def refusal(model: Seq2Seq) -> str | None:
@@ -169,7 +187,9 @@ class Rules(NamedTuple):
     scoring: Scoring
     eos_id: int
     forbidden: Tensor
-    """Tokens that are never generated."""
+    """[V]: True on tokens that are never generated."""
+    kernels: ModuleType | None = None
+    """`triton_kernels` where they can run."""
 
 
 def search_step(model: PlainModel, slots: Slots, rules: Rules) -> None:
@@ -186,6 +206,36 @@ def search_step(model: PlainModel, slots: Slots, rules: Rules) -> None:
         attended = slots.attended + weights
         mask = slots.mask.unsqueeze(1).expand(B, K, -1)
         coverage = rules.scoring.coverage(attended.view(B, K, -1), mask)
+    if slots.history.attention is not None:
+        _write(slots.history.attention, beam.steps, weights.view(B, K, -1))
+    kernels = rules.kernels
+    if kernels is not None and candidates.ids is not None and K <= kernels.MAX_BEAM:
+        rows = kernels.advance(
+            candidates.scores,
+            candidates.ids,
+            coverage,
+            limits.n_best,
+            limits.max_length,
+            beam,
+            slots.history.tokens,
+            slots.history.parents,
+            eos_id=rules.eos_id,
+            length_penalty=rules.scoring.length_penalty,
+        )
+    else:
+        rows = _advance(slots, candidates, coverage, rules)
+    if isinstance(model, FusedModel):
+        map_tensors(lambda old, value: torch.index_select(value, 0, rows, out=old), slots.state, state)
+    else:
+        map_tensors(lambda old, value: old.copy_(value), slots.state, state.select(rows))
+    if slots.attended is not None and attended is not None:
+        torch.index_select(attended, 0, rows, out=slots.attended)
+
+
+def _advance(slots: Slots, candidates: Candidates, coverage: Tensor | None, rules: Rules) -> Tensor:
+    """Advance the beams in place, and note the step; each row's parent row [N]."""
+    beam, limits = slots.beam, slots.limits
+    B, K = beam.log_probs.shape
     new, parents = advance(
         beam,
         candidates,
@@ -198,12 +248,10 @@ def search_step(model: PlainModel, slots: Slots, rules: Rules) -> None:
     # a dead sentence finishes nothing more, so its result stands until somebody fetches it
     done = is_done(new, limits.max_length).unsqueeze(1)
     new = new._replace(log_probs=new.log_probs.masked_fill(done, -torch.inf))
-    _remember(slots.history, beam.steps, new.tokens, parents, weights)
-    rows = (torch.arange(0, B * K, K, device=parents.device).unsqueeze(1) + parents).view(-1)
-    map_tensors(lambda old, value: old.copy_(value), slots.state, state.select(rows))
-    map_tensors(lambda old, value: old.copy_(value), slots.beam, new)
-    if slots.attended is not None and attended is not None:
-        slots.attended.copy_(attended.index_select(0, rows))
+    _write(slots.history.tokens, beam.steps, new.tokens)
+    _write(slots.history.parents, beam.steps, parents)
+    map_tensors(lambda old, value: old.copy_(value), beam, new)
+    return (torch.arange(0, B * K, K, device=parents.device).unsqueeze(1) + parents).view(-1)
 
 
 def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
@@ -211,7 +259,13 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
 
     logits [N, V]. Constraints act before the cut; the softmax is over the whole vocabulary, or the sentence's words.
     """
-    K = slots.beam.tokens.shape[1]
+    K, V = slots.beam.tokens.shape[1], logits.shape[1]
+    kernels, limits = rules.kernels, slots.limits
+    if kernels is not None and V <= kernels.MAX_WORDS and K <= kernels.MAX_BEAM:
+        few = kernels.best_tokens(
+            logits, slots.words, rules.forbidden, slots.beam.steps, limits.min_length, limits.max_length, rules.eos_id
+        )
+        return Candidates(*few)
     logits = logits.float()
     if slots.words is not None:
         barred = ~slots.words.unsqueeze(1)
@@ -219,22 +273,19 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
     total = torch.logsumexp(logits, dim=1, keepdim=True)
     end = logits[:, rules.eos_id] - total.squeeze(1)
     steps = slots.beam.steps
-    must_go_on = (steps < slots.limits.min_length).repeat_interleave(K)
-    must_end = (steps + 1 >= slots.limits.max_length).repeat_interleave(K)
-    logits = logits.index_fill(1, rules.forbidden, -torch.inf)
+    must_go_on = (steps < limits.min_length).repeat_interleave(K)
+    must_end = (steps + 1 >= limits.max_length).repeat_interleave(K)
+    logits = logits.masked_fill(rules.forbidden, -torch.inf)
     logits[:, rules.eos_id].masked_fill_(must_go_on, -torch.inf)
-    scores, ids = logits.topk(min(2 * K, logits.shape[1]), dim=1)
+    scores, ids = logits.topk(min(2 * K, V), dim=1)
     scores = (scores - total).masked_fill_(must_end.unsqueeze(1), -torch.inf)
     scores[:, 0] = torch.where(must_end, end, scores[:, 0])
     ids[:, 0].masked_fill_(must_end, rules.eos_id)
     return Candidates(scores, ids)
 
 
-def _remember(history: History, steps: Tensor, tokens: Tensor, parents: Tensor, weights: Tensor) -> None:
-    B, T, K = history.tokens.shape
+def _write(history: Tensor, steps: Tensor, values: Tensor) -> None:
+    """Each sentence's values of its own step. history [B, T, K, ...]."""
+    B, T = history.shape[:2]
     step = steps.clamp(max=T - 1)  # a dead sentence goes on counting
-    place = torch.arange(B, device=step.device)
-    history.tokens.index_put_((place, step), tokens)
-    history.parents.index_put_((place, step), parents)
-    if history.attention is not None:
-        history.attention.index_put_((place, step), weights.view(B, K, -1).to(history.attention.dtype))
+    history.index_put_((torch.arange(B, device=step.device), step), values)
