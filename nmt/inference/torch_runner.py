@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 
 CPU_ROWS, CUDA_ROWS = 320, 8192
 """Hypotheses at once beyond which more win little."""
-LOOK_EVERY, MANY_ROWS = 4, 1024
-"""Steps between two looks at who has finished, on a GPU with so many rows in use: a look makes device and host wait."""
+LOOK_EVERY, MANY_ROWS = 2, 1024
+"""Steps between two looks at who has finished, on a GPU with so many rows in use: a look is the host's work."""
 BUCKETS = (16, 32, 64, 128, 256)
 """Source lengths, EOS counted, that sentences are padded to; a longer one to a multiple of the last."""
 LANES = 12
@@ -108,10 +108,14 @@ class TorchRunner:
         as_on_gpu: bool | None = None,
         uses_graphs: bool | None = None,
         uses_kernels: bool | None = None,
+        look_every: int = LOOK_EVERY,
+        looks_late: bool = True,
         is_fused: bool = True,
     ) -> None:
         """`as_on_gpu`: rows on a ladder, and finished sentences looked for now and then; by default on CUDA.
 
+        `look_every`, `looks_late`: how, where many rows are in use: after so many steps, and at who had finished by the
+        look before, so that the host works on those while the device takes the next steps.
         `uses_graphs`: steps captured as CUDA graphs, with `as_on_gpu`; by default on CUDA, and only possible there.
         `uses_kernels`: Triton's where they can run; by default on CUDA. They belong to the fused step.
         `is_fused=False`: the network's own step in any case.
@@ -146,7 +150,11 @@ class TorchRunner:
         self._lane_of: dict[int, _Lane] = {}
         self._results: dict[int, list[Found]] = {}
         self._numbers = count()
+        self._look_every, self._looks_late = look_every, looks_late
         self._steps_unseen = 0
+        self._last_look: _Look | None = None
+        self._aside = torch.cuda.Stream() if is_cuda else None
+        """Where sentences are encoded and results fetched: the host waits for that alone, not for steps under way."""
 
     def _build(self, kernels: ModuleType | None) -> PlainModel:
         dtype = DTYPES[self.precision]
@@ -178,7 +186,9 @@ class TorchRunner:
             groups.setdefault(key, []).append(index)
         for key, indices in groups.items():
             lane = self._lane(key)
-            first = self._begin([sentences[i] for i in indices], *key)
+            with self._besides():
+                first = self._begin([sentences[i] for i in indices], *key)
+            self._hand_over(first)
             lane.put(first, [slots[i] for i in indices], [sentences[i] for i in indices])
             self._lane_of.update((slots[i], lane) for i in indices)
         return slots
@@ -190,29 +200,78 @@ class TorchRunner:
         Finished sentences stay as they are meanwhile.
         """
         running = [lane for lane in self._lanes.values() if lane.slots]
+        if self._as_on_gpu and running:
+            self._step_as_on_gpu(running, steps)
+            return list(self._results)
         for _ in range(steps if running else 0):
             for lane in running:
                 lane.step()
-            if not self._as_on_gpu and self._fetch(running):
+            if self._fetch(_Look(running)):
                 break
-        if self._as_on_gpu and running:
-            self._steps_unseen += steps
-            if self._steps_unseen >= LOOK_EVERY or sum(lane.rows for lane in running) < MANY_ROWS:
-                self._fetch(running)
-                self._steps_unseen = 0
         return list(self._results)
 
-    def _fetch(self, lanes: Sequence[_Lane]) -> bool:
-        """Take the results of what has finished out of the lanes; whether there were any."""
-        flags = [lane.finished() for lane in lanes]
-        is_done = torch.cat(flags).tolist()
-        first = 0
-        for lane, flag in zip(lanes, flags, strict=True):
-            done = [place for place in range(len(flag)) if is_done[first + place]]
-            first += len(flag)
-            if done:
-                self._results |= lane.take(done)
-        return any(is_done)
+    def _step_as_on_gpu(self, running: Sequence[_Lane], steps: int) -> None:
+        before = self._mark()
+        for _ in range(steps):
+            for lane in running:
+                lane.step()
+        has_many = sum(lane.rows for lane in running) >= MANY_ROWS
+        self._steps_unseen += steps
+        if has_many and self._steps_unseen < self._look_every:
+            return
+        self._steps_unseen = 0
+        look = _Look(running)
+        if has_many and self._looks_late:
+            look, self._last_look = self._last_look or _Look(()), look
+            with self._besides(before):
+                self._fetch(look)
+        else:
+            self._last_look = None  # this one sees all that it saw
+            self._fetch(look)
+
+    def _fetch(self, look: _Look) -> bool:
+        """Take the results of what had finished by then out of the lanes; whether there were any."""
+        was_any = False
+        for lane, slots in look.finished():
+            place_of = {slot: place for place, slot in enumerate(lane.slots)}
+            if places := [place_of[slot] for slot in slots if slot in place_of]:  # others have been fetched or dropped
+                self._results |= lane.results(places)
+                with self._on_main():
+                    lane.remove(places)
+                was_any = True
+        return was_any
+
+    def _mark(self) -> torch.cuda.Event | None:
+        """The end of all that the device has been given up to now."""
+        return None if self._aside is None else torch.cuda.current_stream().record_event()
+
+    @contextmanager
+    def _besides(self, after: torch.cuda.Event | None = None) -> Iterator[None]:
+        """Work on the device that does not wait for steps under way, but for what was before `after`."""
+        if self._aside is None:
+            yield
+            return
+        self._main = torch.cuda.current_stream()
+        if after is not None:
+            self._aside.wait_event(after)
+        with torch.cuda.stream(self._aside):
+            yield
+
+    @contextmanager
+    def _on_main(self) -> Iterator[None]:
+        """Inside `_besides`, in order with the steps again. What was fetched has arrived: it need not be waited for."""
+        if self._aside is None or torch.cuda.current_stream() != self._aside:
+            yield
+            return
+        with torch.cuda.stream(self._main):
+            yield
+
+    def _hand_over(self, slots: Slots) -> None:
+        """Let the steps' stream use what was made besides it."""
+        if self._aside is not None:
+            main = torch.cuda.current_stream()
+            main.wait_stream(self._aside)
+            map_tensors(lambda part: part.record_stream(main), slots)
 
     def take(self, slot: int) -> list[Found]:
         del self._lane_of[slot]
@@ -259,6 +318,30 @@ class TorchRunner:
         for row, (ids, _) in zip(words, sentences, strict=True):
             row[torch.from_numpy(self._shortlist.words([*ids, EOS_ID])).long()] = True
         return words.to(self._device)
+
+
+class _Look:
+    """Who has finished in some lanes at one moment, on its way to the host."""
+
+    def __init__(self, lanes: Sequence[_Lane]) -> None:
+        self._slots = [(lane, list(lane.slots)) for lane in lanes]  # places change before it arrives
+        self._flags: Tensor | None = None
+        self._arrival: torch.cuda.Event | None = None
+        if lanes:
+            flags = torch.cat([lane.finished() for lane in lanes])
+            self._flags = flags
+            if flags.is_cuda:
+                self._flags = torch.empty(flags.shape, dtype=flags.dtype, pin_memory=True)
+                self._flags.copy_(flags, non_blocking=True)
+                self._arrival = torch.cuda.current_stream().record_event()
+
+    def finished(self) -> Iterator[tuple[_Lane, list[int]]]:
+        """The slots, by lane. Waits for the device to come that far."""
+        if self._arrival is not None:
+            self._arrival.synchronize()
+        flags = iter([] if self._flags is None else self._flags.tolist())
+        for lane, slots in self._slots:
+            yield lane, [slot for slot in slots if next(flags)]
 
 
 class _Lane:
@@ -314,8 +397,8 @@ class _Lane:
         assert self._buffers is not None
         return self._buffers.beam.log_probs[: len(self.slots), 0] == -torch.inf
 
-    def take(self, places: Sequence[int]) -> dict[int, list[Found]]:
-        """The results of sentences that have finished, by slot; their places fall free."""
+    def results(self, places: Sequence[int]) -> dict[int, list[Found]]:
+        """The results of sentences that have finished, by slot. Steps may go on: they do not touch them."""
         assert self._buffers is not None
         chosen = torch.tensor(places).to(self._buffers.mask.device)
         beam, history = self._buffers.beam, self._buffers.history
@@ -343,7 +426,6 @@ class _Lane:
                 for rank, (score, log_prob, end, words) in enumerate(zip(*hypotheses, strict=True))
                 if rank < self._options[place].n_best and score > -np.inf
             ]
-        self.remove(places)
         return found
 
     def remove(self, places: Sequence[int]) -> None:
@@ -352,8 +434,10 @@ class _Lane:
         free = [place for place in places if place < left]
         moving = [place for place in range(left, len(self.slots)) if place not in gone]
         if free:
-            device = self._view(0, 1).mask.device
-            to, source = torch.tensor([free, moving]).to(device)
+            moves, device = torch.tensor([free, moving]), self._view(0, 1).mask.device
+            if device.type == "cuda":  # a copy from pageable memory would wait for all steps under way
+                moves = moves.pin_memory()
+            to, source = moves.to(device, non_blocking=True)
 
             def move(part: Tensor) -> Tensor:
                 by_place = part.view(self._places, -1, *part.shape[1:])

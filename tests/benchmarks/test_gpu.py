@@ -62,6 +62,11 @@ def test_a_part_has_a_process_and_a_limit_of_its_own() -> None:
     assert "ended with" in broken["error"]
 
 
+def test_a_part_begins_nothing_more_when_its_time_is_over() -> None:
+    assert list(gpu.Plan(CPU, gpu.MODEL, until=0.0).while_time(range(3))) == [0]
+    assert list(gpu.Plan(CPU, gpu.MODEL).while_time(range(3))) == [0, 1, 2]
+
+
 def test_agreement_counts_what_differs() -> None:
     def found(*hypotheses: tuple[tuple[int, ...], float]) -> list[Found]:
         return [Found(tokens, score, score) for tokens, score in hypotheses]

@@ -37,16 +37,42 @@ def test_tracing_back_in_arrays_is_tracing_back_one_by_one() -> None:
                 assert path[i, k, step] == place
 
 
-def test_a_full_gpu_looks_seldom_and_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sentences that ended some steps ago stay as they were, and many leave at once."""
+@pytest.mark.parametrize(("look_every", "looks_late"), [(1, True), (2, True), (3, False), (4, True)])
+def test_a_full_gpu_looks_seldom_and_finds_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look_every: int, looks_late: bool
+) -> None:
+    """Sentences that ended some steps ago stay as they were, many leave at once, and some are dropped meanwhile."""
     bundle = make_bundle(tmp_path / "toy", search={"coverage_penalty": 0.2})
     encoded = bundle.tokenizers.source.encode_batch(toy_sentences(30))
     sentences: list[Sentence] = list(zip(encoded, mixed_options(30), strict=True))
     monkeypatch.setattr(torch_runner, "MANY_ROWS", 0)
-    runner = TorchRunner(bundle, CPU, as_on_gpu=True)
+    runner = TorchRunner(bundle, CPU, as_on_gpu=True, look_every=look_every, looks_late=looks_late)
     found = translate(runner, sentences, group=11)
     wanted = reference(bundle, sentences)
     assert [[h.tokens for h in one] for one in found] == [[h.tokens for h in one] for one in wanted]
-    slots = runner.admit([(encoded[0], SearchOptions(2, 1, 2))] * 3)
+
+    first, second, third = runner.admit([(encoded[0], SearchOptions(2, 1, 2))] * 3)
+    steps = 1
+    while not runner.step():
+        steps += 1
+    assert steps == (-(-2 // look_every) + looks_late) * look_every
+    runner.drop(second)
+    assert runner.step() == [first, third]
+    assert runner.take(first) == runner.take(third)
+
+
+def test_what_is_dropped_after_a_look_is_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = make_bundle(tmp_path / "toy")
+    ids = bundle.tokenizers.source.encode(toy_sentences(1)[0])
+    monkeypatch.setattr(torch_runner, "MANY_ROWS", 0)
+    runner = TorchRunner(bundle, CPU, as_on_gpu=True, look_every=1)
+    first, second = runner.admit([(ids, SearchOptions(2, 1, 2))] * 2)
     assert runner.step(2) == []
-    assert runner.step(2) == slots
+    runner.drop(first)
+    (third,) = runner.admit([(ids, SearchOptions(2, 1, 9, min_length=8))])
+    assert runner.step() == [second]
+    runner.take(second)
+    while not (finished := runner.step()):
+        pass
+    assert finished == [third]
+    assert len(runner.take(third)[0].tokens) == 8
