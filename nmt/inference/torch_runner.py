@@ -402,9 +402,12 @@ class _Lane:
         assert self._buffers is not None
         chosen = torch.tensor(places).to(self._buffers.mask.device)
         beam, history = self._buffers.beam, self._buffers.history
+        wanted = max(self._options[place].n_best for place in places)
         ends = (beam.finished_scores, beam.finished_log_probs, beam.finished_steps, beam.finished_parents)
         # one copy to the host, not four; doubles hold all of them exactly
-        scores, log_probs, steps, parent = torch.stack([part.index_select(0, chosen).double() for part in ends]).cpu()
+        scores, log_probs, steps, parent = torch.stack(
+            [part[:, :wanted].index_select(0, chosen).double() for part in ends]
+        ).cpu()
         last = steps.long().numpy()
         most = int(last.max()) + 1
         kept = map_tensors(lambda part: part[:, :most].index_select(0, chosen), history)
@@ -504,13 +507,13 @@ class _Lane:
 def trace_back(
     tokens: NDArray[np.int64], parents: NDArray[np.int64], last: NDArray[np.int64], parent: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The tokens of all finished hypotheses of n sentences, and their places among the live ones.
+    """The tokens of the R best finished hypotheses of n sentences, and their places among the live ones.
 
-    tokens, parents [n, T, K] by step; a hypothesis ended at step `last` [n, K] as a child of place `parent` [n, K].
-    Returns [n, K, T] twice: tokens hold below `last`, places up to it.
+    tokens, parents [n, T, K] by step; a hypothesis ended at step `last` [n, R] as a child of place `parent` [n, R].
+    Returns [n, R, T] twice: tokens hold below `last`, places up to it.
     """
-    n, T, K = tokens.shape
-    words, path = np.zeros((n, K, T), np.int64), np.zeros((n, K, T), np.int64)
+    (n, T, _), R = tokens.shape, last.shape[1]
+    words, path = np.zeros((n, R, T), np.int64), np.zeros((n, R, T), np.int64)
     rows, place = np.arange(n)[:, None], parent
     for step in range(T - 1, -1, -1):
         # the token of a step is where its child says; before that there is none

@@ -22,13 +22,13 @@ def test_padding_is_that_of_lists() -> None:
 
 def test_tracing_back_in_arrays_is_tracing_back_one_by_one() -> None:
     rng = np.random.default_rng(3)
-    n, T, K = 5, 7, 3
+    n, T, K, R = 5, 7, 3, 2
     tokens, parents = rng.integers(0, 99, (n, T, K)), rng.integers(0, K, (n, T, K))
-    last, parent = rng.integers(0, T, (n, K)), rng.integers(0, K, (n, K))
+    last, parent = rng.integers(0, T, (n, R)), rng.integers(0, K, (n, R))
     last[0, 0] = T - 1
     words, path = trace_back(tokens, parents, last, parent)
     for i in range(n):
-        for k in range(K):
+        for k in range(R):
             place, end = parent[i, k], last[i, k]
             assert path[i, k, end] == place
             for step in range(end - 1, -1, -1):
