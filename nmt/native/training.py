@@ -83,6 +83,7 @@ FUNCTIONS = {
     "nmt_lstm_backward": [ctypes.POINTER(LSTMBackward)],
     "nmt_attention_forward": [ctypes.POINTER(Attention)],
     "nmt_attention_backward": [ctypes.POINTER(Attention)],
+    "nmt_per_sentence": [c_int, c_int, c_int, c_int, c_void_p, c_void_p, c_int64, c_void_p, c_int],
     "nmt_squash": _SQUASH,
     "nmt_squash_backward": _SQUASH,
     "nmt_cross_entropy": [c_int, c_int, c_void_p, c_void_p, c_float, c_void_p, c_void_p, c_void_p, c_int],

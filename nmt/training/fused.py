@@ -3,7 +3,11 @@
 The equations are those of nmt.model, which stays the reference (`Seq2Seq.forward`; tests/training/test_fused.py). Three
 things make it faster. Gates, attention, tanh and dropout are one pass each over the data (nmt/native/src/training.c).
 Steps write where the next product reads, so that nothing is concatenated or copied. And gradients of weights, keys and
-states are taken once a sequence. Tensors are time first: [S, B, E], [T, B, A].
+states are taken once a sequence.
+
+Tensors over a sequence are time first and flat: a row for each step and sentence, [S * B, E], then rows of zeros up to
+one of few numbers of rows (`even`), because oneDNN prepares for every shape of a product and keeps what it prepared.
+The letters R and P below are S * B and T * B with those zeros.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from nmt.model.cells import LSTMCell, LSTMState
 from nmt.model.encoder import EncoderOutput
 from nmt.model.seq2seq import Seq2Seq
 from nmt.native import training as native
+from nmt.text.tokenizer import PAD_ID
+from nmt.training.shapes import even
 
 DTYPES = (torch.float32, torch.bfloat16)
 
@@ -56,10 +62,11 @@ def forward(
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
     assert dtype in DTYPES, dtype
     seeds = _seeds()
-    encoded = _encode(model, _embed(model, model.src_embedding, src.t(), dtype, seeds), lengths, seeds)
+    (B, S), T = src.shape, tgt_in.shape[1]
+    encoded = _encode(model, _embed(model, model.src_embedding, src.t(), dtype, seeds), lengths, S, seeds)
     states = encoded.states
     decoder = model.decoder
-    keys = decoder.attention.score.keys(states)
+    keys = decoder.attention.score.keys(states.unsqueeze(0)).squeeze(0)
     embedded = _embed(model, model.tgt_embedding, tgt_in.t(), dtype, seeds)
     projected = decoder.project(embedded)
     layers = cast(tuple[LSTMState, ...], model.bridge(encoded))
@@ -70,14 +77,16 @@ def forward(
         per_layer += [cell.weight_recurrent.to(dtype), add, state.h.to(dtype), state.c.float()]
     p = decoder.dropout.p if model.training else 0.0
     vectors: Tensor = _Decoder.apply(  # type: ignore[no-untyped-call]
-        keys, states, lengths, decoder.combine.weight.to(dtype), p, seeds, *per_layer
+        keys, states, lengths, (S, T), decoder.combine.weight.to(dtype), p, seeds, *per_layer
     )
-    return vectors
+    return vectors.view(T, B, -1)
 
 
 def _embed(
     model: Seq2Seq, embedding: nn.Embedding, ids: Int[Tensor, "T B"], dtype: torch.dtype, seeds: Iterator[int]
-) -> Float[Tensor, "T B E"]:
+) -> Float[Tensor, "P E"]:
+    flat = ids.flatten()
+    ids = functional.pad(flat, (0, even(len(flat)) - len(flat)), value=PAD_ID)
     embedded = _dropout(embedding(ids).to(dtype), model.dropout.p if model.training else 0.0, seeds)
     if model.training and model.word_dropout:
         keep = torch.rand(ids.shape) >= model.word_dropout
@@ -86,9 +95,9 @@ def _embed(
 
 
 def _encode(
-    model: Seq2Seq, embedded: Float[Tensor, "S B E"], lengths: Int[Tensor, " B"], seeds: Iterator[int]
+    model: Seq2Seq, embedded: Float[Tensor, "R E"], lengths: Int[Tensor, " B"], S: int, seeds: Iterator[int]
 ) -> EncoderOutput:
-    """`Encoder.forward` with states [S, B, H]."""
+    """`Encoder.forward` with states [R, H]."""
     encoder = model.encoder
     weights = dict(encoder.rnn.named_parameters())
     last_h: list[Tensor] = []
@@ -105,13 +114,13 @@ def _encode(
             )
             projected = functional.linear(below, w_ih, b_ih + b_hh)
             output, h, c = _Recurrence.apply(  # type: ignore[no-untyped-call]
-                projected, w_hh.to(projected.dtype), lengths, bool(direction)
+                projected, w_hh.to(projected.dtype), lengths, S, bool(direction)
             )
             outputs.append(output)
             last_h.append(h)
             last_c.append(c)
         below = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
-    B, D = embedded.shape[1], encoder.directions
+    B, D = len(lengths), encoder.directions
     h, c = (
         torch.stack(last).view(encoder.layers, D, B, -1).transpose(1, 2).reshape(encoder.layers, B, -1)
         for last in (last_h, last_c)
@@ -150,17 +159,20 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        projected: Float[Tensor, "S B GH"],
+        projected: Float[Tensor, "R GH"],
         weight: Float[Tensor, "GH H"],
         lengths: Int[Tensor, " B"],
+        S: int,
         is_reverse: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        S, B, H = *projected.shape[:2], weight.shape[1]
+        B, R, H = len(lengths), len(projected), weight.shape[1]
         projected, lengths = projected.contiguous(), lengths.contiguous()
-        states = projected.new_empty(S + 1, B, H)  # the state before t is t of a forward pass, t + 1 of a reverse one
+        # the state before t is t of a forward pass, t + 1 of a reverse one
+        flat_states, states = _steps(projected, R + B, S + 1, B, H)
         c = torch.empty(S + 1, B, H)
-        out = projected.new_empty(S, B, H)
-        gates = torch.empty_like(projected)
+        flat_out, out = _steps(projected, R, S, B, H)
+        flat_gates, gates = _steps(projected, R, S, B, 4 * H)
+        added = projected[: S * B].view(S, B, 4 * H)
         first = S if is_reverse else 0
         states[first].zero_()
         c[first].zero_()
@@ -174,23 +186,23 @@ class _Recurrence(torch.autograd.Function):
             before, after = (t + 1, t) if is_reverse else (t, t + 1)
             torch.mm(states[before], transposed, out=gates[t])
             step.at = t
-            step.gates, step.add, step.up = _at(gates, t), _at(projected, t), _at(out, t)
+            step.gates, step.add, step.up = _at(gates, t), _at(added, t), _at(out, t)
             step.c_from, step.c_to = _at(c, before), _at(c, after)
             step.h_from, step.h_to = _at(states, before), _at(states, after)
             kernel(ctypes.byref(step))
         ctx.save_for_backward(weight, lengths)
-        ctx.buffers, ctx.is_reverse = (states, c, gates), is_reverse
+        ctx.buffers, ctx.is_reverse = (flat_states, c, flat_gates, gates), is_reverse
         last = 0 if is_reverse else S
-        return out, states[last].clone(), c[last].clone()
+        return flat_out, states[last].clone(), c[last].clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_out: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, d_out: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         weight, lengths = ctx.saved_tensors
-        states, c, gates = ctx.buffers
+        states, c, flat_gates, gates = ctx.buffers
         del ctx.buffers  # the gates become their gradients: no second time
-        S, B, H = d_out.shape
-        d_out = d_out.contiguous()
+        (S, B, _), H, R = gates.shape, weight.shape[1], len(d_out)
+        d_out = d_out.contiguous()[: S * B].view(S, B, H)
         keep, d_c = d_h.float().contiguous().clone(), d_c.contiguous().clone()
         through = torch.empty_like(d_out[0])
         step = native.LSTMBackward(
@@ -206,8 +218,8 @@ class _Recurrence(torch.autograd.Function):
             kernel(ctypes.byref(step))
             torch.mm(gates[t], weight, out=through)
             step.next = through.data_ptr()
-        inputs = states[1:] if ctx.is_reverse else states[:-1]
-        return gates, gates.view(S * B, -1).t() @ inputs.reshape(S * B, H), None, None
+        inputs = states[B:] if ctx.is_reverse else states[:R]
+        return flat_gates, flat_gates.t() @ inputs, None, None, None
 
 
 class _Decoder(torch.autograd.Function):
@@ -220,9 +232,10 @@ class _Decoder(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        keys: Float[Tensor, "S B H"],
-        states: Float[Tensor, "S B H"],
+        keys: Float[Tensor, "R H"],
+        states: Float[Tensor, "R H"],
         lengths: Int[Tensor, " B"],
+        sizes: tuple[int, int],
         combine: Float[Tensor, "A HH"],
         p: float,
         seeds: Iterator[int],
@@ -231,23 +244,25 @@ class _Decoder(torch.autograd.Function):
         weights, adds, first_h, first_c = (list(per_layer[part::4]) for part in range(4))
         keys, states, lengths = keys.contiguous(), states.contiguous(), lengths.contiguous()
         adds = [add.contiguous() for add in adds]
-        (T, B, _), (S, _, H), A, L = adds[0].shape, states.shape, combine.shape[0], len(weights)
+        (S, T), B, P, H, A, L = sizes, len(lengths), len(adds[0]), states.shape[1], combine.shape[0], len(weights)
         fed = [A] + [H] * (L - 1)
-        new = states.new_empty
-        inputs = [new(T + 1, B, fed[k] + H) for k in range(L)]
+        flat_inputs, inputs = zip(*(_steps(states, P + B, T + 1, B, fed[k] + H) for k in range(L)), strict=True)
         c = [torch.empty(T + 1, B, H) for _ in range(L)]
-        gates = [new(T, B, 4 * H) for _ in range(L)]
-        joined, squashed, out = new(T, B, 2 * H), new(T, B, A), new(T, B, A)
+        flat_gates, gates = zip(*(_steps(states, P, T, B, 4 * H) for _ in range(L)), strict=True)
+        flat_joined, joined = _steps(states, P, T, B, 2 * H)
+        flat_squashed, squashed = _steps(states, P, T, B, A)
+        out = states.new_empty(T, B, A)
         alignment = torch.empty(T, B, S)
         inputs[0][0, :, :A].zero_()
         for k in range(L):
+            inputs[k][T].zero_()  # what would be fed to a step after the last stands beside gates of zeros
             inputs[k][0, :, fed[k] :] = first_h[k]
             c[k][0] = first_c[k]
         half, size = _half(states), states.element_size()
         limit, scale = _limit(p), _scale(p)
         drawn = [[next(seeds) for _ in range(L)] for _ in range(T)]
         cells = [_lstm_forward(B, H, half, fed[k], adds[k]) for k in range(L)]
-        attention = _attention(keys, states, lengths)
+        attention = _attention(keys, states, lengths, S)
         attention.query_stride = attention.context_stride = 2 * H
         kernels = _kernels()
         transposed, combine_transposed = [weight.t() for weight in weights], combine.t()
@@ -257,7 +272,7 @@ class _Decoder(torch.autograd.Function):
                 step.gates, step.c_from, step.c_to = _at(gates[k], t), _at(c[k], t), _at(c[k], t + 1)
                 step.h_to = _at(inputs[k], t + 1) + fed[k] * size
                 if k == 0:
-                    step.add = _at(adds[0], t)
+                    step.add = adds[0].data_ptr() + t * B * 4 * H * size
                 if k < L - 1:
                     step.up, step.up_stride = _at(inputs[k + 1], t), 2 * H
                     step.dropout = native.Dropout(drawn[t][k], limit, scale)
@@ -272,25 +287,27 @@ class _Decoder(torch.autograd.Function):
             kernels.nmt_squash(B, A, _at(squashed, t), *written, drawn[t][L - 1], limit, scale, half)
         ctx.save_for_backward(keys, states, lengths, combine, *weights)
         ctx.buffers = inputs, c, gates, joined, squashed, alignment
+        ctx.flat = flat_inputs, flat_gates, flat_joined, flat_squashed
         ctx.dropout = drawn, limit, scale
-        return out
+        return out.view(T * B, A)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         keys, states, lengths, combine, *weights = ctx.saved_tensors
         inputs, c, gates, joined, squashed, alignment = ctx.buffers
-        del ctx.buffers  # gates and tanhs become their gradients: no second time
+        flat_inputs, flat_gates, flat_joined, flat_squashed = ctx.flat
+        del ctx.buffers, ctx.flat  # gates and tanhs become their gradients: no second time
         drawn, limit, scale = ctx.dropout
-        d_out = d_out.contiguous()
-        (T, B, A), (S, _, H), L = d_out.shape, states.shape, len(weights)
+        (T, B, A), S, H, L = squashed.shape, alignment.shape[2], states.shape[1], len(weights)
+        d_out = d_out.contiguous().view(T, B, A)
         fed = [A] + [H] * (L - 1)
         half, size = _half(states), states.element_size()
         d_joined = torch.empty_like(joined)
         d_inputs = [torch.empty_like(part[0]) for part in inputs]
         d_c = [torch.zeros(B, H) for _ in range(L)]
         d_scores, d_query = torch.empty(T, B, S), torch.empty(B, H)
-        attention = _attention(keys, states, lengths)
+        attention = _attention(keys, states, lengths, S)
         attention.context_stride, attention.d_query = 2 * H, d_query.data_ptr()
         cells = [
             native.LSTMBackward(rows=B, hidden=H, half=half, next_stride=fed[k] + H, up_stride=2 * H) for k in range(L)
@@ -320,20 +337,32 @@ class _Decoder(torch.autograd.Function):
                 torch.mm(gates[k][t], weights[k], out=d_inputs[k])
         d_layers: list[Tensor | None] = []
         for k in range(L):
-            rows = gates[k].view(T * B, -1)
-            d_add = gates[k] if k == 0 else rows.sum(dim=0, dtype=torch.float32).to(rows.dtype)
-            d_weight = rows.t() @ inputs[k][:T].view(T * B, -1)
-            d_layers += [d_weight, d_add, d_inputs[k][:, fed[k] :], d_c[k]]
-        d_states = _per_sentence(alignment, d_joined[..., :H])
-        d_keys = _per_sentence(d_scores, joined[..., H:])
-        d_combine = squashed.view(T * B, A).t() @ joined.view(T * B, 2 * H)
-        return d_keys, d_states, None, d_combine, None, None, *d_layers
+            rows = flat_gates[k]
+            d_add = rows if k == 0 else rows.sum(dim=0, dtype=torch.float32).to(rows.dtype)
+            d_layers += [rows.t() @ flat_inputs[k][: len(rows)], d_add, d_inputs[k][:, fed[k] :], d_c[k]]
+        d_states = _per_sentence(alignment, d_joined, 0, len(states))
+        d_keys = _per_sentence(d_scores, joined, H, len(states))
+        d_combine = flat_squashed.t() @ flat_joined
+        return d_keys, d_states, None, None, d_combine, None, None, *d_layers
 
 
-def _per_sentence(weights: Float[Tensor, "T B S"], vectors: Float[Tensor, "T B H"]) -> Float[Tensor, "S B H"]:
-    """sum_t w_t(s) v_t for every sentence."""
-    products = torch.bmm(weights.permute(1, 2, 0).to(vectors.dtype), vectors.transpose(0, 1))
-    return products.transpose(0, 1)
+def _steps(like: Tensor, rows: int, steps: int, B: int, width: int) -> tuple[Tensor, Tensor]:
+    """Room for `rows` rows, and its front as [steps, B, width]; rows behind that are zeros."""
+    flat = like.new_empty(rows, width)
+    flat[steps * B :].zero_()
+    return flat, flat[: steps * B].view(steps, B, width)
+
+
+def _per_sentence(
+    weights: Float[Tensor, "T B S"], vectors: Float[Tensor, "T B HH"], first: int, rows: int
+) -> Float[Tensor, "R H"]:
+    """sum_t w_t(s) v_t for every sentence; v_t is the half of the vectors that begins at `first`."""
+    (T, B, S), H = weights.shape, vectors.shape[2] // 2
+    flat, _ = _steps(vectors, rows, S, B, H)
+    start = vectors.data_ptr() + first * vectors.element_size()
+    kind = _half(vectors)
+    _kernels().nmt_per_sentence(T, B, S, H, weights.data_ptr(), start, 2 * H, flat.data_ptr(), kind)
+    return flat
 
 
 def _lstm_forward(rows: int, hidden: int, half: int, fed: int, add: Tensor) -> native.LSTMForward:
@@ -342,11 +371,10 @@ def _lstm_forward(rows: int, hidden: int, half: int, fed: int, add: Tensor) -> n
     return step
 
 
-def _attention(keys: Tensor, states: Tensor, lengths: Tensor) -> native.Attention:
-    S, B, H = states.shape
+def _attention(keys: Tensor, states: Tensor, lengths: Tensor, S: int) -> native.Attention:
     return native.Attention(
-        rows=B,
-        hidden=H,
+        rows=len(lengths),
+        hidden=states.shape[1],
         half=_half(states),
         source=S,
         lengths=lengths.data_ptr(),

@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from nmt.native import training as native
+from nmt.training.shapes import even
 
 CHUNK_BYTES = 32 * 2**20
 """Logits in one chunk: few chunks, for each adds a whole matrix to the weight's gradient."""
@@ -65,13 +67,16 @@ class _CrossEntropy(torch.autograd.Function):
         chunk = _native_chunk if is_native else _chunk
         with torch.autocast(kind, enabled=False):
             for x, y in zip(vectors.to(dtype).split(rows), targets.split(rows), strict=True):
+                # rows of zeros: products of few different shapes
+                x = functional.pad(x, (0, 0, 0, even(len(y)) - len(y)))
                 logits = torch.addmm(b, x, w.T)
-                row_nll, spread, d_logits = chunk(logits, y, smoothing, d_bias)
+                row_nll, spread = chunk(logits[: len(y)], y, smoothing, d_bias)
                 nll += row_nll
                 smoothed += (1 - smoothing) * row_nll + smoothing * spread
                 if d_weight is not None:
-                    d_weight += d_logits.T @ x
-                    d_vectors.append((d_logits @ w).to(vectors.dtype))
+                    logits[len(y) :] = 0
+                    d_weight += logits.T @ x
+                    d_vectors.append((logits @ w)[: len(y)].to(vectors.dtype))
         if needs_grad:
             ctx.save_for_backward(torch.cat(d_vectors), d_weight, d_bias)
         ctx.dtypes = weight.dtype, bias.dtype
@@ -93,27 +98,26 @@ class _CrossEntropy(torch.autograd.Function):
         )
 
 
-def _chunk(logits: Tensor, targets: Tensor, smoothing: float, d_bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """The sums of -log p(y) and of log Z - mean(logits), and, where `d_bias` is given and added to, d logits."""
+def _chunk(logits: Tensor, targets: Tensor, smoothing: float, d_bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The sums of -log p(y) and of log Z - mean(logits); where `d_bias` is given the logits become their gradient."""
     V = logits.shape[1]
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     log_z = scores.logsumexp(dim=-1, keepdim=True)
     nll = (log_z - scores.gather(1, targets.unsqueeze(1))).sum()
     spread = log_z.sum() - scores.mean(dim=-1).sum() if smoothing else torch.zeros_like(nll)
     if d_bias is None:
-        return nll, spread, logits
+        return nll, spread
     d_logits = scores.sub_(log_z).exp_()
     if smoothing:
         d_logits -= smoothing / V
     d_logits.scatter_add_(1, targets.unsqueeze(1), d_logits.new_full((len(targets), 1), smoothing - 1))
     d_bias += d_logits.sum(dim=0)
-    return nll, spread, d_logits.to(logits.dtype)
+    logits.copy_(d_logits)
+    return nll, spread
 
 
-def _native_chunk(
-    logits: Tensor, targets: Tensor, smoothing: float, d_bias: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`_chunk` in one pass in place."""
+def _native_chunk(logits: Tensor, targets: Tensor, smoothing: float, d_bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """`_chunk` in one pass."""
     kernels = native.load()
     assert kernels is not None
     rows, words = logits.shape
@@ -131,4 +135,4 @@ def _native_chunk(
         int(logits.dtype == torch.bfloat16),
     )
     nll, spread = sums.sum(dim=1).unbind()
-    return nll, spread, logits
+    return nll, spread

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from nmt.native import training as native
 from nmt.training import fused
+from nmt.training.shapes import even
 from tests.model.networks import sentences, tiny
 
 needs_kernels = pytest.mark.skipif(native.load() is None, reason="the kernels are not compiled")
-LENGTHS = [6, 1, 7, 3, 7]
+LENGTHS = [6, 1, 7, 3, 7]  # with 9 target steps: 45 rows, and 3 of zeros
 NETWORKS: dict[str, dict[str, Any]] = {
     "two layers": {},
     "one layer": {"decoder_layers": 1, "bridge": "linear"},
@@ -65,6 +66,24 @@ def test_in_bf16_they_agree_to_its_precision() -> None:
 
 
 @needs_kernels
+def test_memory_that_holds_anything_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room is taken without clearing it: here it is full of NaN, which even a product with zeros would show."""
+    clean = [both(choices, torch.float32)[1] for choices in NETWORKS.values()]
+    for place, name in ((torch, "empty"), (torch, "empty_like"), (Tensor, "new_empty")):
+        original = getattr(place, name)
+
+        def poisoned(*arguments: Any, original: Any = original, **more: Any) -> Tensor:
+            room: Tensor = original(*arguments, **more)
+            return room.fill_(float("nan")) if room.is_floating_point() else room
+
+        monkeypatch.setattr(place, name, poisoned)
+    for choices, (vectors, gradients) in zip(NETWORKS.values(), clean, strict=True):
+        found, its_gradients = both(choices, torch.float32)[1]
+        assert torch.equal(found, vectors)
+        assert all(torch.equal(its_gradients[name], gradients[name]) for name in gradients)
+
+
+@needs_kernels
 def test_dropout_keeps_its_share_and_its_mean() -> None:
     torch.manual_seed(1)
     ones = torch.ones(500, 1001, requires_grad=True)
@@ -105,6 +124,12 @@ def test_gradients_under_dropout_are_those_of_the_same_mask() -> None:
                 parameter.sub_(direction, alpha=sign * 1e-2)
         slope = (values[0] - values[1]) / 2e-2
         assert float((parameter.grad * direction).sum()) == pytest.approx(slope, rel=2e-2, abs=2e-3), name
+
+
+def test_even_numbers_of_rows_are_few_and_near() -> None:
+    found = [even(rows) for rows in range(1, 4097)]
+    assert all(rows <= rounded <= rows * 17 / 16 for rows, rounded in zip(range(1, 4097), found, strict=True))
+    assert len({rounded for rounded in found if 1024 < rounded <= 2048}) == 16
 
 
 def test_other_networks_take_the_general_way() -> None:

@@ -250,6 +250,23 @@ EXPORT void nmt_attention_backward(const Attention *a) {
     else attention_backward_kind(a, 0);
 }
 
+/* to[s, r] = sum_t weights[t, r, s] from[t, r]: of every sentence, over all steps. */
+INLINE void per_sentence_kind(int steps, int rows, int source, int hidden, const float *weights, const void *from,
+                              int64_t stride, void *to, int half) {
+    float weight[steps];
+    for (int r = 0; r < rows; r++)
+        for (int s = 0; s < source; s++) {
+            for (int t = 0; t < steps; t++) weight[t] = weights[((ptrdiff_t)t * rows + r) * source + s];
+            mix(weight, steps, from, stride * r, stride * rows, hidden, half, to, ((ptrdiff_t)s * rows + r) * hidden, half);
+        }
+}
+EXPORT void nmt_per_sentence(int steps, int rows, int source, int hidden, const float *weights, const void *from,
+                             int64_t stride, void *to, int half) {
+#define CALL(k) per_sentence_kind(steps, rows, source, hidden, weights, from, stride, to, k)
+    BOTH(CALL)
+#undef CALL
+}
+
 /* h~ = dropout(tanh(x)), [rows, width], written twice; `x` becomes tanh(x). */
 INLINE void squash_kind(int rows, int width, void *x, void *one, int64_t one_stride, void *two, int64_t two_stride,
                         Dropout d, int half) {
