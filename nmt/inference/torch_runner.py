@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from itertools import chain, count
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -127,7 +127,7 @@ class TorchRunner:
         self._as_on_gpu = is_cuda if as_on_gpu is None else as_on_gpu
         if is_cuda and device.index is not None:
             torch.cuda.set_device(device)  # streams and graphs are those of the current device
-        self._graph_pool = torch.cuda.graph_pool_handle() if is_cuda and uses_graphs is not False else None
+        self._capture = _Capture.new() if is_cuda and uses_graphs is not False else None
         self._device = device
         self._shortlist = bundle.shortlist
         self._network = bundle.build_model().to(device)
@@ -155,6 +155,8 @@ class TorchRunner:
         self._last_look: _Look | None = None
         self._aside = torch.cuda.Stream() if is_cuda else None
         """Where sentences are encoded and results fetched: the host waits for that alone, not for steps under way."""
+        if is_cuda:
+            torch.cuda.synchronize()  # the weights are there before another stream reads them
 
     def _build(self, kernels: ModuleType | None) -> PlainModel:
         dtype = DTYPES[self.precision]
@@ -287,7 +289,7 @@ class TorchRunner:
             empty = [old for old, lane in self._lanes.items() if not lane.slots]
             for old in empty[: max(0, len(self._lanes) + 1 - LANES)]:
                 del self._lanes[old]
-            self._lanes[key] = _Lane(self._model, self._rules, key[0], self._as_on_gpu, self._graph_pool)
+            self._lanes[key] = _Lane(self._model, self._rules, key[0], self._as_on_gpu, self._capture)
         return self._lanes[key]
 
     def _begin(self, sentences: Sequence[Sentence], K: int, S: int, with_attention: bool) -> Slots:
@@ -320,6 +322,31 @@ class TorchRunner:
         return words.to(self._device)
 
 
+class _Capture(NamedTuple):
+    """How steps become graphs."""
+
+    pool: Any
+    """Handle of the memory that all graphs share, as they run one after another."""
+    stream: torch.cuda.Stream
+    """For nothing else: a library's scratch memory belongs to a stream, and graphs keep using that of this one."""
+
+    @classmethod
+    def new(cls) -> _Capture:
+        return cls(torch.cuda.graph_pool_handle(), torch.cuda.Stream())
+
+    def graph(self, model: PlainModel, view: Slots, rules: Rules) -> torch.cuda.CUDAGraph:
+        """The step on some places. It is run on a copy first: libraries set themselves up on first use."""
+        main = torch.cuda.current_stream()
+        self.stream.wait_stream(main)
+        with torch.cuda.stream(self.stream):
+            search_step(model, map_tensors(Tensor.clone, view), rules)
+        main.wait_stream(self.stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            search_step(model, view, rules)
+        return graph
+
+
 class _Look:
     """Who has finished in some lanes at one moment, on its way to the host."""
 
@@ -347,8 +374,10 @@ class _Look:
 class _Lane:
     """Sentences of one beam size and one source bucket. The first `len(slots)` places of the buffers are taken."""
 
-    def __init__(self, model: PlainModel, rules: Rules, beam_size: int, uses_ladder: bool, graph_pool: Any) -> None:
-        """`graph_pool`: handle of the memory that all graphs share, as they run one after another; None: no graphs."""
+    def __init__(
+        self, model: PlainModel, rules: Rules, beam_size: int, uses_ladder: bool, capture: _Capture | None
+    ) -> None:
+        """`capture`: None for steps without graphs."""
         self.slots: list[int] = []
         """Slot numbers by place."""
         self._lengths: list[tuple[int, int]] = []
@@ -358,7 +387,7 @@ class _Lane:
         self._rules = rules
         self._beam_size = beam_size
         self._uses_ladder = uses_ladder
-        self._graph_pool = graph_pool
+        self._capture = capture
         self._buffers: Slots | None = None
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
@@ -385,11 +414,11 @@ class _Lane:
         """A token for every sentence."""
         used = rung(len(self.slots)) if self._uses_ladder else len(self.slots)
         view = self._view(0, used)
-        if self._graph_pool is None:
+        if self._capture is None:
             search_step(self._model, view, self._rules)
             return
         if used not in self._graphs:
-            self._graphs[used] = self._capture(view)
+            self._graphs[used] = self._capture.graph(self._model, view, self._rules)
         self._graphs[used].replay()
 
     def finished(self) -> Tensor:
@@ -490,18 +519,6 @@ class _Lane:
             room = self._view(0, len(self.slots))
             _copy(room._replace(history=None), before._replace(history=None))  # type: ignore[arg-type]
             map_tensors(lambda to, part: to[:, : part.shape[1]].copy_(part), room.history, before.history)
-
-    def _capture(self, view: Slots) -> torch.cuda.CUDAGraph:
-        """The step on some places as a graph. It is run on a copy first: libraries set themselves up on first use."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            search_step(self._model, map_tensors(Tensor.clone, view), self._rules)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._graph_pool):
-            search_step(self._model, view, self._rules)
-        return graph
 
 
 def trace_back(
