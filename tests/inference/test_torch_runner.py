@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from nmt.inference import torch_runner
 from nmt.inference.runner import SearchOptions, Sentence
 from nmt.inference.torch_runner import TorchRunner, padded, trace_back
+from nmt.inference.torch_step import map_tensors, search_step
+from nmt.model.attention import SCORES, SPANS
 from nmt.text.tokenizer import EOS_ID, PAD_ID
 from tests.bundles import make_bundle, toy_sentences
 from tests.inference.runners import CPU, mixed_options, reference, translate
+from tests.inference.test_runners import FORMS, network
 
 
 def test_padding_is_that_of_lists() -> None:
@@ -76,3 +83,31 @@ def test_what_is_dropped_after_a_look_is_not_fetched(tmp_path: Path, monkeypatch
         pass
     assert finished == [third]
     assert len(runner.take(third)[0].tokens) == 8
+
+
+def without_values(thing: Any) -> Any:
+    """The same with tensors that have shapes and no values: a step that asks for one, or for the CPU, fails."""
+    if isinstance(thing, nn.Module):
+        return thing.to("meta")
+    return thing.to("meta") if isinstance(thing, Tensor) else thing
+
+
+@pytest.mark.parametrize("is_fused", [True, False])
+@pytest.mark.parametrize(("score", "span", "form"), list(zip(cycle(SCORES), cycle(SPANS), FORMS)))
+def test_a_step_asks_for_no_value_and_stays_on_its_device(score: str, span: str, form: str, is_fused: bool) -> None:
+    """What a CUDA graph cannot capture: a shape or a branch that depends on a value, a copy from the host."""
+    bundle, _ = network("lstm", score, span, form)
+    runner = TorchRunner(bundle, CPU, as_on_gpu=True, is_fused=is_fused)
+    ids = bundle.tokenizers.source.encode_batch(toy_sentences(3))
+    runner.admit([(i, SearchOptions(3, 2, 9, with_attention=True)) for i in ids])
+    (lane,) = runner._lanes.values()
+    view, rules = lane._view(0, 3), runner._rules
+    model: Any = without_values(runner._model)
+    for name, value in vars(model).items():
+        if not name.startswith("_modules"):
+            setattr(model, name, without_values(value))
+    shapes = map_tensors(lambda part: tuple(part.shape), view)
+    view = map_tensors(without_values, view)
+    with torch.no_grad():
+        search_step(model, view, rules._replace(forbidden=without_values(rules.forbidden)))
+    assert map_tensors(lambda part: tuple(part.shape), view) == shapes
