@@ -1,0 +1,59 @@
+"""The stream of batches: its parts, and that it says how long training waited for it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.config import DataConfig, TextConfig
+from nmt.data.prepared import PreparedCorpus, prepare
+from nmt.text.tokenizer import TokenizerPair, train_tokenizers
+from nmt.training.batches import BatchStream
+from tests.corpora import write_toy_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[PreparedCorpus, TokenizerPair]:
+    folder = tmp_path_factory.mktemp("corpus")
+    source, target = write_toy_corpus(folder, pairs=100)
+    data = DataConfig(source_lang="en", target_lang="de", train=((str(source), str(target)),))
+    prepared = prepare(data, Path(folder) / "data", seed=1)
+    return prepared, train_tokenizers(iter(prepared), TextConfig(kind="word", vocab_size=60), seed=1)
+
+
+def stream(corpus: tuple[PreparedCorpus, TokenizerPair], **choices: Any) -> BatchStream:
+    return BatchStream(*corpus, batch_tokens=60, seed=1, sampling=0.0, **choices)
+
+
+def test_the_parts_of_a_batch_are_the_batch(corpus: tuple[PreparedCorpus, TokenizerPair]) -> None:
+    whole = list(stream(corpus).epoch(0))
+    parts = [list(stream(corpus, part=(k, 3)).epoch(0)) for k in range(3)]
+    for number, batch in enumerate(whole):
+        shares = [part[number] for part in parts]
+        assert sum(share.tokens for share in shares) == batch.tokens
+        rows = [row.tolist() for share in shares for row in share.tgt_out if len(share.src)]
+        stripped = sorted([piece for piece in row if piece] for row in rows)
+        assert stripped == sorted([piece for piece in row if piece] for row in batch.tgt_out.tolist())
+
+
+def test_waiting_for_data_is_counted(
+    corpus: tuple[PreparedCorpus, TokenizerPair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = stream(corpus)
+    encode = slow._encode
+
+    def late(*arguments: Any) -> Any:
+        time.sleep(0.01)
+        return encode(*arguments)
+
+    monkeypatch.setattr(slow, "_encode", late)
+    count = len(list(slow.epoch(0)))
+    assert count > 10
+    assert 0.005 * count < slow.waited_s
+    slow.waited_s = 0.0
+    for _ in slow.epoch(0):
+        time.sleep(0.03)  # a training step that takes longer than its data
+    assert slow.waited_s < 0.005 * count
