@@ -12,8 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-MAX_WORDS = 1 << 16
-"""Entries of a row of logits: the whole row lies in registers."""
+MAX_WORDS = 1 << 15
+"""Entries of a row of logits: the whole row lies in registers, which twice as many overflow."""
 MAX_BEAM = 32
 """K: its 2K * K candidates lie in registers too."""
 MAX_SOURCE = 256
@@ -94,10 +94,11 @@ def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[T
     assert all(part.is_contiguous() for part in (query, keys, values, mask))
     weights = torch.empty(N, S, device=query.device)
     attended = query.new_empty(N, A)
-    block = 64
+    block, width = 64, max(16, triton.next_power_of_2(S))
     _attend[(B, triton.cdiv(A, block))](
         query, keys, values, mask.view(torch.uint8), weights, attended, K, S, H, A,
-        ROWS=max(16, triton.next_power_of_2(K)), WIDTH=max(16, triton.next_power_of_2(S)), PART=32, BLOCK=block,
+        ROWS=max(16, triton.next_power_of_2(K)), WIDTH=width, PART=32, BLOCK=block,
+        num_warps=8 if width >= 128 else 4,  # registers: four warps would spill
     )  # fmt: skip
     return attended, weights
 

@@ -6,7 +6,10 @@ Without a GPU triton's interpreter runs them. Where there is no triton, only wha
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,3 +198,56 @@ def test_without_triton_plain_torch_serves() -> None:
     assert triton_kernels() is None
     bundle, _ = network("lstm", "general", "global", "plain")
     assert not TorchRunner(bundle, DEVICE, uses_kernels=True).uses_kernels
+
+
+COMPILE = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from nmt.inference import triton_kernels as kernels
+
+def build(kernel, types, constants, warps):
+    names = kernel.arg_names
+    signature = {name: "constexpr" if name in constants else types[name] for name in names}
+    places = {(names.index(name),): value for name, value in constants.items()}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=places)
+    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps})
+    print(kernel.__name__, len(made.asm["cubin"]))
+
+weight, ids, number = "*bf16", "*i64", "*fp32"
+build(
+    kernels._lstm,
+    dict(gates=weight, added=weight, tokens=ids, c_old=number, h_new=weight, c_new=number, H="i32"),
+    dict(HAS_TOKENS=True, BLOCK=256), 2,
+)
+build(
+    kernels._attend,
+    dict(query=weight, keys=weight, values=weight, mask="*u8", weights=number, attended=weight)
+    | dict.fromkeys("KSHA", "i32"),
+    dict(ROWS=16, WIDTH=32, PART=32, BLOCK=64), 4,
+)
+build(
+    kernels._best_tokens,
+    dict(logits=weight, words="*u8", forbidden="*u8", steps=ids, min_length=ids, max_length=ids, scores=number, ids=ids)
+    | dict(V="i32"),
+    dict(K=5, C=10, EOS=2, HAS_WORDS=True, BLOCK=8192), 8,
+)
+beam = dict(log_probs=number, tokens=ids, steps=ids, finished_scores=number, finished_log_probs=number)
+build(
+    kernels._advance,
+    beam
+    | dict.fromkeys(("finished_steps", "finished_parents", "past_tokens", "past_parents", "rows"), ids)
+    | dict(scores=number, ids=ids, coverage=number, n_best=ids, max_length=ids, T="i32", alpha="fp32"),
+    dict(K=5, C=10, EOS=2, HAS_COVERAGE=True, WIDTH=64, BEAM=8), 1,
+)
+"""
+
+
+@needs_triton
+def test_kernels_compile_for_a_gpu_that_is_not_there(tmp_path: Path) -> None:
+    """The interpreter takes what the compiler refuses. Target: compute capability 9.0."""
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run([sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["_lstm", "_attend", "_best_tokens", "_advance"]
