@@ -216,18 +216,24 @@ static int begin(Engine *engine, int number, const Encoded *encoded, int count, 
 
 int nmt_admit(Engine *engine, int count, const int32_t *ids, const int32_t *lengths, const Options *options,
               const int32_t *words, int32_t *slots) {
-    Encoded encoded;
+    enum { AT_ONCE = 16 }; /* sentences encoded together: more win nothing and leave the cache */
     if (!engine->running) engine->used = 0;
-    if (!encode(engine->model, &engine->encoder, count, ids, lengths, &encoded)) return -1;
-    int64_t position = 0;
-    for (int i = 0; i < count; i++) {
-        slots[i] = free_slot_number(engine);
-        if (slots[i] < 0 || !begin(engine, slots[i], &encoded, count, i, position, lengths[i], &options[i], words)) {
-            while (i-- > 0) nmt_drop(engine, slots[i]);
-            return -1;
+    for (int first = 0; first < count; first += AT_ONCE) {
+        int group = count - first < AT_ONCE ? count - first : AT_ONCE;
+        Encoded encoded;
+        int is_encoded = encode(engine->model, &engine->encoder, group, ids, lengths + first, &encoded);
+        int64_t position = 0;
+        for (int i = first; i < first + group; i++) {
+            slots[i] = is_encoded ? free_slot_number(engine) : -1;
+            if (slots[i] < 0 ||
+                !begin(engine, slots[i], &encoded, group, i - first, position, lengths[i], &options[i], words)) {
+                while (i-- > 0) nmt_drop(engine, slots[i]);
+                return -1;
+            }
+            position += lengths[i];
+            words += options[i].words;
         }
-        position += lengths[i];
-        words += options[i].words;
+        ids += position;
     }
     return count;
 }
