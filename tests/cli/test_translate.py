@@ -156,7 +156,7 @@ def test_devices_are_written_not_replaced(bundle: Path, tmp_path: Path) -> None:
 
 
 BLOCK = 4
-LONG = 400
+LONG = 3000
 
 
 def wait_for_lines(journal: Path) -> None:
