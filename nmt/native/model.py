@@ -119,7 +119,12 @@ class Layout:
 
     def vector(self, values: Floats, to: int = 1) -> int:
         """The address of values padded with zeros."""
-        return self._arena.put(np.pad(values.astype(np.float32), (0, -len(values) % to)))
+        missing = -len(values) % to
+        if (
+            not self._arena.writes
+        ):  # embeddings are large: no copy only to count them, or where another process made one
+            return self._arena.take(4 * (len(values) + missing))
+        return self._arena.put(np.pad(values.astype(np.float32), (0, missing)))
 
     def table(self, weight: Floats, bias: Floats, embedding: Floats) -> int:
         """The bottom cell's gates from every token's embedding, bias included: a row each instead of a product."""

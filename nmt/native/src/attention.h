@@ -17,5 +17,5 @@ typedef struct {
     int position;           /* t */
 } Query;
 
-/* weights [S] and context [As] = sum of weights times values. `room`: scratch of S floats and a vector. */
+/* weights [S] and context [As] = sum of weights times values. */
 void attend(const Model *model, const Memory *memory, const Query *query, float *weights, float *context);

@@ -101,10 +101,7 @@ static int run_layer(const Model *model, EncoderSpace *space, const Packing *pac
 static int rows_of(const Model *model, EncoderSpace *space, const float *from, int stride, int size, int count,
                    int inputs, Rows *x) {
     if (!make_rows(space, model->precision, count, inputs, x)) return 0;
-    for (int i = 0; i < count; i++) {
-        const float *part = from + (int64_t)i * stride;
-        set_row(x, model->precision, inputs, i, &part, &size, 1);
-    }
+    set_rows(x, model->precision, inputs, from, stride, size, count);
     return 1;
 }
 

@@ -58,10 +58,8 @@ int nmt_fill_table(const Matrix *matrix, const float *embedding, int vocabulary,
     int is_done = x.bytes && x.floats;
     for (int first = 0; is_done && first < vocabulary; first += AT_ONCE) {
         int count = vocabulary - first < AT_ONCE ? vocabulary - first : AT_ONCE;
-        for (int i = 0; i < count; i++) {
-            const float *part = embedding + (int64_t)(first + i) * size;
-            set_row(&x, matrix->precision, matrix->inputs, i, &part, &size, 1);
-        }
+        const float *from = embedding + (int64_t)first * size;
+        set_rows(&x, matrix->precision, matrix->inputs, from, size, size, count);
         int64_t begin = (int64_t)first * matrix->outputs * (is_half ? 2 : 4);
         product(matrix, &x, 0, count, fill, &(Table){(char *)table + begin, matrix->outputs, is_half});
     }
@@ -449,13 +447,6 @@ static void attend_all(const Engine *engine, const Step *step, const float *top,
     }
 }
 
-static void set_rows(const Model *model, const Step *step, const float *from, int stride, int size, int inputs) {
-    for (int row = 0; row < step->count; row++) {
-        const float *part = from + (int64_t)row * stride;
-        set_row(&step->x, model->precision, inputs, row, &part, &size, 1);
-    }
-}
-
 /* The output layer: one product for all rows, or each sentence's shortlist for its own. */
 static void rank_all(const Engine *engine, const Step *step) {
     const Model *model = engine->model;
@@ -489,10 +480,10 @@ static int step_once(Engine *engine, int32_t *finished, int room, int *count) {
     if (!grow_states(engine, new, step.count)) return 0;
     const float *top = recur(engine, &step, old, new);
     float *feed = new->feed.at;
-    set_rows(model, &step, top, width, model->hidden, model->combine.inputs);
+    set_rows(&step.x, model->precision, model->combine.inputs, top, width, model->hidden, step.count);
     attend_all(engine, &step, top, feed);
     product(&model->combine, &step.x, 0, step.count, combine, &(Combine){feed, out});
-    set_rows(model, &step, feed, out, model->attentional, model->output.inputs);
+    set_rows(&step.x, model->precision, model->output.inputs, feed, out, model->attentional, step.count);
     rank_all(engine, &step);
     engine->current = 1 - engine->current;
     engine->used = step.count;

@@ -107,6 +107,13 @@ void set_row(const Rows *x, int precision, int inputs, int row, const float *con
     memset(out, X_ZERO, (size_t)(end - out));
 }
 
+void set_rows(const Rows *x, int precision, int inputs, const float *from, int stride, int size, int count) {
+    for (int row = 0; row < count; row++) {
+        const float *part = from + (int64_t)row * stride;
+        set_row(x, precision, inputs, row, &part, &size, 1);
+    }
+}
+
 /* ---- tiles ------------------------------------------------------------------------------------------------------ */
 
 INLINE void tile_fp32(int rows, const float *x, int depth, const float *panel, const float *bias, float (*tile)[NR]) {

@@ -70,6 +70,9 @@ void copy_columns(const Matrix *from, const int32_t *columns, int count, void *p
 /* Row `row` of x becomes the parts side by side, each padded with zeros to K_BLOCK, and zeros after them. */
 void set_row(const Rows *x, int precision, int inputs, int row, const float *const *parts, const int *sizes, int count);
 
+/* The first `count` rows of x become vectors of `size` floats that lie `stride` apart. */
+void set_rows(const Rows *x, int precision, int inputs, const float *from, int stride, int size, int count);
+
 /* All outputs of the rows `first` to `first + rows` of x, tile by tile. */
 void product(const Matrix *matrix, const Rows *x, int first, int rows, Epilogue epilogue, void *context);
 
