@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,13 +25,6 @@ MODEL_VERSION = "X-Model-Version"
 
 Outcome = Translation | NmtError | None
 """What became of one text: translated, failed, or left as it is because there is nothing to translate."""
-
-
-class DirectRoute(APIRoute):
-    """Documented like any other route, but called with the request alone: it has nothing for FastAPI to read."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        return self.endpoint
 
 
 class Direct:
@@ -58,7 +50,7 @@ class Direct:
         await response(scope, receive, send)
 
 
-router = APIRouter(tags=["translation"], route_class=DirectRoute)
+router = APIRouter(tags=["translation"])
 
 _SCHEMA = TranslateRequest.model_json_schema()
 _CONTENT_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
