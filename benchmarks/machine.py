@@ -1,4 +1,4 @@
-"""What a measurement must know of the machine: its processor, what else runs on it, the memory of processes.
+"""What a measurement must know of the machine: its processor and what else runs on it.
 
 Reads /proc, so Linux only. Decides nothing about what is measured.
 """
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from nmt.hardware import available_cores
+from nmt.hardware import available_cores, process_tree, processor
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
@@ -25,7 +25,7 @@ def facts() -> dict[str, object]:
     flags = set(cpu.get("flags", "").split())
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
-        "processor": cpu.get("model name", platform.processor()),
+        "processor": processor(),
         "cores": available_cores(),
         "flags": [flag for flag in FLAGS if flag in flags],
         "memory_gib": round(pages / 2**30, 1),
@@ -37,30 +37,6 @@ def facts() -> dict[str, object]:
 def load_average() -> float:
     """Of the last minute."""
     return os.getloadavg()[0]
-
-
-def process_tree(root: int) -> list[int]:
-    """A process and all that descend from it; empty where it has ended."""
-    found = [root]
-    for pid in found:  # grows while it is read
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                found += [int(child) for child in children.read_text().split()]
-            except OSError:  # ended meanwhile
-                continue
-    return [pid for pid in found if Path(f"/proc/{pid}").exists()]
-
-
-def pss_bytes(root: int) -> int:
-    """Proportional set sizes of a process and its descendants: memory that n of them share counts 1/n in each."""
-    total = 0
-    for pid in process_tree(root):
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        except OSError:  # ended meanwhile
-            continue
-        total += sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:

@@ -27,6 +27,7 @@ import tomli_w
 
 from benchmarks import machine
 from nmt.data.corpus import read_lines
+from nmt.hardware import pss_bytes
 from nmt.text.tokenizer import SPECIAL_IDS, load_tokenizers
 from nmt.training.report import HISTORY_FILE
 
@@ -222,7 +223,7 @@ def sample(
                     limit = began + seconds + PATIENCE_S
                 if began and time.monotonic() > began + seconds and len(rates()) > 1:
                     break
-            memory = machine.pss_bytes(process.pid)
+            memory = pss_bytes(process.pid)
             found = rates()[1:]  # before it is stopped: a run that ends reports what it had begun to count
         finally:
             process.send_signal(signal.SIGTERM)

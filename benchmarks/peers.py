@@ -33,7 +33,7 @@ from benchmarks.peer_envs import ENVIRONMENTS, install
 from benchmarks.peer_training import Corpus, measure_training
 from nmt.bundle import SHORTLIST
 from nmt.data.corpus import read_lines
-from nmt.hardware import available_cores
+from nmt.hardware import available_cores, pss_bytes
 from nmt.text.tokenizer import SPECIAL_IDS, load_tokenizers
 
 ROOT = Path(__file__).parents[1]
@@ -218,7 +218,7 @@ class Drivers:
         for answer in answers:
             if set(answer["lengths"]) != {str(self._length)}:
                 raise RuntimeError(f"{side.name}: outputs of lengths {answer['lengths']}, all should be {self._length}")
-        used = sum(machine.pss_bytes(process.process.pid) for process in processes)
+        used = sum(pss_bytes(process.process.pid) for process in processes)
         peaks = self.peak_bytes.setdefault(side.name, {})
         peaks[setting.name] = max(used, peaks.get(setting.name, 0))
         return answers, seconds

@@ -30,7 +30,7 @@ from nmt.config import Recipe, load_recipe
 from nmt.data.batching import padding_ratio
 from nmt.data.corpus import read_lines
 from nmt.data.prepared import PreparedCorpus, prepare
-from nmt.hardware import pick_device, pick_precision
+from nmt.hardware import pick_device, pick_precision, pss_bytes
 from nmt.inference.speed import gemm_ceiling
 from nmt.model.seq2seq import Seq2Seq
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
@@ -141,7 +141,7 @@ def measure(settings: Sequence[Setting], folder: Path, *, rounds: int, seconds: 
                 setting.tokens_per_s.append(tokens / wall)
                 setting.tokens_per_cpu_s.append(tokens * run.team.workers / cpu)
                 setting.facts["waited for data"] = f"{(run.team.stream.waited_s - waited) / wall:.2%}"
-                setting.facts["memory MB"] = round(machine.pss_bytes(os.getpid()) / 1e6)
+                setting.facts["memory MB"] = round(pss_bytes(os.getpid()) / 1e6)
                 if rows and number == rounds - 1:
                     print(f"\n{setting.name}: where one process spends its time\n{profiled(run, seconds, rows)}")
             print(

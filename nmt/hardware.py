@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,18 +77,19 @@ def pss_bytes(root: int) -> int:
 
     0 where there is no /proc.
     """
-    return sum(_pss(pid) for pid in _process_tree(root))
+    return sum(_pss(pid) for pid in process_tree(root))
 
 
-def _process_tree(root: int) -> Iterator[int]:
-    yield root
-    for children in Path(f"/proc/{root}/task").glob("*/children"):
-        try:
-            pids = children.read_text().split()
-        except OSError:  # ended meanwhile
-            continue
-        for pid in pids:
-            yield from _process_tree(int(pid))
+def process_tree(root: int) -> list[int]:
+    """A process and all that descend from it; empty where it has ended, or where there is no /proc."""
+    found = [root]
+    for pid in found:  # grows while it is read
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in children.read_text().split()]
+            except OSError:  # ended meanwhile
+                continue
+    return [pid for pid in found if Path(f"/proc/{pid}").exists()]
 
 
 def _pss(pid: int) -> int:

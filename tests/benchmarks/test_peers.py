@@ -32,6 +32,7 @@ from benchmarks.peers import (
     torch_settings,
     workload,
 )
+from nmt.hardware import process_tree, pss_bytes
 from nmt.training.report import History
 from tests.bundles import make_bundle, toy_sentences
 
@@ -60,21 +61,21 @@ def spinner() -> Iterator[subprocess.Popen[bytes]]:
     child = "while True: pass"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     process = subprocess.Popen([sys.executable, "-c", parent])
-    while len(machine.process_tree(process.pid)) < 2:
+    while len(process_tree(process.pid)) < 2:
         time.sleep(0.01)
     yield process
-    for pid in reversed(machine.process_tree(process.pid)):
+    for pid in reversed(process_tree(process.pid)):
         subprocess.run(["kill", str(pid)], check=True)
     process.wait(10)
 
 
 def test_cpu_time_and_memory_of_children_count(spinner: subprocess.Popen[bytes]) -> None:
-    parent, child = machine.process_tree(spinner.pid)
+    parent, child = process_tree(spinner.pid)
     before = machine.cpu_seconds([spinner.pid])
     while machine.cpu_seconds([spinner.pid]) < before + 0.2:  # the parent waits: only the child can make it grow
         time.sleep(0.02)
-    assert machine.pss_bytes(spinner.pid) > machine.pss_bytes(child) > 1e6
-    assert machine.process_tree(parent) == [parent, child]
+    assert pss_bytes(spinner.pid) > pss_bytes(child) > 1e6
+    assert process_tree(parent) == [parent, child]
 
 
 def test_what_is_watched_does_not_count_as_others(spinner: subprocess.Popen[bytes]) -> None:
