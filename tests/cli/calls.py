@@ -1,4 +1,4 @@
-"""The command line called in processes of its own, forked from a server that has imported everything once."""
+"""The command line called: in processes of its own, forked from a server that has imported everything once, or here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from unittest.mock import patch
+
+import pytest
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -58,6 +60,15 @@ def finish(process: BaseProcess, folder: Path) -> Answer:
 def call(folder: Path, *arguments: str | Path, stdin: Path = NOTHING) -> Answer:
     """`nmt` with these arguments, from beginning to end."""
     return finish(start(folder, *arguments, stdin=stdin), folder)
+
+
+def call_here(*arguments: object) -> int | str | None:
+    """`nmt` with these arguments in this process; its exit code."""
+    from nmt.cli.main import main
+
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    return exit_.value.code
 
 
 def _run(words: list[str], stdin: Path, stdout: Path, stderr: Path, block_lines: int | None) -> None:

@@ -15,3 +15,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "en-de"
     make_bundle(folder, search={"beam_size": 2, "max_length_factor": 0.8, "max_length_offset": 4})
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command sets the environment of its process, which here is that of the other tests too."""
+    monkeypatch.setattr("nmt.cli.models.THREAD_VARIABLES", ())

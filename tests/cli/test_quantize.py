@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +11,16 @@ import pytest
 from safetensors.numpy import load_file
 
 from nmt.bundle import load_bundle, rewrite_shortlist
-from nmt.cli.main import main
 from nmt.evaluation.quality import bleu
 from nmt.inference import TranslateOptions, Translator
 from nmt.shortlist import Shortlist
 from tests.bundles import toy_sentences
+from tests.cli.calls import call_here
 
 Output = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command sets the environment of its process, which here is that of the other tests too."""
-    monkeypatch.setattr("nmt.cli.models.THREAD_VARIABLES", ())
-
-
-def run(*arguments: object) -> int | str | None:
-    """The exit code of a call in this process."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["quantize", *(str(argument) for argument in arguments)])
-    return exit_.value.code
+run = partial(call_here, "quantize")
 
 
 def test_matrices_take_a_byte_a_weight_and_the_rest_stays(bundle: Path, tmp_path: Path, capsys: Output) -> None:

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from nmt.bundle import load_bundle
-from nmt.cli.main import main
+from tests.cli.calls import call_here
 from tests.corpora import write_toy_corpus
 
 Output = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command sets the environment of its process, which here is that of the other tests too."""
-    monkeypatch.setattr("nmt.cli.models.THREAD_VARIABLES", ())
-
-
-def run(*arguments: object) -> int | str | None:
-    """The exit code of a call in this process."""
-    with pytest.raises(SystemExit) as exit_:
-        main(["shortlist", *(str(argument) for argument in arguments)])
-    return exit_.value.code
+run = partial(call_here, "shortlist")
 
 
 def files(folder: Path) -> dict[str, bytes]:
