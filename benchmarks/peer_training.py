@@ -2,8 +2,7 @@
 
 The same network, the same pairs, the same vocabulary (the one that `nmt train` learns), the same optimiser, dropout and
 label smoothing. Each side trains for a fixed time and says itself, in its log, how many target tokens a second it did.
-Not measured here: the time to equal perplexity on the development set, which needs a corpus worth learning and hours.
-It would take its corpora from `Corpus`, its two runs from `train_ours` and `train_opennmt`.
+The time to equal perplexity on a development set is measured in peer_perplexity.py, with the commands made here.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from typing import Any
 import tomli_w
 
 from benchmarks import machine
-from nmt.data.corpus import read_lines
+from nmt.data.prepared import PreparedCorpus
 from nmt.hardware import pss_bytes
 from nmt.text.tokenizer import SPECIAL_IDS, load_tokenizers
 from nmt.training.report import HISTORY_FILE
@@ -47,10 +46,12 @@ _REPORT = re.compile(r"Step (\d+)/.* [\d.]+/ *([\d.]+) tok/s;")
 
 @dataclass(frozen=True)
 class Corpus:
-    """Two text files of equally many lines, each possibly `.gz`."""
+    """Text files in pairs of equally many lines, each possibly `.gz`."""
 
     source: tuple[Path, ...]
     target: tuple[Path, ...]
+    dev: tuple[Path, ...] = ()
+    """Source and target; empty: some of the pairs are held out."""
 
 
 @dataclass
@@ -88,7 +89,7 @@ def measure_training(
         runs.append((TrainingResult("ours", f"{size} tokens"), ours))
     for kind, size in THEIR_BATCHES:
         threads = environment | {"OMP_NUM_THREADS": str(cores)}
-        theirs = partial(train_opennmt, corpus, opennmt_python, folder, threads, kind, size, seconds)
+        theirs = partial(train_opennmt, opennmt_python, folder, threads, kind, size, seconds)
         runs.append((TrainingResult("OpenNMT-py", f"{size} {kind}"), theirs))
     for number in range(rounds):
         print(f"training: round {number + 1}, load average {machine.load_average():.2f}", file=sys.stderr, flush=True)
@@ -107,13 +108,31 @@ def train_ours(
     corpus: Corpus, folder: Path, environment: dict[str, str], batch_tokens: int, cores: int, seconds: float
 ) -> tuple[float, int]:
     """`nmt train` for a while: target tokens a second, and memory in bytes."""
-    run = folder / "training-ours"
+    run = our_run(folder)
+    shutil.rmtree(run, ignore_errors=True)
+    recipe = write_recipe(corpus, folder, batch_tokens, cores, validate_every=NEVER, checkpoint_every_s=0.0)
+    history = run / HISTORY_FILE
+    return sample(our_command(recipe), run.with_suffix(".log"), environment, lambda: our_rates(history), seconds)
+
+
+def our_run(folder: Path) -> Path:
+    """Where `nmt train` works; `data` and `vocabulary` in it are those of the other side too."""
+    return folder / "training-ours"
+
+
+def our_command(recipe: Path) -> list[str]:
+    return [sys.executable, "-m", "nmt.cli.main", "train", str(recipe), "--no-tensorboard"]
+
+
+def write_recipe(corpus: Corpus, folder: Path, batch_tokens: int, cores: int, **training: object) -> Path:
+    """A recipe that never ends by itself; `training` are further keys of that section."""
     recipe = {
-        "output": str(run),
+        "output": str(our_run(folder)),
         "data": {
             "source_lang": "en",
             "target_lang": "de",
             "train": [list(map(str, pair)) for pair in zip(corpus.source, corpus.target, strict=True)],
+            "dev": list(map(str, corpus.dev)),
         },
         "text": {"vocab_size": VOCABULARY},
         # see drive_ours.py: the network of the other side, weight for weight
@@ -130,19 +149,14 @@ def train_ours(
             "epochs": 0,
             "updates": NEVER,
             "batch_tokens": batch_tokens,
-            "validate_every": NEVER,
-            "checkpoint_every_s": 0.0,
             "label_smoothing": 0.1,
             "workers": cores,
+            **training,
         },
     }
     path = folder / "recipe.toml"
     path.write_text(tomli_w.dumps(recipe), "utf-8")
-    history = run / HISTORY_FILE
-    shutil.rmtree(run, ignore_errors=True)
-    command = [sys.executable, "-m", "nmt.cli.main", "train", str(path), "--no-tensorboard"]
-    log = folder / "training-ours.log"
-    return sample(command, log, environment, lambda: our_rates(history), seconds)
+    return path
 
 
 def our_rates(history: Path) -> list[float]:
@@ -155,7 +169,6 @@ def our_rates(history: Path) -> list[float]:
 
 
 def train_opennmt(
-    corpus: Corpus,
     python: Path,
     folder: Path,
     environment: dict[str, str],
@@ -163,22 +176,42 @@ def train_opennmt(
     batch_size: int,
     seconds: float,
 ) -> tuple[float, int]:
-    """`onmt_train` for a while, with the vocabulary of `train_ours`: target tokens a second, and memory in bytes."""
-    tokenizers = load_tokenizers(folder / "training-ours" / "vocabulary")
+    """`onmt_train` for a while, with pairs and vocabulary of `train_ours`: target tokens a second, memory in bytes."""
+    config = write_config(folder, batch_type, batch_size)
+    log = folder / "training-opennmt.log"
+    return sample(
+        opennmt_command(python, config),
+        log,
+        environment,
+        lambda: opennmt_rates(log.read_text("utf-8", errors="replace")),
+        seconds,
+    )
+
+
+def opennmt_command(python: Path, config: Path) -> list[str]:
+    return [str(python), str(DRIVER), "train", "-config", str(config)]
+
+
+def write_config(folder: Path, batch_type: str, batch_size: int, **options: object) -> Path:
+    """What `onmt_train` is to do, on the pairs that `nmt train` has left after cleaning, in the same pieces.
+
+    `options` are further ones of its own. Without "valid_steps" it never validates.
+    """
+    ours = our_run(folder)
+    corpus, tokenizers = PreparedCorpus(ours / "data"), load_tokenizers(ours / "vocabulary")
     run = folder / "training-opennmt"
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(parents=True)
-    for name, paths, tokenizer in (
-        ("src", corpus.source, tokenizers.source),
-        ("tgt", corpus.target, tokenizers.target),
-    ):
-        lines = [line for path in paths for line in read_lines(path)]
-        pieces = (" ".join(tokenizer.pieces(ids)) for ids in tokenizer.encode_batch(lines))
-        (run / f"train.{name}").write_text("".join(f"{line}\n" for line in pieces), "utf-8")
+    for name, pairs in (("train", corpus), ("dev", corpus.dev)):
+        for side, place, tokenizer in (("src", 0, tokenizers.source), ("tgt", 1, tokenizers.target)):
+            encoded = tokenizer.encode_batch([pair[place] for pair in pairs])
+            lines = (" ".join(tokenizer.pieces(ids)) for ids in encoded)
+            (run / f"{name}.{side}").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     vocabulary = tokenizers.source.pieces(range(max(SPECIAL_IDS) + 1, tokenizers.source.size))
     (run / "vocabulary").write_text("".join(f"{piece}\t1\n" for piece in vocabulary), "utf-8")
+    sets = {"corpus": "train", "valid": "dev"}
     config = {
-        "data": {"corpus": {"path_src": str(run / "train.src"), "path_tgt": str(run / "train.tgt")}},
+        "data": {key: {"path_src": f"{run / name}.src", "path_tgt": f"{run / name}.tgt"} for key, name in sets.items()},
         "src_vocab": str(run / "vocabulary"),
         "save_model": str(run / "model"),
         "batch_type": batch_type,
@@ -191,12 +224,11 @@ def train_opennmt(
         "valid_steps": NEVER,
         "report_every": 20,
         "bucket_size": 32768,  # of the pairs that it sorts into batches: filling the default takes long at the start
+        **options,
     }
     path = run / "config.yaml"
     path.write_text(json.dumps(config), "utf-8")  # JSON is YAML
-    log = folder / "training-opennmt.log"
-    command = [str(python), str(DRIVER), "train", "-config", str(path)]
-    return sample(command, log, environment, lambda: opennmt_rates(log.read_text("utf-8", errors="replace")), seconds)
+    return path
 
 
 def opennmt_rates(log: str) -> list[float]:
@@ -226,12 +258,17 @@ def sample(
             memory = pss_bytes(process.pid)
             found = rates()[1:]  # before it is stopped: a run that ends reports what it had begun to count
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop(process)
     if not found:
         raise RuntimeError(f"{command[0]} told too little in {seconds:.0f} s: {log}")
     return statistics.median(found), memory
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a command that trains: it may write a checkpoint first."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

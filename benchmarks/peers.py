@@ -2,6 +2,7 @@
 
     python -m benchmarks.peers                      about ten minutes on two cores, after the installation
     python -m benchmarks.peers --training           target tokens a second in training, beside OpenNMT-py
+    python -m benchmarks.peers --perplexity         time to equal perplexity on a dev set, beside OpenNMT-py
     python -m benchmarks.peers --quick --allow-load does it run at all?
 
 Every side translates the same sentences in the same pieces with random weights, and every output is held at the same
@@ -30,6 +31,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.peer_drivers.driver import Workload
 from benchmarks.peer_envs import ENVIRONMENTS, install
+from benchmarks.peer_perplexity import compare_curves, measure_perplexity
 from benchmarks.peer_training import Corpus, measure_training
 from nmt.bundle import SHORTLIST
 from nmt.data.corpus import read_lines
@@ -574,14 +576,9 @@ def compare(chosen: argparse.Namespace, pythons: dict[str, Path], folder: Path) 
 
 def compare_training(chosen: argparse.Namespace, pythons: dict[str, Path], folder: Path) -> dict[str, Any]:
     """Measure training."""
-    names = ("dev", "test", "test_long")
-    corpus = Corpus(
-        source=(chosen.train_source,) if chosen.train_source else tuple(DATA / f"{name}.en.gz" for name in names),
-        target=(chosen.train_target,) if chosen.train_target else tuple(DATA / f"{name}.de.gz" for name in names),
-    )
     load_before = machine.load_average()
     results = measure_training(
-        corpus,
+        training_corpus(chosen),
         pythons["opennmt"],
         folder,
         environment(),
@@ -602,6 +599,61 @@ def compare_training(chosen: argparse.Namespace, pythons: dict[str, Path], folde
     }
 
 
+def training_corpus(chosen: argparse.Namespace) -> Corpus:
+    """The text that was named, or else the project's own sets, `dev` being the dev set."""
+    if chosen.train_source:
+        dev = (chosen.dev_source, chosen.dev_target) if chosen.dev_source else ()
+        return Corpus((chosen.train_source,), (chosen.train_target,), dev)
+    sources, targets = (tuple(DATA / f"{name}.{side}.gz" for name in ("test", "test_long")) for side in ("en", "de"))
+    return Corpus(sources, targets, (DATA / "dev.en.gz", DATA / "dev.de.gz"))
+
+
+def compare_perplexity(chosen: argparse.Namespace, pythons: dict[str, Path], folder: Path) -> dict[str, Any]:
+    """Measure the time to equal perplexity."""
+    corpus = training_corpus(chosen)
+    load_before = machine.load_average()
+    ours, theirs = measure_perplexity(
+        corpus,
+        pythons["opennmt"],
+        folder,
+        environment(),
+        cores=chosen.cores or available_cores(),
+        seconds=20.0 if chosen.quick else 60 * chosen.minutes,
+    )
+    return {
+        "load_average_before": load_before,
+        "corpus": [path.name for path in (*corpus.source, *corpus.target, *corpus.dev)],
+        "curves": [ours.summary(), theirs.summary()],
+        "marks": compare_curves(ours, theirs),
+    }
+
+
+def perplexity_markdown(report: dict[str, Any]) -> str:
+    """The report of `--perplexity` for people."""
+    lines = [*heading(report), "", f"Text: {', '.join(report['corpus'])}.", ""]
+    for curve in report["curves"]:
+        last = curve["curve"][-1]
+        lines.append(
+            f"- {curve['side']} ({curve['setting']}): {last['update']} updates in {last['training_s']:.0f} s "
+            f"of training ({last['wall_s']:.0f} s in all), perplexity {last['perplexity']:.2f}; "
+            f"others used {curve['others']:.1f} cores."
+        )
+    lines += [
+        "",
+        "| dev perplexity | ours, training s | OpenNMT-py | times as fast | ours, all s | OpenNMT-py | times as fast |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {row['perplexity']:.2f} | {row['our_training_s']:.0f} | {row['their_training_s']:.0f} "
+            f"| {row['training_ratio']:.2f} | {row['our_wall_s']:.0f} | {row['their_wall_s']:.0f} "
+            f"| {row['wall_ratio']:.2f} |"
+            for row in report["marks"]
+        ),
+    ]
+    if not report["marks"]:
+        lines.append("No perplexity was crossed by both: train longer (`--minutes`).")
+    return "\n".join(lines) + "\n"
+
+
 def training_markdown(report: dict[str, Any]) -> str:
     """The report of `--training` for people."""
     lines = [
@@ -620,6 +672,14 @@ def training_markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+KINDS = {
+    "translation": (compare, markdown),
+    "training": (compare_training, training_markdown),
+    "perplexity": (compare_perplexity, perplexity_markdown),
+}
+"""By the name of the report: how it is made, and how it is written for people."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=MODEL, help="bundle whose vocabulary (and shortlist) is used")
@@ -636,14 +696,29 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few sentences, one round: does it run?")
     parser.add_argument("--allow-load", action="store_true", help="measure although others use the machine")
     parser.add_argument("--training", action="store_true", help="measure training, beside OpenNMT-py, and nothing else")
+    parser.add_argument(
+        "--perplexity", action="store_true", help="measure the time to equal dev perplexity, and nothing else"
+    )
     parser.add_argument("--train-source", type=Path, help="English text to train on (default: the project's test sets)")
     parser.add_argument("--train-target", type=Path, help="the same in German")
+    parser.add_argument("--dev-source", type=Path, help="English dev set (default: some of the training pairs)")
+    parser.add_argument("--dev-target", type=Path, help="the same in German")
     parser.add_argument("--train-seconds", type=float, default=45.0, help="of each run (default %(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=8.0, help="that each side trains with --perplexity (default %(default)s)"
+    )
     chosen = parser.parse_args()
-    if (chosen.train_source is None) != (chosen.train_target is None):
-        parser.error("--train-source and --train-target go together")
-    if chosen.training:
+    for name in ("train", "dev"):
+        if (getattr(chosen, f"{name}_source") is None) != (getattr(chosen, f"{name}_target") is None):
+            parser.error(f"--{name}-source and --{name}-target go together")
+    if chosen.dev_source and not chosen.train_source:
+        parser.error("--dev-source goes with --train-source")
+    if chosen.training and chosen.perplexity:
+        parser.error("--training or --perplexity, not both")
+    if chosen.training or chosen.perplexity:
         chosen.peers = ["opennmt"]
+    kind = "perplexity" if chosen.perplexity else "training" if chosen.training else "translation"
+    measure_kind, write_kind = KINDS[kind]
 
     envs = chosen.envs.expanduser()
     pythons = {name: install(ENVIRONMENTS[name], envs) for name in chosen.peers}
@@ -653,12 +728,11 @@ def main() -> None:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine.facts(),
         "versions": versions(pythons),
-        **(compare_training if chosen.training else compare)(chosen, pythons, folder),
+        **measure_kind(chosen, pythons, folder),
     }
-    name = "training" if chosen.training else "translation"
-    (folder / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-    text = training_markdown(report) if chosen.training else markdown(report)
-    (folder / f"{name}.md").write_text(text, "utf-8")
+    (folder / f"{kind}.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    text = write_kind(report)
+    (folder / f"{kind}.md").write_text(text, "utf-8")
     print(text)
 
 

@@ -5,7 +5,9 @@ Needs TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1: since torch 2.6 it cannot read its own
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,43 @@ class OpenNMT:
         )
 
 
+def train(options: Sequence[str]) -> None:
+    """`onmt_train` with our model and these options. Each validation prints a line: VALIDATION and a JSON object.
+
+    Its "loss" is nats a target token, EOS counted, of the words themselves: OpenNMT-py's own validation perplexity has
+    the label smoothing of training in it. "training_s" is the time since the loop began, less all validations.
+    """
+    from onmt.bin.train import main as onmt_train
+    from onmt.trainer import Trainer
+
+    train_loop, validate = Trainer.train, Trainer.validate
+    began = validating = 0.0
+
+    def timed_loop(trainer: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal began
+        began = time.monotonic()
+        return train_loop(trainer, *arguments, **named)
+
+    def told_validation(trainer: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal validating
+        started = time.monotonic()
+        trainer.valid_loss.criterion.label_smoothing = 0.0  # the loss of training is an object of its own
+        statistics = validate(trainer, *arguments, **named)
+        validating += time.monotonic() - started
+        found = {
+            "update": trainer.optim.training_step - 1,  # its number is of the update that comes next
+            "training_s": time.monotonic() - began - validating,
+            "loss": statistics.loss / statistics.n_words,
+            "tokens": statistics.n_words,
+        }
+        print("VALIDATION", json.dumps(found), flush=True)
+        return statistics
+
+    Trainer.train, Trainer.validate = timed_loop, told_validation
+    sys.argv[1:] = [*MODEL_OPTIONS.split(), *options]
+    onmt_train()
+
+
 def _lengths(predictions: Sequence[Sequence[str]]) -> list[int]:
     return [len(best[0].split()) for best in predictions]
 
@@ -115,11 +154,8 @@ def main() -> None:
     if sys.argv[1] == "build":
         print(build(Workload.read(Path(sys.argv[2])), Path(sys.argv[3])))
         return
-    if sys.argv[1] == "train":  # `onmt_train` with this model and the options that follow
-        from onmt.bin.train import main as onmt_train
-
-        sys.argv[1:2] = MODEL_OPTIONS.split()
-        onmt_train()
+    if sys.argv[1] == "train":
+        train(sys.argv[2:])
         return
     serve(lambda spec: OpenNMT(Workload.read(Path(spec["work"])), spec["model"]))
 

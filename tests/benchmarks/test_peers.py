@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import subprocess
 import sys
 import time
@@ -15,7 +17,17 @@ import pytest
 from benchmarks import machine
 from benchmarks.peer_drivers.driver import Workload
 from benchmarks.peer_envs import ENVIRONMENTS, LOCKS
-from benchmarks.peer_training import opennmt_rates, our_rates
+from benchmarks.peer_perplexity import (
+    Curve,
+    Point,
+    compare_curves,
+    follow,
+    marks,
+    opennmt_points,
+    our_points,
+    prepare_text,
+)
+from benchmarks.peer_training import Corpus, opennmt_rates, our_rates, our_run, write_config, write_recipe
 from benchmarks.peers import (
     MODEL,
     DriverProcess,
@@ -33,6 +45,7 @@ from benchmarks.peers import (
     workload,
 )
 from nmt.hardware import process_tree, pss_bytes
+from nmt.text.tokenizer import load_tokenizers
 from nmt.training.report import History
 from tests.bundles import make_bundle, toy_sentences
 
@@ -201,6 +214,99 @@ def test_reports_of_training_are_read(tmp_path: Path) -> None:
     with history.open("a") as file:
         file.write(json.dumps(record)[:20])  # torn by a kill
     assert our_rates(history) == [2396.1]
+
+
+def curve(side: str, *points: tuple[float, float]) -> Curve:
+    """Of (training seconds, perplexity); in all it takes twice as long and ten seconds more."""
+    return Curve(side, "", [Point(i, s, math.log(ppl), 2 * s + 10) for i, (s, ppl) in enumerate(points, start=1)])
+
+
+def test_marks_are_crossed_by_both_and_end_at_the_lowest_that_both_reach() -> None:
+    fast, slow = curve("a", (10, 90), (20, 8), (30, 9)), curve("b", (40, 60), (80, 35), (120, 22), (160, 24))
+    assert [math.exp(mark) for mark in marks([fast, slow])] == pytest.approx([50, 40, 30, 25, 22])
+    assert marks([fast, curve("never", (10, 300), (20, 200))]) == []
+
+
+def test_time_to_a_perplexity_lies_on_the_line_between_two_validations() -> None:
+    falling = curve("a", (10, 100), (20, 25), (30, 26), (40, 4))
+    assert falling.time_to(math.log(50)) == pytest.approx((15, 40))  # half way from log 100 to log 25
+    assert falling.time_to(math.log(25)) == pytest.approx((20, 50))
+    assert falling.time_to(math.log(5.1))[0] == pytest.approx(40, abs=1.5)
+    for never in (3, 100):
+        with pytest.raises(ValueError, match="did not cross"):
+            falling.time_to(math.log(never))
+    (*_, row) = compare_curves(curve("a", (5, 100), (15, 25)), curve("b", (10, 100), (70, 25)))
+    assert row["perplexity"] == pytest.approx(25)
+    assert row["training_ratio"] == pytest.approx(70 / 15)
+    assert row["wall_ratio"] == pytest.approx(150 / 40)
+
+
+def test_our_validations_are_timed_without_themselves(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    assert our_points(history) == []
+    history.append({"kind": "train", "update": 50, "seconds": 4.0})
+    history.append({"kind": "train", "update": 60, "seconds": 1.0})
+    history.append({"kind": "validation", "update": 60, "loss": 3.5, "seconds": 9.0})
+    history.append({"kind": "train", "update": 120, "seconds": 6.0})
+    history.append({"kind": "validation", "update": 120, "loss": 2.5, "seconds": 9.0})
+    assert [(p.update, p.training_s, p.loss) for p in our_points(history)] == [(60, 5.0, 3.5), (120, 11.0, 2.5)]
+
+
+def test_their_validations_must_count_the_same_tokens(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    line = 'VALIDATION {"update": 50, "training_s": 12.5, "loss": 4.0, "tokens": 99}'
+    log.write_text(f"[x INFO] Validation perplexity: 60\n{line}\n{line[:40]}", "utf-8")
+    (point,) = opennmt_points(log, 99)
+    assert (point.update, point.training_s, point.loss) == (50, 12.5, 4.0)
+    with pytest.raises(RuntimeError, match="99 target tokens, not 98"):
+        opennmt_points(log, 98)
+
+
+def test_a_run_is_followed_until_it_has_trained_long_enough_and_then_stopped(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    program = """
+import json, sys, time
+for update in range(1, 100):
+    time.sleep(0.02)
+    for record in ({"kind": "train", "seconds": 1.0}, {"kind": "validation", "loss": 9.0 - update}):
+        with open(sys.argv[1], "a") as file:
+            file.write(json.dumps({"update": update} | record) + "\\n")
+time.sleep(100)
+"""
+    command = [sys.executable, "-c", program, str(history.path)]
+    found = Curve("x", "")
+    began = time.monotonic()
+    follow(found, command, tmp_path / "log", dict(os.environ), lambda: our_points(history), 3.0)
+    assert time.monotonic() - began < 20
+    assert [(p.update, p.training_s) for p in found.points[:3]] == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    walls = [point.wall_s for point in found.points]
+    assert 0 < walls[0] <= walls[-1] < 20
+    assert walls == sorted(walls)
+    ended = [sys.executable, "-c", "print('no such option')"]
+    with pytest.raises(RuntimeError, match="told too little"):
+        follow(Curve("x", ""), ended, tmp_path / "log", dict(os.environ), list, 3.0)
+
+
+def test_both_sides_get_the_same_pairs_in_the_same_pieces(tmp_path: Path) -> None:
+    lines = toy_sentences(60)
+    for side in ("source", "target"):
+        (tmp_path / side).write_text("".join(f"{line}\n" for line in [*lines, lines[0]]), "utf-8")
+        (tmp_path / f"dev.{side}").write_text(f"{lines[3]}\n", "utf-8")
+    paths = (tmp_path / "source",), (tmp_path / "target",)
+    corpus = Corpus(*paths, dev=(tmp_path / "dev.source", tmp_path / "dev.target"))
+    recipe = write_recipe(corpus, tmp_path, 640, 1, validate_every=7)
+    recipe.write_text(recipe.read_text("utf-8").replace("vocab_size = 8000", "vocab_size = 300"), "utf-8")
+    dev_tokens = prepare_text(recipe)
+    config = json.loads(write_config(tmp_path, "sents", 4, valid_steps=5).read_text("utf-8"))
+    assert (config["batch_size"], config["valid_steps"]) == (4, 5)
+    trained = Path(config["data"]["corpus"]["path_src"]).read_text("utf-8").splitlines()
+    assert len(trained) == len(set(lines)) - 1  # neither what occurs twice nor what is in the dev set
+    (held_out,) = Path(config["data"]["valid"]["path_tgt"]).read_text("utf-8").splitlines()
+    assert "".join(held_out.split(" ")).replace("▁", " ").strip() == lines[3]
+    assert len(held_out.split(" ")) + 1 == dev_tokens
+    known = {line.split("\t")[0] for line in Path(config["src_vocab"]).read_text("utf-8").splitlines()}
+    assert {piece for line in [*trained, held_out] for piece in line.split(" ")} <= known
+    assert len(known) + 4 == load_tokenizers(our_run(tmp_path) / "vocabulary").target.size
 
 
 def test_every_environment_is_pinned() -> None:
