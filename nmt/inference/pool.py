@@ -1,7 +1,8 @@
 """Many requests at once on a few workers: a bounded queue, fairness, deadlines, cancellation, workers that may die.
 
 Policy without tensors. Each worker is kept fed: it has as many texts as its engine has room for and a few more, so that
-it never waits for this process. One thread a worker hands texts over, one takes answers back; nobody else ever waits.
+it never waits for this process. Whoever brings a text hands it over if a worker has room; else whoever takes a worker's
+answers back does so as room falls free: a thread a worker, or the event loop of a service.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -96,6 +98,8 @@ class _Place:
     """Of these texts."""
     retries: deque[_Item] = field(default_factory=deque)
     """Texts that a worker died with. Each is tried once more, with no other beside it."""
+    is_retrying: bool = False
+    """It has such a text."""
     cancelled: list[int] = field(default_factory=list)
     """Texts that it has yet to be told of."""
 
@@ -112,6 +116,7 @@ class Pool:
         precision: str = "auto",
         workers: int | None = None,
         max_queue: int = 1024,
+        loop: AbstractEventLoop | None = None,
     ) -> Pool:
         """Every bundle directly below a folder. Raises BundleError where there is none, or for one that is damaged."""
         folder = Path(folder)
@@ -122,7 +127,7 @@ class Pool:
             raise BundleError(
                 f"{folder}: no model bundle in it: train one with nmt train, or set NMT_MODELS to another"
             )
-        return cls(found, device=device, precision=precision, workers=workers, max_queue=max_queue)
+        return cls(found, device=device, precision=precision, workers=workers, max_queue=max_queue, loop=loop)
 
     def __init__(
         self,
@@ -132,11 +137,16 @@ class Pool:
         precision: str = "auto",
         workers: int | None = None,
         max_queue: int = 1024,
+        loop: AbstractEventLoop | None = None,
     ) -> None:
         """Load bundles on `workers` processes: by default one a core, or one where there is a GPU.
 
-        `max_queue`: texts that may wait. Raises BundleError and DeviceError.
+        `max_queue`: texts that may wait. `loop`: takes the answers instead of threads; the pool is then made and closed
+        on its thread. A hand-over between threads of a busy machine costs more than all else that an answer costs here.
+
+        Raises BundleError and DeviceError.
         """
+        self._loop = loop
         self._max_queue = max_queue
         self._changed = threading.Condition()
         self._queue: deque[_Request] = deque()
@@ -156,13 +166,12 @@ class Pool:
         self._pairs: dict[tuple[str, str], int] = {}
         for number, model in enumerate(self.models):
             self._pairs.setdefault((model.source_lang, model.target_lang), number)
-        self._threads = [
-            threading.Thread(target=target, args=(place,), name=f"nmt-{target.__name__}-{number}", daemon=True)
-            for number, place in enumerate(self._places)
-            for target in (self._feed, self._listen)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        for place in self._places:
+            if loop is None:
+                self._start_thread(self._listen, place)
+            else:
+                loop.add_reader(place.worker.fileno(), self._on_answers, place)
 
     def submit(
         self,
@@ -205,7 +214,7 @@ class Pool:
                 )
             self._queue.append(request)
             self._queued += len(texts)
-            self._changed.notify_all()
+            self._supply_all()
         future.add_done_callback(lambda done: self._give_up(request) if done.cancelled() else None)
         return future
 
@@ -233,6 +242,9 @@ class Pool:
         for request in waiting:
             request.future.cancel()
         for place in self._places:
+            if self._loop is not None and place.is_up:
+                self._loop.remove_reader(place.worker.fileno())
+                self._start_thread(self._listen, place)  # which finds the worker ended, and fails its texts
             place.worker.stop()
         for thread in self._threads:
             thread.join()
@@ -269,30 +281,31 @@ class Pool:
             raise BundleError(f"a worker ended while it loaded the models ({error}): is there enough memory?") from None
         return workers, answers[0]
 
-    # One thread a worker hands texts over
+    # Texts out; the lock is held
 
-    def _feed(self, place: _Place) -> None:
-        """Keep a worker supplied until the pool is closed."""
-        while True:
-            with self._changed:
-                messages: list[Message] = []
-                while not self._closed and not messages:
-                    messages = self._messages(place) if place.is_up else []
-                    if not messages:
-                        self._changed.wait()
-                if self._closed:
-                    return
-                worker = place.worker
-            with suppress(WorkerDied):  # whoever listens to it finds out too, and has these texts among its own
-                worker.send(messages)
+    def _supply_all(self) -> None:
+        for place in self._places:
+            self._supply(place)
+
+    def _supply(self, place: _Place) -> None:
+        """Tell a worker what there is for it."""
+        if self._closed or not place.is_up or not (self._queue or place.cancelled or place.retries):
+            return
+        messages = self._messages(place)
+        if not messages:
+            return
+        with suppress(WorkerDied):  # whoever listens to it finds out too, and has these texts among its own
+            place.worker.offer(messages)
 
     def _messages(self, place: _Place) -> list[Message]:
         """What a worker is to be told now."""
         messages: list[Message] = [Cancel(number) for number in place.cancelled]
         place.cancelled.clear()
-        if place.retries or any(item.is_retry for item in place.items.values()):
-            if place.retries and not place.items:
+        if not place.items:
+            place.is_retrying = bool(place.retries)
+            if place.retries:
                 messages.append(self._hand_over(place, place.retries.popleft()))
+        if place.retries or place.is_retrying:
             return messages
         messages += [self._hand_over(place, item) for item in self._next_items(place)]
         return messages
@@ -326,27 +339,54 @@ class Pool:
         request = item.request
         return Ask(number, request.model, request.texts[item.index], request.options, request.deadline)
 
-    # One thread a worker takes answers back
+    # Answers back
+
+    def _start_thread(self, target: Callable[[_Place], None], place: _Place) -> None:
+        thread = threading.Thread(target=target, args=(place,), name=f"nmt{target.__name__}", daemon=True)
+        self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+        thread.start()
 
     def _listen(self, place: _Place) -> None:
         """Deliver a worker's answers, and replace it when it ends, until the pool is closed."""
-        while True:
+        is_open = True
+        while is_open:
             try:
-                answers = place.worker.receive()
+                self._deliver(place, place.worker.receive())
             except WorkerDied as error:
-                if not self._replace(place, error):
-                    return
-                continue
-            complete: list[_Request] = []
-            with self._changed:
-                items = [(place.items.pop(number), result) for number, result in answers]
-                place.rows -= sum(item.rows for item, _ in items)
-                self._running -= len(items)
-                self._rate.note(len(items), time.monotonic())
-                complete = [item.request for item, result in items if self._note(item, result)]
-                self._changed.notify_all()
-            for request in complete:
-                _resolve(request)
+                is_open = self._replace(place, error)
+
+    def _on_answers(self, place: _Place) -> None:
+        """The same, on the event loop, when there is something to read."""
+        try:
+            while place.worker.poll():
+                self._deliver(place, place.worker.receive())
+        except WorkerDied:
+            assert self._loop is not None
+            self._loop.remove_reader(place.worker.fileno())
+            self._start_thread(self._revive, place)
+
+    def _revive(self, place: _Place) -> None:
+        """Replace the worker of a pool on an event loop: that takes seconds, so not on the loop."""
+        assert self._loop is not None
+        if self._replace(place, WorkerDied(place.worker.exit_code())):
+            self._loop.call_soon_threadsafe(self._loop.add_reader, place.worker.fileno(), self._on_answers, place)
+
+    def _deliver(self, place: _Place, answers: Sequence[tuple[int, Result]]) -> None:
+        with self._changed:
+            items = [(place.items.pop(number), result) for number, result in answers]
+            place.rows -= sum(item.rows for item, _ in items)
+            self._running -= len(items)
+            self._rate.note(len(items), time.monotonic())
+            complete = [item.request for item, result in items if self._note(item, result)]
+            self._supply(place)
+            self._tell()
+        for request in complete:
+            _resolve(request)
+
+    def _tell(self) -> None:
+        """Wake who waits in `drain` when there is nothing left. The lock is held."""
+        if not self._queued and not self._running:
+            self._changed.notify_all()
 
     def _note(self, item: _Item, result: Result) -> bool:
         """Enter a result; whether its request is now complete."""
@@ -367,10 +407,11 @@ class Pool:
             place.items.clear()
             place.cancelled.clear()
             place.rows = 0
+            self._supply_all()  # the others' parts have grown
         self._fail(lost, "the worker ended")
         while not self._is_closed():
             place.worker.stop()
-            # the old connection closes with its last user: this place's other thread may be about to send
+            place.worker.close()
             place.worker = Worker(self._setup)
             try:
                 place.worker.ready()
@@ -380,7 +421,7 @@ class Pool:
             with self._changed:
                 if not self._closed:
                     place.is_up, place.is_broken = True, False
-                    self._changed.notify_all()
+                    self._supply(place)
                     return True
         place.worker.stop()
         self._fail(list(place.retries), "the pool was closed")
@@ -400,7 +441,7 @@ class Pool:
             if all(other.is_broken for other in self._places):
                 for request in list(self._queue):
                     self._drop_waiting(request, TranslationError("internal error (no worker can be started)"))
-            self._changed.notify_all()
+            self._supply_all()  # what was this one's part
         self._fail(lost, "no worker can be started")
         with self._changed:
             self._changed.wait_for(lambda: self._closed, RESTART_S)
@@ -410,7 +451,7 @@ class Pool:
             self._running -= len(items)
             error = TranslationError(f"internal error ({why})")
             complete = [item.request for item in items if self._note(item, error)]
-            self._changed.notify_all()
+            self._tell()
         for request in complete:
             _resolve(request)
 
@@ -422,7 +463,7 @@ class Pool:
             self._drop_waiting(request, DeadlineExceeded("given up"))
             for place in self._places:
                 place.cancelled += [number for number, item in place.items.items() if item.request is request]
-            self._changed.notify_all()
+            self._supply_all()
 
     def _drop_waiting(self, request: _Request, error: NmtError) -> None:
         """Answer a request's waiting texts with an error. The lock is held."""
@@ -435,7 +476,7 @@ class Pool:
         for index in waiting:
             request.results[index] = error
         request.next = len(request.texts)
-        self._changed.notify_all()
+        self._tell()
         if request.open == 0:
             _resolve(request)
 

@@ -1,4 +1,4 @@
-"""A worker process: loads bundles, then translates texts that come and go over a connection until the other end closes.
+"""A worker process: loads bundles, then translates texts that come and go over a channel until the other end closes.
 
 Started as a program of its own rather than by multiprocessing, so that a caller's main module is not imported again.
 One single-threaded worker a core: two threads in one process collapse when anything else uses the machine. torch is
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
-from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nmt.errors import NmtError
+from nmt.inference.channel import Channel
 from nmt.inference.types import ModelInfo, Result, TranslateOptions
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """The other end of a worker process. One thread may send and another receive."""
+    """The other end of a worker process. Threads may offer while one receives."""
 
     def __init__(self, setup: Setup) -> None:
         """Start the process; `ready` waits for it."""
-        ours, theirs = Pipe()
+        self._channel, theirs = Channel.pair()
         environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(setup.threads))
         # the package must be found wherever this process found it
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
@@ -90,9 +91,8 @@ class Worker:
                 env=environment,
                 stdin=subprocess.DEVNULL,
             )
-        self._connection = ours
-        with suppress(WorkerDied):  # `ready` will find that out
-            self._send(setup)
+        with suppress(OSError):  # `ready` will find that out
+            self._channel.send(setup)
 
     def ready(self) -> Ready:
         """Wait until the models are loaded. Raises the NmtError that kept them from it, or WorkerDied."""
@@ -103,9 +103,12 @@ class Worker:
         assert isinstance(answer, Ready)
         return answer
 
-    def send(self, messages: Sequence[Message]) -> None:
-        """Hand over texts, and say which are given up. Raises WorkerDied."""
-        self._send(list(messages))
+    def offer(self, messages: Sequence[Message]) -> None:
+        """Hand over texts, and say which are given up, without waiting. Raises WorkerDied."""
+        try:
+            self._channel.offer(list(messages))
+        except OSError as error:
+            raise WorkerDied(str(error)) from None
 
     def receive(self) -> list[tuple[int, Result]]:
         """Wait for answers, in whatever order texts are done. Raises WorkerDied."""
@@ -113,26 +116,35 @@ class Worker:
         assert isinstance(answers, list)
         return answers
 
+    def poll(self) -> bool:
+        """Whether `receive` would return at once. Raises WorkerDied."""
+        try:
+            return self._channel.poll()
+        except (EOFError, OSError) as error:
+            raise WorkerDied(self.exit_code()) from error
+
+    def fileno(self) -> int:
+        """What becomes readable when there are answers, or when the process has ended."""
+        return self._channel.fileno()
+
+    def exit_code(self) -> str:
+        """Of the process, in words."""
+        return f"exit code {self._process.poll()}"
+
     def stop(self) -> None:
         """End the process, in the middle of its work if need be: it owns nothing that could be left half-done."""
         self._process.kill()
         self._process.wait()
 
     def close(self) -> None:
-        """Free the connection of a process that has ended."""
-        self._connection.close()
-
-    def _send(self, message: object) -> None:
-        try:
-            self._connection.send(message)
-        except OSError as error:
-            raise WorkerDied(str(error)) from None
+        """Free the channel of a process that has ended."""
+        self._channel.close()
 
     def _receive(self) -> object:
         try:
-            return self._connection.recv()
+            return self._channel.receive()
         except (EOFError, OSError) as error:
-            raise WorkerDied(f"exit code {self._process.poll()}") from error
+            raise WorkerDied(self.exit_code()) from error
 
 
 def main(descriptor: int) -> None:
@@ -141,8 +153,9 @@ def main(descriptor: int) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the parent decides what they mean
         signal.signal(number, signal.SIG_IGN)
-    with Connection(descriptor) as connection, suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        setup = connection.recv()
+    with socket.socket(fileno=descriptor) as end, suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        channel = Channel(end)
+        setup = channel.receive()
         assert isinstance(setup, Setup)
         try:
             pipelines = [
@@ -150,14 +163,14 @@ def main(descriptor: int) -> None:
                 for folder, file in zip_longest(setup.folders, setup.shared_files)
             ]
         except NmtError as error:
-            connection.send(error)
+            channel.send(error)
             return
         infos = tuple(pipeline.info for pipeline in pipelines)
-        connection.send(Ready(infos, min(p.rows for p in pipelines), pipelines[0].device))
-        serve(connection, pipelines)
+        channel.send(Ready(infos, min(p.rows for p in pipelines), pipelines[0].device))
+        serve(channel, pipelines)
 
 
-def serve(connection: Connection, pipelines: Sequence[Pipeline]) -> None:
+def serve(channel: Channel, pipelines: Sequence[Pipeline]) -> None:
     """Translate until the other end closes, which raises EOFError.
 
     Waits for messages while there is nothing to do, and otherwise looks for them between two steps.
@@ -165,8 +178,8 @@ def serve(connection: Connection, pipelines: Sequence[Pipeline]) -> None:
     model_of: dict[int, Pipeline] = {}
     while True:
         is_idle = all(pipeline.is_idle for pipeline in pipelines)
-        while is_idle or connection.poll():
-            for message in connection.recv():
+        while is_idle or channel.poll():
+            for message in channel.receive():
                 if isinstance(message, Ask):
                     model_of[message.number] = pipelines[message.model]
                     model_of[message.number].submit(message.number, message.text, message.options, message.deadline)
@@ -177,4 +190,4 @@ def serve(connection: Connection, pipelines: Sequence[Pipeline]) -> None:
         for number, _ in answers:
             del model_of[number]
         if answers:
-            connection.send(answers)
+            channel.send(answers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -180,11 +181,11 @@ def test_a_worker_that_dies_is_replaced_and_its_texts_answered(folder: Path) -> 
 
 def test_closing_cancels_what_waits_and_ends_the_processes(folder: Path) -> None:
     pool = Pool.load_models(folder, workers=1)
+    pool._room = 0  # the worker has one text at a time
     process = pool._places[0].worker._process
     with stopped(pool):
         occupy(pool)
         waiting = pool.submit(toy_sentences(3), "en", "de")
-        os.kill(process.pid, signal.SIGCONT)
         pool.close()
     assert process.poll() is not None
     assert waiting.cancelled()
@@ -318,3 +319,22 @@ def test_workers_hold_a_models_weights_once(folder: Path) -> None:
     assert rights == "rw-s"
     assert not others
     assert found[1] == [(rights, inode)]
+
+
+def test_a_pool_on_an_event_loop_answers_there_replaces_a_dead_worker_and_closes(folder: Path) -> None:
+    async def use() -> None:
+        loop = asyncio.get_running_loop()
+        pool = Pool.load_models(folder, workers=1, loop=loop)
+        assert not pool._threads
+        try:
+            first = await asyncio.wrap_future(pool.submit(["The dog sleeps."], "en", "de"))
+            with stopped(pool):
+                lost = pool.submit(["The dog sleeps."], "en", "de")
+                pool._places[0].worker._process.kill()
+            assert await asyncio.wrap_future(lost) == first
+            in_work = pool.submit([LONG] * 4, "en", "de", SLOWLY)
+        finally:
+            pool.close()
+        assert all(isinstance(result, NmtError) for result in in_work.result(WAIT_S))
+
+    asyncio.run(use())
