@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Protocol
 
 from starlette.types import Message
@@ -66,20 +67,37 @@ class Admission:
             Cancelled: the caller went away; the engine's work for it is cancelled.
         """
         future = self._engine.submit(texts, model.source_lang, model.target_lang, options, deadline_s=self._deadline_s)
-        answer = asyncio.wrap_future(future)
-        gone = asyncio.ensure_future(_disconnected(receive))
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+
+        def wake(_: object = None) -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        def wake_from_engine(_: object) -> None:
+            if asyncio._get_running_loop() is loop:
+                wake()
+            else:
+                with suppress(RuntimeError):  # the loop has been closed
+                    loop.call_soon_threadsafe(wake)
+
+        future.add_done_callback(wake_from_engine)
+        gone = loop.create_task(_disconnected(receive))
+        gone.add_done_callback(wake)
+        backstop = loop.call_later(self._deadline_s + _GRACE_S, wake)
         try:
-            await asyncio.wait((answer, gone), timeout=self._deadline_s + _GRACE_S, return_when=asyncio.FIRST_COMPLETED)
-            if answer.cancelled():  # by the engine as it closes, not by us
+            await waiter
+            if future.cancelled():  # by the engine as it closes, not by us
                 raise Overloaded("the service is stopping")
-            if answer.done():
-                return answer.result()
+            if future.done():
+                return future.result()
             if gone.done():
                 raise Cancelled("the caller went away")
             raise DeadlineExceeded(f"no translation within {self._deadline_s:g} s")
         finally:
-            answer.cancel()  # reaches the engine's future; nothing happens to one that is done
+            backstop.cancel()
             gone.cancel()
+            future.cancel()  # nothing happens to one that is done
 
     def obstacles(self) -> tuple[str, ...]:
         """Why no new work should come here; empty: ready."""

@@ -37,9 +37,19 @@ class BadText(TranslationError):
 class BodyTooLarge(NmtError):
     """The request's body is over the limit."""
 
+    @classmethod
+    def over(cls, limit: int) -> BodyTooLarge:
+        """The one message for it; `limit` in bytes."""
+        return cls(f"request body exceeds the limit of {limit} bytes")
+
 
 class BodyTimeout(NmtError):
     """The request's body did not arrive in time."""
+
+    @classmethod
+    def after(cls, seconds: float) -> BodyTimeout:
+        """The one message for it."""
+        return cls(f"the request body did not arrive within {seconds:g} s")
 
 
 STATUS: dict[type[Exception], int] = {
@@ -107,13 +117,13 @@ def install(app: FastAPI) -> None:
 
 
 async def _handle(request: Request, error: Exception) -> JSONResponse:
-    return handle(request, error)
+    return handle(request.scope, error)
 
 
-def handle(request: Request, error: Exception) -> JSONResponse:
+def handle(scope: Scope, error: Exception) -> JSONResponse:
     """The answer to a known exception; what is this service's own fault is logged, too."""
     if status_of(error) >= 500 and not isinstance(error, Overloaded | DeadlineExceeded):
-        log_fault(error, request.scope)
+        log_fault(error, scope)
     return answer(error)
 
 

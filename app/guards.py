@@ -26,7 +26,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        too_large = BodyTooLarge(f"request body exceeds the limit of {self.max_body_bytes} bytes")
+        too_large = BodyTooLarge.over(self.max_body_bytes)
         stated = Headers(scope=scope).get("content-length", "")
         if stated.isdecimal() and int(stated[:20]) > self.max_body_bytes:
             await answer(too_large)(scope, receive, send)

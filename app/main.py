@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import errors, logs
+from app.direct import Application
 from app.guards import BodyLimit
 from app.routes import docs, health, languages, translate
 from app.service import EngineLoader, StartupErrors, load_pool, running
@@ -24,12 +25,14 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader = 
     chosen = settings or load_settings()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         async with running(chosen, load_engine) as app.state.service:
             yield
+        if app.access_log is not None:
+            app.access_log.flush()
 
     logs.keep_texts_out()
-    app = FastAPI(
+    app = Application(
         title="Translation",
         version=__version__,
         lifespan=lifespan,
@@ -37,12 +40,13 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader = 
         redoc_url=None,
         redirect_slashes=False,
     )
+    if chosen.access_log:
+        app.access_log = logs.AccessLog()
     errors.install(app)
     for router in (translate.router, languages.router, health.router, docs.router):
         app.include_router(router)
     app.mount(docs.ASSETS_PATH, docs.assets)
     # The last added is the outermost: even a refused or failed request is answered with an id and CORS headers.
-    app.add_middleware(translate.Direct)
     app.add_middleware(BodyLimit, max_body_bytes=chosen.max_body_bytes)
     app.add_middleware(errors.Faults)
     app.add_middleware(logs.RequestId)

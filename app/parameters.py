@@ -10,8 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
@@ -28,8 +27,7 @@ _MAX_ECHO_CHARS = 40
 _UNREADABLE = "The browser (or proxy) sent a request that this server could not understand."
 
 
-@dataclass(frozen=True)
-class TranslateCall:
+class TranslateCall(NamedTuple):
     """One request to translate. `is_list` remembers whether `q` was a list, which the answer mirrors."""
 
     texts: tuple[str, ...]
@@ -65,7 +63,7 @@ async def read_fields(request: Request, settings: Settings) -> Fields:
     except ValueError:  # a form whose parts or charset make no sense
         raise BadRequest(_UNREADABLE) from None
     except TimeoutError:
-        raise BodyTimeout(f"the request body did not arrive within {settings.deadline_s:g} s") from None
+        raise BodyTimeout.after(settings.deadline_s) from None
     fields: dict[str, Any] = {}
     for name, value in (*request.query_params.multi_items(), *form.multi_items()):
         if not isinstance(value, UploadFile):
@@ -78,7 +76,7 @@ async def read_fields(request: Request, settings: Settings) -> Fields:
 def parse_json(body: bytes) -> Fields:
     """The JSON object in `body`. Raises BadRequest for anything else, however odd."""
     try:
-        fields = json.loads(body, parse_constant=_refuse)
+        fields = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError):  # malformed, not UTF-8, NaN, thousands of digits; nested too deeply
         raise BadRequest(_UNREADABLE) from None
     if not isinstance(fields, dict):
@@ -189,3 +187,7 @@ def _plain_lines(text: str) -> str:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+"""Made once: json.loads makes one for every call."""

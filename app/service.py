@@ -45,13 +45,17 @@ ServiceDep = Annotated[Service, Depends(get_service)]
 
 
 def load_pool(settings: Settings) -> Pool:
-    """Every bundle below the models folder, on the device chosen. Raises BundleError where there is none."""
+    """Every bundle below the models folder, on the device chosen; its answers come on the running event loop.
+
+    Raises BundleError where there is none.
+    """
     return Pool.load_models(
         settings.models,
         device=settings.device,
         precision=settings.precision,
         workers=settings.workers,
         max_queue=settings.max_queue,
+        loop=asyncio.get_running_loop(),
     )
 
 

@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """Time after SIGTERM in which the service still answers but calls itself not ready (for load balancers)."""
     drain_s: Annotated[float, Field(ge=0.0, le=3_600.0, allow_inf_nan=False)] = 30.0
     """Longest time that accepted work may take to finish at shutdown."""
+    access_log: bool = True
+    """A line on standard output for each request: time, method, route, status, milliseconds, request id."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     """Web origins that may call from a browser, separated by commas; `none` for none. Never with credentials."""
 

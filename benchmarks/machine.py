@@ -41,15 +41,22 @@ def load_average() -> float:
 
 def cpu_seconds(roots: Iterable[int]) -> float:
     """Processor time of processes and their descendants, the ended ones that were waited for included."""
-    ticks = 0
-    for pid in {pid for root in roots for pid in process_tree(root)}:
-        try:
-            # the name, in parentheses, may hold blanks; fields 14 to 17 of proc_pid_stat(5) are the four times
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:  # ended meanwhile
-            continue
-        ticks += sum(int(field) for field in fields[11:15])
-    return ticks / TICKS_PER_S
+    return sum(sum(_times(pid)) for pid in {pid for root in roots for pid in process_tree(root)})
+
+
+def own_cpu_seconds(pid: int) -> float:
+    """Processor time of one process without its children."""
+    return sum(_times(pid)[:2])
+
+
+def _times(pid: int) -> list[float]:
+    """Seconds of user and system time, own and of the ended children; nothing for a process that has ended."""
+    try:
+        # the name, in parentheses, may hold blanks; fields 14 to 17 of proc_pid_stat(5) are the four times
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+    return [int(field) / TICKS_PER_S for field in fields[11:15]]
 
 
 def busy_seconds() -> float:

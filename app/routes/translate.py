@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive
 
-from app import errors
 from app.guards import check_count, text_error
-from app.parameters import TranslateCall, parse_call, read_fields
+from app.parameters import Fields, TranslateCall, parse_call, read_fields
 from app.schemas import TranslateAnswer, TranslateRequest, error_responses
 from app.service import Service, get_service
 from nmt.errors import NmtError
@@ -25,29 +22,6 @@ MODEL_VERSION = "X-Model-Version"
 
 Outcome = Translation | NmtError | None
 """What became of one text: translated, failed, or left as it is because there is nothing to translate."""
-
-
-class Direct:
-    """ASGI middleware: POST /translate goes to its function at once.
-
-    The framework's routing and wrappers cost as much again as reading the request, waiting for the engine and writing
-    the answer together. Whatever is not plainly this route goes their way, to the same function.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_ours = scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST"
-        if not is_ours or scope.get("root_path"):
-            await self.app(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        try:
-            response = await translate(request)
-        except (NmtError, HTTPException, ClientDisconnect) as error:
-            response = errors.handle(request, error)
-        await response(scope, receive, send)
 
 
 router = APIRouter(tags=["translation"])
@@ -77,20 +51,34 @@ async def translate(request: Request) -> JSONResponse:
     tells which and why. Where no text of a request could be translated, the answer is an error.
     """
     service = await get_service(request)
-    call = parse_call(await read_fields(request, service.settings), service.settings)
+    return await respond(await read_fields(request, service.settings), service, request.receive)
+
+
+async def respond(fields: Fields, service: Service, receive: Receive) -> JSONResponse:
+    """The answer to a request of these fields; `receive` is the request's, its body read. Raises NmtError."""
+    call = parse_call(fields, service.settings)
     check_count(call.texts, service.settings)
     source, target = service.languages.find(call.source), service.languages.find(call.target)
     model = service.languages.model(source, target)
-    outcomes = await _translate_each(call, model, service, request.receive)
+    outcomes = await _translate_each(call, model, service, receive)
     failures = [outcome for outcome in outcomes if isinstance(outcome, NmtError)]
     if failures and not any(isinstance(outcome, Translation) for outcome in outcomes):
         raise failures[0]
     headers = {MODEL_VERSION: model.version} if model else None
-    return JSONResponse(answer_body(call, outcomes), headers=headers)
+    return _Json(answer_body(call, outcomes), headers=headers)
+
+
+class _Json(JSONResponse):
+    """With an encoder made once: the framework makes one for every answer."""
+
+    _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+    def render(self, content: Any) -> bytes:
+        return self._encoder.encode(content).encode()
 
 
 async def _translate_each(
-    call: TranslateCall, model: ModelInfo | None, service: Service, receive: Callable[[], Awaitable[Message]]
+    call: TranslateCall, model: ModelInfo | None, service: Service, receive: Receive
 ) -> list[Outcome]:
     """Send to the engine what needs it: not texts that are wrong or blank, nor those already in the target language."""
     outcomes: list[Outcome] = [text_error(text, service.settings) for text in call.texts]

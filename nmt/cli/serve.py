@@ -34,14 +34,16 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Engine processes. Default: $NMT_WORKERS, or one a core (a GPU: one).")
     ] = None,
-    access_log: Annotated[bool, typer.Option(help="Log a line for each request.")] = True,
+    access_log: Annotated[
+        bool | None, typer.Option(help="Log a line for each request. Default: $NMT_ACCESS_LOG or yes.")
+    ] = None,
 ) -> None:
     """Answer translations over HTTP.
 
     Every limit has a variable of the environment whose name begins with NMT_; docs/service.md lists them. An option
     given here goes before its variable. SIGTERM lets accepted work finish, then ends the server with exit code 0.
     """
-    chosen = {"MODELS": models, "DEVICE": device, "PRECISION": precision, "WORKERS": workers}
+    chosen = {"MODELS": models, "DEVICE": device, "PRECISION": precision, "WORKERS": workers, "ACCESS_LOG": access_log}
     for name, value in chosen.items():
         if value is not None:
             os.environ[f"NMT_{name}"] = str(value)
@@ -56,7 +58,7 @@ def serve(
         factory=True,
         host=host,
         port=port,
-        access_log=access_log,
+        access_log=False,  # the service has its own, which names no caller
         timeout_graceful_shutdown=int(_drain_s()) + ABOVE_DRAIN_S,
         server_header=False,
     )

@@ -102,6 +102,44 @@ async def test_access_lines_show_no_text(engine: FakeEngine, caplog: pytest.LogC
     assert "secret" not in caplog.text
 
 
+async def test_each_request_has_its_access_line_and_none_shows_what_the_caller_wrote(
+    engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = {"q": "secret", "source": "en", "target": "de"}
+    async with (
+        serving(create_app(Settings(), load_engine=lambda _: engine)) as (_, port),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers={"X-Request-Id": "mine"}) as client,
+    ):
+        await client.post("/translate", json=good)
+        await client.post("/translate", data=good)
+        await client.post("/translate", json=good | {"target": "secret"})
+        await client.get("/livez")
+        await client.get("/secret")
+        await client.options("/translate", headers={"Origin": "a", "Access-Control-Request-Method": "POST"})
+    lines = capsys.readouterr().out.splitlines()
+    shown = [" ".join(line.split()[1:4]) for line in lines]
+    assert shown == [
+        "POST /translate 200",
+        "POST /translate 200",
+        "POST /translate 400",
+        "GET /livez 200",
+        "GET - 404",
+        "OPTIONS - 200",
+    ]
+    assert [line.split()[-1] for line in lines] == ["mine"] * 5 + ["-"]
+    assert "secret" not in "".join(lines)
+    assert "127.0.0.1" not in "".join(lines)
+
+
+async def test_access_lines_can_be_left_out(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    async with (
+        serving(create_app(Settings(access_log=False), load_engine=lambda _: engine)) as (_, port),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        assert (await client.get("/livez")).status_code == 200
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.usefixtures("harmless_sigterm")
 async def test_sigterm_makes_it_unready_then_finishes_what_was_accepted(engine: FakeEngine) -> None:
     engine.is_held = True
