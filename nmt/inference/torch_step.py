@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nmt.model.attention import Dot, GlobalAttention, Memory
-from nmt.model.cells import LSTMCell, LSTMState
+from nmt.model.cells import Cell, LSTMCell, LSTMState, State
 from nmt.model.decoder import Decoder, DecoderState
 from nmt.model.seq2seq import Seq2Seq
 from nmt.search.beam import Beam, advance, is_done
@@ -74,14 +74,14 @@ class FusedModel:
         with half_encoder(src.device, self.dtype):
             memory, state = self._model.encode(src, lengths)
         memory = memory._replace(states=memory.states.to(self.dtype), keys=memory.keys.to(self.dtype))
-        layers = tuple(layer._replace(h=layer.h.to(self.dtype), c=layer.c.float()) for layer in state.layers)
+        layers = tuple(self._stored(layer) for layer in state.layers)
         state = state._replace(layers=layers, feed=state.feed.to(self.dtype))
         return FusedMemory(memory, memory.states @ self._context.T), state
 
     def step(self, prev: Tensor, state: Any, memory: Any) -> tuple[Tensor, Any, Tensor]:
         """Logits [N, V], next state and attention weights [N, S] of N = B * Q hypotheses after their tokens `prev`."""
         below: Tensor | None = state.feed if self._feeds else None
-        layers: list[LSTMState] = []
+        layers: list[State] = []
         for k, (cell, layer) in enumerate(zip(self._cells, state.layers, strict=True)):
             layers.append(self._cell(cell, prev if k == 0 else None, below, layer))
             below = layers[-1].h
@@ -91,14 +91,18 @@ class FusedModel:
         logits = torch.addmm(self._bias, attentional, self._output.T)
         return logits, DecoderState(tuple(layers), attentional, state.position + 1), weights
 
-    def _cell(self, cell: Any, prev: Tensor | None, below: Tensor | None, state: LSTMState) -> LSTMState:
-        """One layer's h, in the weights' precision, and c. `prev`: tokens, for the bottom layer."""
-        if self._kernels is None:
-            new: LSTMState = cell(None if prev is None else self._table[prev], below, state)
-            return LSTMState(new.h.to(self.dtype), new.c)
+    def _cell(self, cell: Any, prev: Tensor | None, below: Tensor | None, state: State) -> State:
+        """One layer's next state. `prev`: tokens, for the bottom layer."""
+        if self._kernels is None or type(cell) is not LSTMCell:
+            return self._stored(cell(None if prev is None else self._table[prev], below, state))
+        assert isinstance(state, LSTMState)
         recurrent = state.h if below is None else torch.cat((below, state.h), dim=1)
         gates = recurrent @ cell.weight_recurrent.T
         return LSTMState(*self._kernels.lstm(gates, cell.bias if prev is None else self._table, prev, state.c))
+
+    def _stored(self, state: State) -> State:
+        """h in the weights' precision, as it enters products; what else a cell remembers in fp32."""
+        return type(state)._make([state.h.to(self.dtype), *(part.float() for part in state[1:])])
 
     def _attend(self, top: Tensor, memory: FusedMemory, position: Tensor) -> tuple[Tensor, Tensor]:
         """The context as it enters h~ [N, A], and the weights [N, S]."""
@@ -119,7 +123,7 @@ def refusal(model: Seq2Seq) -> str | None:
         return f"decoder {type(decoder).__name__}"
     if type(decoder.attention).forward is not GlobalAttention.forward:  # its context may be no weighted sum
         return f"attention {type(decoder.attention).__name__}"
-    if unknown := [cell for cell in decoder.cells if not isinstance(cell, LSTMCell)]:
+    if unknown := [cell for cell in decoder.cells if not isinstance(cell, Cell)]:
         return f"cell {type(unknown[0]).__name__}"
     return None
 

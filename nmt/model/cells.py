@@ -8,7 +8,7 @@ vector of input feeding, the layer below), so it shares one product with the rec
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,12 @@ Product = Callable[[Tensor], Tensor]
 """x -> x W^T of one weight matrix."""
 
 
+class HiddenState(NamedTuple):
+    """What a layer remembers whose cell has no memory beside its output, [N, H]."""
+
+    h: Float[Tensor, "N H"]
+
+
 class LSTMState(NamedTuple):
     """h and c of one layer, [N, H] each."""
 
@@ -27,14 +33,30 @@ class LSTMState(NamedTuple):
     c: Float[Tensor, "N H"]
 
 
-class LSTMCell(nn.Module):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000).
+State = HiddenState | LSTMState
+"""One layer's state: a cell's output h first, then what else it remembers."""
+AnyState = TypeVar("AnyState", HiddenState, LSTMState, State)
 
-    i, f, o = sigmoid(W x + U [feed; h] + b), g = tanh(the same), c' = f * c + i * g, h' = o * tanh(c').
-    Gates lie in the order i, f, g, o, as in cuDNN and torch.nn.LSTM.
+
+def map_state(function: Callable[..., Tensor], *states: AnyState) -> AnyState:
+    """A state whose every part is `function` of that part of the given ones, which are of one kind."""
+    return type(states[0])._make(function(*parts) for parts in zip(*states, strict=True))
+
+
+class Cell(nn.Module):
+    """One layer's recurrence: a step takes this step's input and a state, and gives the next state.
+
+    Here are the weights that every cell has; a kind of cell names its gates and its state and writes its equations.
     """
 
-    gates = 4
+    gate_names: ClassVar[tuple[str, ...]]
+    """In the order of the weights' rows."""
+    gates: ClassVar[int]
+    """G: how many those are."""
+    state_type: ClassVar[type[HiddenState] | type[LSTMState]]
+
+    def __init_subclass__(cls) -> None:
+        cls.gates = len(cls.gate_names)
 
     def __init__(self, input_size: int, feed_size: int, hidden_size: int) -> None:
         """`input_size`: width of the hoisted part, 0 where there is none. `feed_size`: width of the fed part."""
@@ -53,27 +75,62 @@ class LSTMCell(nn.Module):
         self,
         projected: Float[Tensor, "N GH"] | None,
         feed: Float[Tensor, "N F"] | None,
-        state: LSTMState,
+        state: State,
         product: Product | None = None,
-    ) -> LSTMState:
+    ) -> State:
         """One step.
 
         `projected`: this step's slice of `project`, None for a cell without hoisted input. `product`: how to multiply
         by `weight_recurrent`, where a whole sequence shares a `recurrence.StepProduct`.
         """
-        recurrent = state.h if feed is None else torch.cat((feed, state.h), dim=-1)
-        gates = functional.linear(recurrent, self.weight_recurrent) if product is None else product(recurrent)
-        gates = gates + (self.bias if projected is None else projected)
-        h, c = lstm_pointwise(gates, state.c)
-        return LSTMState(h, c)
+        raise NotImplementedError
 
-    def initial_state(self, rows: int, like: Tensor) -> LSTMState:
+    def activations(
+        self, projected: Float[Tensor, "N GH"] | None, feed: Float[Tensor, "N F"] | None, state: State
+    ) -> dict[str, Float[Tensor, "N H"]]:
+        """The gates of one step by name, after their nonlinearities; of the same arguments as `forward`."""
+        raise NotImplementedError
+
+    def initial_state(self, rows: int, like: Tensor) -> State:
         """Zeros on the device and in the precision of `like`."""
         zeros = like.new_zeros(rows, self.hidden_size)
-        return LSTMState(zeros, zeros)
+        return self.state_type._make([zeros] * len(self.state_type._fields))
+
+    def _sums(self, projected: Tensor | None, feed: Tensor | None, h: Tensor, product: Product | None) -> Tensor:
+        """The gates' pre-activations, W x + U [feed; h] + b."""
+        recurrent = h if feed is None else torch.cat((feed, h), dim=-1)
+        sums = functional.linear(recurrent, self.weight_recurrent) if product is None else product(recurrent)
+        return sums + (self.bias if projected is None else projected)
 
 
-CELLS = {"lstm": LSTMCell}
+class LSTMCell(Cell):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000).
+
+    i, f, o = sigmoid(W x + U [feed; h] + b), g = tanh(the same), c' = f * c + i * g, h' = o * tanh(c').
+    Gates lie in the order i, f, g, o, as in cuDNN and torch.nn.LSTM.
+    """
+
+    gate_names = ("i", "f", "g", "o")
+    state_type = LSTMState
+
+    def forward(
+        self,
+        projected: Float[Tensor, "N GH"] | None,
+        feed: Float[Tensor, "N F"] | None,
+        state: State,
+        product: Product | None = None,
+    ) -> State:
+        assert isinstance(state, LSTMState)
+        return LSTMState(*lstm_pointwise(self._sums(projected, feed, state.h, product), state.c))
+
+    def activations(
+        self, projected: Float[Tensor, "N GH"] | None, feed: Float[Tensor, "N F"] | None, state: State
+    ) -> dict[str, Float[Tensor, "N H"]]:
+        i, f, g, o = self._sums(projected, feed, state.h, None).chunk(4, dim=-1)
+        return {"i": i.sigmoid(), "f": f.sigmoid(), "g": g.tanh(), "o": o.sigmoid()}
+
+
+CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell}
 """Cells by the name that a recipe gives them."""
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from nmt.model.attention import GlobalAttention, Memory, at_least_fp32
-from nmt.model.cells import CELLS, LSTMCell, LSTMState
+from nmt.model.cells import CELLS, Cell, HiddenState, LSTMState, State, map_state
 from nmt.model.encoder import EncoderOutput
 from nmt.model.recurrence import StepProduct
 
@@ -21,7 +21,7 @@ from nmt.model.recurrence import StepProduct
 class DecoderState(NamedTuple):
     """All that a hypothesis owns: a few kilobytes of fixed size, whatever its length."""
 
-    layers: tuple[LSTMState, ...]
+    layers: tuple[State, ...]
     feed: Float[Tensor, "N A"]
     """h~ of the step before; zero before the first."""
     position: Int[Tensor, " N"]
@@ -30,7 +30,7 @@ class DecoderState(NamedTuple):
     def select(self, rows: Int[Tensor, " n"]) -> DecoderState:
         """The state of some rows, in the order given: beam reordering and dropping of finished rows."""
         return DecoderState(
-            tuple(LSTMState(*(part.index_select(0, rows) for part in layer)) for layer in self.layers),
+            tuple(map_state(lambda part: part.index_select(0, rows), layer) for layer in self.layers),
             self.feed.index_select(0, rows),
             self.position.index_select(0, rows),
         )
@@ -39,7 +39,7 @@ class DecoderState(NamedTuple):
         """This state with some rows replaced by those of `other`: refilling of slots."""
         return DecoderState(
             tuple(
-                LSTMState(*(mine.index_copy(0, rows, new) for mine, new in zip(layer, theirs, strict=True)))
+                map_state(lambda mine, new: mine.index_copy(0, rows, new), layer, theirs)
                 for layer, theirs in zip(self.layers, other.layers, strict=True)
             ),
             self.feed.index_copy(0, rows, other.feed),
@@ -57,7 +57,15 @@ class StepProducts(NamedTuple):
 class Bridge(nn.Module):
     """The decoder's first state from the encoder's last: `zero`, `copy`, or `linear` with tanh on h."""
 
-    def __init__(self, kind: str, hidden_size: int, encoder_layers: int, decoder_layers: int) -> None:
+    def __init__(
+        self,
+        kind: str,
+        hidden_size: int,
+        encoder_layers: int,
+        decoder_layers: int,
+        state_type: type[HiddenState] | type[LSTMState] = LSTMState,
+    ) -> None:
+        """`state_type`: that of the cells on both sides."""
         super().__init__()
         assert kind in ("zero", "copy", "linear")
         self.kind = kind
@@ -65,19 +73,24 @@ class Bridge(nn.Module):
         lowest, top = max(encoder_layers - decoder_layers, 0), encoder_layers - 1
         self.sources = [min(lowest + k, top) for k in range(decoder_layers)]
         maps = decoder_layers if kind == "linear" else 0
-        self.h = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(maps))
-        self.c = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(maps))
+        for part in state_type._fields:
+            self.add_module(part, nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(maps)))
 
-    def forward(self, encoded: EncoderOutput) -> tuple[LSTMState, ...]:
-        states = [LSTMState(encoded.last_h[source], encoded.last_c[source]) for source in self.sources]
+    def forward(self, encoded: EncoderOutput) -> tuple[State, ...]:
+        states = [encoded.last[source] for source in self.sources]
         if self.kind == "zero":
-            return tuple(LSTMState(torch.zeros_like(state.h), torch.zeros_like(state.c)) for state in states)
+            return tuple(map_state(torch.zeros_like, state) for state in states)
         if self.kind == "copy":
             return tuple(states)
-        return tuple(
-            LSTMState(torch.tanh(h(state.h)), at_least_fp32(c(state.c)))
-            for h, c, state in zip(self.h, self.c, states, strict=True)
+        return tuple(self._linear(k, state) for k, state in enumerate(states))
+
+    def _linear(self, layer: int, state: State) -> State:
+        """tanh keeps h in a cell's range; other parts may have any size, and are sums over time."""
+        h, *others = (
+            cast(nn.ModuleList, self.get_submodule(name))[layer](part)
+            for name, part in zip(state._fields, state, strict=True)
         )
+        return type(state)._make([torch.tanh(h), *map(at_least_fp32, others)])
 
 
 class Decoder(nn.Module):
@@ -105,7 +118,7 @@ class Decoder(nn.Module):
         self.combine = nn.Linear(2 * hidden_size, attentional_size, bias=False)
         self.dropout = nn.Dropout(dropout)
 
-    def start(self, layers: tuple[LSTMState, ...]) -> DecoderState:
+    def start(self, layers: tuple[State, ...]) -> DecoderState:
         """The state before the first step."""
         h = layers[0].h
         return DecoderState(
@@ -116,7 +129,7 @@ class Decoder(nn.Module):
 
     def project(self, embedded: Float[Tensor, "*rows E"]) -> Float[Tensor, "*rows GH"]:
         """The target embeddings' part of the bottom cell's gates, for any number of steps at once."""
-        return cast(LSTMCell, self.cells[0]).project(embedded)
+        return cast(Cell, self.cells[0]).project(embedded)
 
     def step(
         self,
@@ -138,10 +151,10 @@ class Decoder(nn.Module):
 
     def _recur(
         self, projected: Float[Tensor, "N GH"], state: DecoderState, products: StepProducts | None
-    ) -> tuple[Float[Tensor, "N H"], tuple[LSTMState, ...]]:
+    ) -> tuple[Float[Tensor, "N H"], tuple[State, ...]]:
         """One step of all layers: h_t of the top one, and the new states."""
         below: Tensor | None = state.feed if self.input_feeding else None
-        layers: list[LSTMState] = []
+        layers: list[State] = []
         for k, (cell, layer) in enumerate(zip(self.cells, state.layers, strict=True)):
             if k > 0:
                 below = self.dropout(layers[-1].h)
@@ -161,7 +174,7 @@ class Decoder(nn.Module):
         self, embedded: Float[Tensor, "B T E"], state: DecoderState, memory: Memory
     ) -> tuple[Float[Tensor, "B T A"], Float[Tensor, "B T S"], DecoderState]:
         """All steps of a known target: h~ and attention weights of each."""
-        weights_recurrent = (cast(LSTMCell, cell).weight_recurrent for cell in self.cells)
+        weights_recurrent = (cast(Cell, cell).weight_recurrent for cell in self.cells)
         products = StepProducts(
             tuple(StepProduct(weight) for weight in weights_recurrent), StepProduct(self.combine.weight)
         )

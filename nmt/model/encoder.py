@@ -8,15 +8,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from nmt.model.cells import LSTMState, State
+
 
 class EncoderOutput(NamedTuple):
     """What the decoder gets to see."""
 
     states: Float[Tensor, "B S H"]
     """The top layer's outputs (both directions side by side); zero on padding."""
-    last_h: Float[Tensor, "L B H"]
-    """h of every layer at the end of each direction, bottom layer first."""
-    last_c: Float[Tensor, "L B H"]
+    last: tuple[State, ...]
+    """The state of every layer at the end of each direction (both side by side), bottom layer first."""
 
 
 class Encoder(nn.Module):
@@ -46,7 +47,8 @@ class Encoder(nn.Module):
         packed = pack_padded_sequence(embedded, lengths.cpu(), batch_first=True, enforce_sorted=False)
         outputs, (h, c) = self.rnn(packed)
         states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=S)
-        return EncoderOutput(states, self._join(h, B), self._join(c, B))
+        last = zip(self._join(h, B), self._join(c, B), strict=True)
+        return EncoderOutput(states, tuple(LSTMState(*parts) for parts in last))
 
     def _join(self, last: Float[Tensor, "LD B h"], B: int) -> Float[Tensor, "L B H"]:
         by_layer = last.view(self.layers, self.directions, B, -1)

@@ -125,7 +125,7 @@ def _encode(
         torch.stack(last).view(encoder.layers, D, B, -1).transpose(1, 2).reshape(encoder.layers, B, -1)
         for last in (last_h, last_c)
     )
-    return EncoderOutput(below, h, c)
+    return EncoderOutput(below, tuple(LSTMState(*parts) for parts in zip(h, c, strict=True)))
 
 
 def _dropout(x: Tensor, p: float, seeds: Iterator[int]) -> Tensor:

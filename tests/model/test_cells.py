@@ -60,6 +60,17 @@ def test_a_step_equals_the_equations() -> None:
         np.testing.assert_allclose(found.c[row].numpy(), c, atol=1e-12)
 
 
+def test_activations_are_the_gates_of_the_step() -> None:
+    cell, x, feed, state = cell_and_inputs()
+    with torch.no_grad():
+        gates = cell.activations(cell.project(x), feed, state)
+        found = plain_step(cell, x, feed, state)
+    assert tuple(gates) == cell.gate_names
+    c = gates["f"] * state.c + gates["i"] * gates["g"]
+    torch.testing.assert_close(found.c, c, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.h, gates["o"] * torch.tanh(c), rtol=0, atol=1e-12)
+
+
 def test_a_cell_without_hoisted_input_adds_its_bias() -> None:
     cell, _, feed, state = cell_and_inputs(input_size=0)
     assert cell.weight_input is None
