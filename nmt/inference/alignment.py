@@ -16,13 +16,18 @@ def word_links(attention: NDArray[np.float32], source_pieces: Sequence[str], tar
 
     `attention` is [T, S]; T and S count EOS, which is no word and takes no link.
     """
-    source_words, target_words = words_of(source_pieces), words_of(target_pieces)
+    return link_words(attention, words_of(source_pieces), words_of(target_pieces))
+
+
+def link_words(attention: NDArray[np.float32], source_words: Sequence[int], target_words: Sequence[int]) -> Links:
+    """`word_links`, given the word that each piece belongs to, from 0 and rising; a word may have no piece."""
     if not source_words or not target_words:
         return ()
     weights = np.zeros((target_words[-1] + 1, source_words[-1] + 1), np.float32)
     rows, columns = np.ix_(target_words, source_words)
     np.add.at(weights, (rows, columns), attention[: len(target_words), : len(source_words)])
-    return tuple((source, target) for target, source in enumerate(weights.argmax(axis=1).tolist()))
+    linked = set(target_words)
+    return tuple((source, target) for target, source in enumerate(weights.argmax(axis=1).tolist()) if target in linked)
 
 
 def words_of(pieces: Sequence[str]) -> list[int]:
