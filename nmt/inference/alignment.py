@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nmt.inference.types import Links
 from nmt.text.sampling import SPACE
+from nmt.text.words import GLUE
 
 
 def word_links(attention: NDArray[np.float32], source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Links:
@@ -34,12 +35,12 @@ def words_of(pieces: Sequence[str]) -> list[int]:
     """The word that each piece belongs to, from 0: a word begins at a piece that begins with a blank."""
     words: list[int] = []
     current = -1
-    open_blank = False
+    goes_on = False
     for piece in pieces:
         begins = piece.startswith(SPACE) or current < 0
-        if begins and not open_blank:
+        if begins and not goes_on:
             current += 1
-        # a piece that is a blank alone belongs to the word after it
-        open_blank = piece == SPACE
+        # a piece that is a blank alone belongs to the word after it, and so does one that takes its blank away
+        goes_on = piece == SPACE or piece.endswith(GLUE)
         words.append(current)
     return words

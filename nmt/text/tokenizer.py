@@ -23,10 +23,12 @@ import sentencepiece as spm
 from nmt.config import TextConfig
 from nmt.errors import TokenizerError
 from nmt.text.sampling import SPACE, BPEDropout, Sampler, UnigramSampler, sample
+from nmt.text.words import RULES, join_pieces, split_characters
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = SPECIAL_IDS = 0, 1, 2, 3
 SPECIAL_PIECES = ("<pad>", "<s>", "</s>", "<unk>")
-_WORD = re.compile(rf"{SPACE}?(?:[^\W{SPACE}]+|[^\w\s{SPACE}])|{SPACE}")
+UNKNOWN = SPACE + SPECIAL_PIECES[UNK_ID]
+"""What stands in a text for a word that nobody knows."""
 
 
 class Tokenizer(Protocol):
@@ -48,11 +50,17 @@ class Tokenizer(Protocol):
     def sample_batch(self, texts: Sequence[str], strength: float, seed: int) -> list[list[int]]:
         """Like `encode_batch` with segmentations drawn at random; the same seed gives the same ids."""
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids; special ids are left out."""
+    def split(self, text: str) -> list[str]:
+        """The pieces of a text, one an id of `encode`; an unknown one as it stands in the text."""
+
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] = ()) -> str:
+        """The text of ids; special ids are left out.
+
+        `unknown`: the pieces that stand for each `<unk>` in turn; without them it is left out, too.
+        """
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """One visible piece an id; a piece that begins a word begins with `SPACE`."""
+        """One visible piece an id; a piece that begins a word begins with `SPACE`, unless one with `GLUE` is before."""
 
     def save(self, folder: Path, name: str) -> None:
         """Write `<name>.spm` or `<name>.vocab.json`."""
@@ -106,7 +114,12 @@ class SentencePieceTokenizer:
         """Kudo 2018 (unigram, alpha = strength) or BPE-dropout (Provilkov et al. 2020, p = strength)."""
         return sample(self.encode_batch(texts), self._starts, self._sampler, strength, seed)
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def split(self, text: str) -> list[str]:
+        return [str(piece) for piece in self._processor.encode(text, out_type=str)]
+
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] = ()) -> str:
+        if unknown:
+            return str(self._processor.decode_pieces(_with_unknown(ids, self.pieces(ids), unknown)))
         return str(self._processor.decode([int(i) for i in ids if i > UNK_ID]))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
@@ -117,18 +130,18 @@ class SentencePieceTokenizer:
 
 
 class VocabularyTokenizer:
-    """Whole words or single characters from a list; what is not in the list is `<unk>`.
+    """Whole words or single characters from a list; what is not in the list is `<unk>` (`nmt.text.words`)."""
 
-    A word is a run of letters and digits or one other symbol; the blank before it belongs to it (as `SPACE`),
-    so decoding needs no rules of any language.
-    """
-
-    def __init__(self, unit: str, pieces: Sequence[str], normalization: str) -> None:
+    def __init__(self, unit: str, pieces: Sequence[str], normalization: str, rule: str = "words") -> None:
+        """`rule`: how words are split, a key of `RULES`."""
         if unit not in ("word", "char"):
             raise TokenizerError(f"a vocabulary holds words or characters, not {unit!r}")
+        if rule not in RULES:
+            raise TokenizerError(f"no rule {rule!r} to split words: {', '.join(RULES)}")
         if tuple(pieces[: len(SPECIAL_PIECES)]) != SPECIAL_PIECES:
             raise TokenizerError(f"a vocabulary begins with {', '.join(SPECIAL_PIECES)}")
         self._unit = unit
+        self._rule = rule
         self._pieces = list(pieces)
         self._normalization = normalization
         self._ids = {piece: index for index, piece in enumerate(self._pieces)}
@@ -137,12 +150,15 @@ class VocabularyTokenizer:
             raise TokenizerError("a vocabulary lists a piece twice")
 
     @classmethod
-    def train(cls, lines: Iterable[str], unit: str, size: int, normalization: str) -> VocabularyTokenizer:
+    def train(
+        cls, lines: Iterable[str], unit: str, size: int, normalization: str, rule: str = "words"
+    ) -> VocabularyTokenizer:
         """Keep the `size` most frequent pieces, special ones included; ties go to the lexically smaller."""
-        counts = Counter(chain.from_iterable(_split(line, unit, normalization) for line in lines))
+        empty = cls(unit, SPECIAL_PIECES, normalization, rule)
+        counts = Counter(chain.from_iterable(map(empty.split, lines)))
         ranked = sorted(counts, key=lambda piece: (-counts[piece], piece))
         kept = [piece for piece in ranked if piece not in SPECIAL_PIECES][: size - len(SPECIAL_PIECES)]
-        return cls(unit, [*SPECIAL_PIECES, *kept], normalization)
+        return cls(unit, [*SPECIAL_PIECES, *kept], normalization, rule)
 
     @property
     def size(self) -> int:
@@ -152,8 +168,13 @@ class VocabularyTokenizer:
     def forbidden_ids(self) -> frozenset[int]:
         return self._forbidden
 
+    def split(self, text: str) -> list[str]:
+        if self._normalization != "identity":
+            text = unicodedata.normalize("NFKC", text)
+        return split_characters(text) if self._unit == "char" else RULES[self._rule](text)
+
     def encode(self, text: str) -> list[int]:
-        return [self._ids.get(piece, UNK_ID) for piece in _split(text, self._unit, self._normalization)]
+        return [self._ids.get(piece, UNK_ID) for piece in self.split(text)]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.encode(text) for text in texts]
@@ -162,15 +183,30 @@ class VocabularyTokenizer:
         """Words and characters have one segmentation: the same as `encode_batch`."""
         return self.encode_batch(texts)
 
-    def decode(self, ids: Sequence[int]) -> str:
-        return "".join(self._pieces[int(i)] for i in ids if i > UNK_ID).replace(SPACE, " ").strip()
+    def decode(self, ids: Sequence[int], unknown: Sequence[str] = ()) -> str:
+        return join_pieces(_with_unknown(ids, self.pieces(ids), unknown))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         return [self._pieces[int(i)] for i in ids]
 
     def save(self, folder: Path, name: str) -> None:
-        content = {"unit": self._unit, "normalization": self._normalization, "pieces": self._pieces}
+        content = {
+            "unit": self._unit,
+            "rule": self._rule,
+            "normalization": self._normalization,
+            "pieces": self._pieces,
+        }
         (folder / f"{name}.vocab.json").write_text(json.dumps(content, ensure_ascii=False, indent=0), "utf-8")
+
+
+def _with_unknown(ids: Sequence[int], pieces: Sequence[str], unknown: Sequence[str]) -> list[str]:
+    """The pieces of ids without special ones, but with `unknown` in place of each `<unk>` in turn, if there are any."""
+    stand_ins = iter(unknown)
+    return [
+        next(stand_ins) if i == UNK_ID else piece
+        for i, piece in zip(ids, pieces, strict=True)
+        if i > UNK_ID or (i == UNK_ID and unknown)
+    ]
 
 
 def _forbidden(pieces: Sequence[str]) -> frozenset[int]:
@@ -178,17 +214,6 @@ def _forbidden(pieces: Sequence[str]) -> frozenset[int]:
         i for i, piece in enumerate(pieces) if piece in ("<0x0A>", "<0x0D>") or "\n" in piece or "\r" in piece
     )
     return frozenset({PAD_ID, BOS_ID, UNK_ID, *line_breaks})
-
-
-def _split(text: str, unit: str, normalization: str) -> list[str]:
-    """Pieces of a text, blanks marked by `SPACE`, one at the front."""
-    if normalization != "identity":
-        text = unicodedata.normalize("NFKC", text)
-    words = text.replace(SPACE, "_").split()
-    if not words:
-        return []
-    marked = SPACE + SPACE.join(words)
-    return list(marked) if unit == "char" else _WORD.findall(marked)
 
 
 class TokenizerPair(NamedTuple):
@@ -229,8 +254,9 @@ def _load(folder: Path, name: str) -> Tokenizer | None:
             raise TokenizerError(f"{model}: {error}") from None
     if vocabulary.is_file():
         try:
-            content = json.loads(vocabulary.read_text("utf-8"))
-            return VocabularyTokenizer(content["unit"], content["pieces"], content["normalization"])
+            # a vocabulary from before there were several rules names none
+            content = {"rule": "plain"} | json.loads(vocabulary.read_text("utf-8"))
+            return VocabularyTokenizer(content["unit"], content["pieces"], content["normalization"], content["rule"])
         except (OSError, ValueError, KeyError, TypeError, TokenizerError) as error:
             raise TokenizerError(f"{vocabulary}: not a vocabulary ({error})") from None
     return None

@@ -13,11 +13,12 @@ import torch
 from nmt.bundle import Bundle
 from nmt.errors import Cancelled, DeadlineExceeded, TranslationError
 from nmt.inference import TranslateOptions, Translation
-from nmt.inference.alignment import word_links
+from nmt.inference.alignment import word_links, words_of
 from nmt.inference.pipeline import Pipeline
 from nmt.inference.runner import Found, Sentence
 from nmt.inference.torch_runner import TorchRunner
 from nmt.inference.types import Result
+from nmt.text.words import split_words
 from tests.bundles import make_bundle, toy_sentences
 
 CPU = torch.device("cpu")
@@ -169,6 +170,11 @@ def test_word_links_add_up_attention_over_the_pieces_of_both_words() -> None:
     # x: a 0.6, c 0.4; y: a 0.1 + 1.0, c 0.9
     assert word_links(attention, source, target) == ((0, 0), (0, 1))
     assert word_links(attention, source, []) == ()
+
+
+def test_pieces_that_touch_are_one_word() -> None:
+    pieces = split_words("He said \"Tom's (and/or) l'or\".")
+    assert words_of(pieces) == [0, 1, *[2] * 3, *[3] * 5, *[4] * 4]
 
 
 def test_what_a_worker_imports_is_without_torch(tmp_path: Path) -> None:

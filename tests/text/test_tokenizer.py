@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from functools import cache
 from pathlib import Path
@@ -150,15 +151,51 @@ def test_words_and_characters_keep_the_most_frequent() -> None:
     words = VocabularyTokenizer.train(lines, "word", 7, "identity")
     assert words.pieces(range(4, 7)) == ["\u2581b", "\u2581a", ","]
     assert words.encode("a c, b") == [5, UNK_ID, 6, 4]
+    assert words.split("a c, b") == ["\u2581a", "\u2581c", ",", "\u2581b"]
     characters = VocabularyTokenizer.train(lines, "char", 7, "identity")
     assert characters.pieces(range(4, 7)) == ["\u2581", "b", "a"]
     assert characters.decode(characters.encode("ab ba")) == "ab ba"
 
 
-def test_words_split_off_punctuation_and_come_back_without_rules() -> None:
-    tokenizer = VocabularyTokenizer.train(["Don't go, (now)! It's 3.5%"], "word", 99, "identity")
-    for text in ("Don't go, (now)!", "It's 3.5%", "(now), go!"):
-        assert tokenizer.decode(tokenizer.encode(text)) == text
+@pytest.mark.parametrize("kind", KINDS)
+@given(text=any_text)
+@settings(max_examples=100)
+def test_the_pieces_of_a_text_are_those_of_its_ids(kind: SubwordKind, text: str) -> None:
+    tokenizer = one(kind)
+    ids, split = tokenizer.encode(text), tokenizer.split(text)
+    assert [p if i != UNK_ID else "<unk>" for p, i in zip(split, ids, strict=True)] == tokenizer.pieces(ids)
+
+
+@pytest.mark.parametrize("kind", ["word", "char"])
+@given(text=any_text)
+@settings(max_examples=100)
+def test_unknown_pieces_put_in_their_places_give_the_text_back(kind: SubwordKind, text: str) -> None:
+    text = text.replace("\uffed", "")
+    tokenizer = one(kind)
+    ids, split = tokenizer.encode(text), tokenizer.split(text)
+    unknown = [piece for piece, i in zip(split, ids, strict=True) if i == UNK_ID]
+    assert tokenizer.decode(ids, unknown) == " ".join(text.split())
+
+
+def test_subwords_without_byte_fallback_take_unknown_pieces_too() -> None:
+    rng = random.Random(1)
+    config = TextConfig(kind="unigram", vocab_size=60, byte_fallback=False)
+    tokenizer = train_tokenizers((toy_pair(rng) for _ in range(300)), config, seed=1).source
+    ids = tokenizer.encode("The \u6f22\u5b57 dog.")
+    assert ids.count(UNK_ID) == 1
+    assert tokenizer.decode(ids, ["\u6f22\u5b57"]) == "The \u6f22\u5b57 dog."
+    assert tokenizer.decode(ids, ["small"]) == "The small dog."
+
+
+def test_a_vocabulary_from_before_there_were_rules_splits_as_it_did(tmp_path: Path) -> None:
+    pieces = ["<pad>", "<s>", "</s>", "<unk>", "\u2581(", "now", ")", "\u2581now"]
+    content = {"unit": "word", "normalization": "identity", "pieces": pieces}
+    (tmp_path / "joint.vocab.json").write_text(json.dumps(content), "utf-8")
+    tokenizer = load_tokenizers(tmp_path).source
+    assert tokenizer.encode("now (now)") == [7, 4, 5, 6]
+    assert tokenizer.decode([7, 4, 5, 6]) == "now (now)"
+    tokenizer.save(tmp_path, "again")
+    assert json.loads((tmp_path / "again.vocab.json").read_text("utf-8")) == content | {"rule": "plain"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -203,6 +240,7 @@ def test_the_sample_is_the_same_for_the_same_seed() -> None:
         ("joint.vocab.json", b"[]"),
         ("joint.vocab.json", b'{"unit": "word", "normalization": "identity", "pieces": [1, 2]}'),
         ("joint.vocab.json", b'{"unit": "word", "normalization": "identity", "pieces": 3}'),
+        ("joint.vocab.json", b'{"unit": "word", "normalization": "identity", "rule": "other", "pieces": []}'),
     ],
 )
 def test_a_damaged_vocabulary_is_named_in_one_line(tmp_path: Path, name: str, content: bytes) -> None:
