@@ -24,7 +24,7 @@ Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
-AttentionKind = Literal["dot", "general", "concat", "location"]
+AttentionKind = Literal["none", "dot", "general", "concat", "location"]
 AttentionSpan = Literal["global", "local-m", "local-p"]
 SubwordKind = Literal["unigram", "bpe", "word", "char"]
 
@@ -109,6 +109,7 @@ class ModelConfig(Section):
     decoder_layers: Positive = 1
     bidirectional: bool = True
     attention: AttentionKind = "general"
+    """Luong's score, or none: then the encoder's last state is all that the decoder knows of the source."""
     attention_span: AttentionSpan = "global"
     attention_window: Positive = 10
     """D of local attention: positions p_t - D to p_t + D (Luong et al. 2015, 3.2)."""
@@ -131,6 +132,10 @@ class ModelConfig(Section):
     def _sizes_fit(self) -> ModelConfig:
         if self.bidirectional and self.hidden_size % 2:
             raise ValueError(f"hidden_size must be even with a bidirectional encoder, not {self.hidden_size}")
+        if self.attention == "none" and self.attention_span != "global":
+            raise ValueError(f'attention = "none" has no span: {self.attention_span} needs a score')
+        if self.attention == "none" and self.bridge == "zero":
+            raise ValueError('attention = "none" with bridge = "zero" would tell the decoder nothing of the source')
         return self
 
 

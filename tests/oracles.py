@@ -41,6 +41,8 @@ def lstm_step(x: Array, h: Array, c: Array, w_x: Array, w_h: Array, bias: Array)
 def score(kind: str, h_t: Array, memory: Array, w: Weights) -> Array:
     """score(h_t, h_s) of every source position (eqs. 8 and 9). `w`: the score's own weights."""
     match kind:
+        case "none":
+            return np.full(len(memory), -np.inf)
         case "dot":
             return np.array([h_t @ h_s for h_s in memory])
         case "general":
@@ -68,6 +70,8 @@ def predicted_position(h_t: Array, length: int, w: Weights) -> float:
 def align(span: str, scores: Array, t: int, window: int, centre: float) -> Array:
     """a_t (eqs. 7 and 10) from the scores of all positions. `centre`: p_t of local-p."""
     length = len(scores)
+    if not np.isfinite(scores).any():
+        return np.zeros(length)
     if span == "global":
         return softmax(scores)
     p_t = min(t, length - 1) if span == "local-m" else centre

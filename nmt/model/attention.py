@@ -165,6 +165,18 @@ class LocalPredictive(GlobalAttention):
         return masked_softmax(self.score(query, memory.keys), in_window) * gaussian
 
 
+class NoAttention(GlobalAttention):
+    """The plain encoder-decoder (Sutskever et al. 2014): c_t = 0, so h_t alone decides. All weights are 0."""
+
+    def __init__(self) -> None:
+        super().__init__(Score())
+
+    def align(
+        self, query: Float[Tensor, "B Q H"], memory: Memory, position: Int[Tensor, "B Q"]
+    ) -> Float[Tensor, "B Q S"]:
+        return at_least_fp32(query).new_zeros(*query.shape[:2], memory.mask.shape[1])
+
+
 def masked_softmax(scores: Float[Tensor, "B Q S"], mask: Bool[Tensor, "B #Q S"]) -> Float[Tensor, "B Q S"]:
     """Softmax in fp32 or better over True positions, exactly 0 elsewhere; a row without any is all 0."""
     scores = at_least_fp32(scores).masked_fill(~mask, -math.inf)
@@ -185,10 +197,14 @@ def source_positions(memory: Memory) -> Int[Tensor, "1 1 S"]:
 
 SCORES = ("dot", "general", "concat", "location")
 SPANS = ("global", "local-m", "local-p")
+NONE = "none"
+"""In the place of a score: no attention."""
 
 
 def build_attention(kind: str, span: str, hidden_size: int, window: int, max_length: int) -> GlobalAttention:
     """Attention by the names that a recipe gives it."""
+    if kind == NONE:
+        return NoAttention()
     score: Score
     match kind:
         case "dot":
@@ -200,7 +216,7 @@ def build_attention(kind: str, span: str, hidden_size: int, window: int, max_len
         case "location":
             score = Location(hidden_size, max_length)
         case _:
-            raise ValueError(f"no attention score {kind!r}, only {', '.join(SCORES)}")
+            raise ValueError(f"no attention score {kind!r}, only {', '.join((*SCORES, NONE))}")
     match span:
         case "global":
             return GlobalAttention(score)

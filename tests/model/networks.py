@@ -12,7 +12,7 @@ from nmt.model.seq2seq import Seq2Seq, build
 
 KINDS: tuple[AttentionKind, ...] = ("dot", "general", "concat", "location")
 SPANS: tuple[AttentionSpan, ...] = ("global", "local-m", "local-p")
-ATTENTIONS = list(itertools.product(KINDS, SPANS))
+ATTENTIONS: list[tuple[AttentionKind, AttentionSpan]] = [*itertools.product(KINDS, SPANS), ("none", "global")]
 VOCAB = 11
 
 TINY = ModelConfig(
