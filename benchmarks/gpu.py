@@ -47,6 +47,7 @@ from nmt.model.seq2seq import build
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
 from nmt.training.batches import Batch, make_batch
 from nmt.training.learner import Learner
+from nmt.training.translation import TranslationLoss
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "benchmarks" / "data"
@@ -592,7 +593,7 @@ def training_rate(plan: Plan, batch_tokens: int) -> Figures:
     torch.manual_seed(1)
     tokenizers = plan.bundle.tokenizers
     model = build(plan.network, tokenizers.source.size, tokenizers.target.size).to(plan.device)
-    learner = Learner(model, OptimizerConfig(), label_smoothing=0.1, precision=torch.bfloat16, seed=1)
+    learner = Learner(model, TranslationLoss(model, 0.1), OptimizerConfig(), precision=torch.bfloat16, seed=1)
     batches = [batch.to(plan.device) for batch in training_batches(plan, batch_tokens)]
     src = sum(int(batch.src_lengths.sum()) for batch in batches) // len(batches)
     tgt = sum(batch.tokens for batch in batches) // len(batches)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import machine
@@ -32,9 +33,8 @@ from nmt.data.corpus import read_lines
 from nmt.data.prepared import PreparedCorpus, prepare
 from nmt.hardware import pick_device, pick_precision, pss_bytes
 from nmt.inference.speed import gemm_ceiling
-from nmt.model.seq2seq import Seq2Seq
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
-from nmt.training.batches import Batch, PairLengths, token_lengths
+from nmt.training.batches import BatchStream, PairLengths, token_lengths
 from nmt.training.team import Plan, Team, pick_workers
 
 DATA = Path(__file__).parent / "data"
@@ -64,7 +64,7 @@ class Setting:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def work_per_token(model: Seq2Seq, src_tokens: int, tgt_tokens: int) -> float:
+def work_per_token(model: nn.Module, src_tokens: int, tgt_tokens: int) -> float:
     """Operations in products, forward and backward (three products of two operations), a target token.
 
     Without padding, attention's sums over the source and everything element by element.
@@ -91,8 +91,9 @@ class Run:
         self.setting = setting
         self.team = Team(plan, corpus, tokenizers, device)
         self._epoch = 0
-        self._groups: Iterator[list[Batch]] = iter(())
+        self._groups: Iterator[list[Any]] = iter(())
         self._number = 0
+        assert isinstance(self.team.stream, BatchStream)
         cut = self.team.stream.cut(0)
         src, tgt = PairLengths(lengths.src + 1, lengths.tgt)
         setting.flop_per_token = work_per_token(self.team.learner.model, int(src.sum()), int(tgt.sum()) + len(tgt))
@@ -116,7 +117,7 @@ class Run:
             self._number += 1
             self.team.update(self._number, 1e-3, self._next())
 
-    def _next(self) -> list[Batch]:
+    def _next(self) -> list[Any]:
         while True:
             for group in islice(self._groups, 1):
                 return list(group)

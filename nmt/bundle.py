@@ -28,6 +28,8 @@ from nmt.shortlist import Shortlist
 from nmt.text.tokenizer import TokenizerPair, load_tokenizers
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nmt.model.seq2seq import Seq2Seq
 
 FORMAT_VERSION = 1
@@ -102,7 +104,7 @@ class Bundle:
         return model.eval().requires_grad_(False)
 
 
-def weights_of(model: Seq2Seq) -> dict[str, Array]:
+def weights_of(model: nn.Module) -> dict[str, Array]:
     """A copy of the parameters in fp32, shared matrices once."""
     import torch
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from nmt.data.batching import batches
-from nmt.data.prepared import PreparedCorpus
+from nmt.data.prepared import PreparedCorpus, TextPair
 from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
 
 Lengths = npt.NDArray[np.int32]
+B_co = TypeVar("B_co", covariant=True)
 
 
 class Batch(NamedTuple):
@@ -73,7 +74,14 @@ def token_lengths(corpus: PreparedCorpus, tokenizers: TokenizerPair, chunk: int 
     return PairLengths(src, tgt)
 
 
-class BatchStream:
+class Encode(Protocol[B_co]):
+    """Pairs of text as a batch."""
+
+    def __call__(self, pairs: Sequence[TextPair], *draw: int) -> B_co:
+        """`draw`: what anything random is drawn by, besides a seed."""
+
+
+class BatchStream(Generic[B_co]):
     """The batches of any epoch, from any position: the same for the same seed, epoch and position.
 
     Of several processes each reads its own part of every batch.
@@ -84,48 +92,50 @@ class BatchStream:
     def __init__(
         self,
         corpus: PreparedCorpus,
-        tokenizers: TokenizerPair,
+        encode: Encode[B_co],
+        lengths: PairLengths,
         *,
         batch_tokens: int,
         seed: int,
-        sampling: float,
-        lengths: PairLengths | None = None,
         part: tuple[int, int] = (0, 1),
     ) -> None:
-        """`sampling`: strength of subword regularisation, 0 for the one best segmentation.
+        """`encode`: called in a thread of its own, with the pairs and (epoch, number of the batch, k).
 
-        `lengths`: counted here if not given. `part` (k, n): the rows k, k + n, k + 2n, ... of each batch, so that all
-        parts are equally long and wide; a batch of fewer rows than parts is empty in some.
+        `part` (k, n): the rows k, k + n, k + 2n, ... of each batch, so that all parts are equally long and wide; a
+        batch of fewer rows than parts is empty in some.
         """
         self._corpus = corpus
-        self._tokenizers = tokenizers
+        self._encode = encode
+        self._lengths = lengths
         self._batch_tokens = batch_tokens
         self._seed = seed
-        self._sampling = sampling
         self._part = part
-        self.lengths = lengths or token_lengths(corpus, tokenizers)
         self.waited_s = 0.0
         """How long training has waited for batches, but for the first of each `epoch` call."""
 
     def cut(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         """The pair indices of every batch of an epoch, all parts together."""
-        src, tgt = self.lengths
+        src, tgt = self._lengths
         # + 1 for the source's EOS; batching itself counts the target's
         return batches(src + 1, tgt, batch_tokens=self._batch_tokens, seed=self._seed, epoch=epoch)
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def count(self, epoch: int) -> int:
+        """Batches of an epoch."""
+        return len(self.cut(epoch))
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[B_co]:
         """The batches of an epoch from the one with index `start`, encoded in a thread ahead of their use."""
         cut = self.cut(epoch)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
-            pending: deque[Future[Batch]] = deque()
+            pending: deque[Future[B_co]] = deque()
             for index in range(start, len(cut)):
-                pending.append(pool.submit(self._encode, cut[index], epoch, index))
+                pending.append(pool.submit(self._read, cut[index], epoch, index))
                 if len(pending) > self.AHEAD:
                     yield self._next(pending, is_first=index == start + self.AHEAD)
             while pending:
                 yield self._next(pending, is_first=False)
 
-    def _next(self, pending: deque[Future[Batch]], *, is_first: bool) -> Batch:
+    def _next(self, pending: deque[Future[B_co]], *, is_first: bool) -> B_co:
         future = pending.popleft()
         if not is_first and not future.done():
             began = time.monotonic()
@@ -133,17 +143,9 @@ class BatchStream:
             self.waited_s += time.monotonic() - began
         return future.result()
 
-    def _encode(self, indices: npt.NDArray[np.int64], epoch: int, index: int) -> Batch:
+    def _read(self, indices: npt.NDArray[np.int64], epoch: int, index: int) -> B_co:
         rank, parts = self._part
-        pairs = self._corpus.pairs(indices[rank::parts])
-        sources, targets = [s for s, _ in pairs], [t for _, t in pairs]
-        src, tgt = self._tokenizers
-        if not self._sampling:
-            return make_batch(src.encode_batch(sources), tgt.encode_batch(targets))
-        return make_batch(
-            src.sample_batch(sources, self._sampling, derive_seed(self._seed, epoch, index, rank, "src")),
-            tgt.sample_batch(targets, self._sampling, derive_seed(self._seed, epoch, index, rank, "tgt")),
-        )
+        return self._encode(self._corpus.pairs(indices[rank::parts]), epoch, index, rank)
 
 
 def derive_seed(*parts: int | str) -> int:

@@ -24,6 +24,8 @@ from nmt.training.learner import Learner
 
 CHECKPOINTS, BEST = "checkpoints", "best"
 _WEIGHTS, _OPTIMIZER, _POSITION = "model.safetensors", "optimizer.safetensors", "position.json"
+_CARRIED = "carried.safetensors"
+"""What the task carries from batch to batch (`Objective.carried`), where it carries anything."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class CheckpointStore:
             with atomic_folder(place) as partial:
                 save_file(_parameters(learner.model), partial / _WEIGHTS)
                 save_file(learner.optimizer_tensors(), partial / _OPTIMIZER)
+                if carried := learner.objective.carried():
+                    save_file({name: tensor.cpu().clone() for name, tensor in carried.items()}, partial / _CARRIED)
                 (partial / _POSITION).write_text(json.dumps(asdict(position), indent=1), "utf-8")
             self._prune(place, position)
         except OSError as error:
@@ -106,6 +110,8 @@ class CheckpointStore:
                 for name, parameter in learner.model.named_parameters():
                     parameter.copy_(weights[name])
                 learner.load_optimizer_tensors(load_file(place / _OPTIMIZER))
+            if (place / _CARRIED).exists():
+                learner.objective.carry(load_file(place / _CARRIED, device=str(learner.device)))
             return _position(json.loads((place / _POSITION).read_text("utf-8")))
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())

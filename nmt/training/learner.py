@@ -12,15 +12,13 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt.config import OptimizerConfig
-from nmt.model.seq2seq import Seq2Seq
-from nmt.text.tokenizer import PAD_ID
-from nmt.training import fused
-from nmt.training.batches import Batch, derive_seed
-from nmt.training.loss import Loss, cross_entropy
+from nmt.training.batches import derive_seed
+from nmt.training.loss import Loss
 from nmt.training.optim import build_optimizer, clipping_factor
+from nmt.training.task import Batch, Objective
 
 ALIGNMENT = 16
 """Floats in 64 bytes: every weight begins where vector instructions and caches like it."""
@@ -30,7 +28,7 @@ Allocate = Callable[[int], Tensor]
 
 
 class Sums(NamedTuple):
-    """Over the target tokens of one process's rows in one update."""
+    """Over the tokens of one process's rows in one update."""
 
     nll: float
     """Nats."""
@@ -46,28 +44,28 @@ class Learner:
 
     def __init__(
         self,
-        model: Seq2Seq,
+        model: nn.Module,
+        objective: Objective,
         config: OptimizerConfig,
         *,
-        label_smoothing: float,
         precision: torch.dtype,
         seed: int,
         rank: int = 0,
         workers: int = 1,
         allocate: Allocate | None = None,
     ) -> None:
-        """`precision`: of the products. `allocate`: where the vectors come from, in the same order in every process.
+        """`objective`: of this model. `precision`: of the products.
 
-        The weights of rank 0's model count; the others take them from the shared vector.
+        `allocate`: where the vectors come from, in the same order in every process. The weights of rank 0's model
+        count; the others take them from the shared vector.
         """
         self.model = model.train()
+        self.objective = objective
         self.device = next(model.parameters()).device
         self._config = config
-        self._smoothing = label_smoothing
         self._precision = precision
         self._seed = seed
         self._rank, self._workers = rank, workers
-        self._is_fused = fused.refused(model) is None
         allocate = allocate or (lambda size: torch.zeros(size, device=self.device))
         self._parameters = list(model.parameters())
         self._spans = _spans(self._parameters)
@@ -128,20 +126,9 @@ class Learner:
         optimizer.step()
 
     def loss(self, batch: Batch) -> Loss:
-        """Sums over the batch's tokens, by teacher forcing."""
-        kind = self.device.type
-        with torch.autocast(kind, dtype=torch.bfloat16, enabled=self._precision == torch.bfloat16):
-            if self._is_fused:
-                vectors, targets = (
-                    fused.forward(self.model, batch.src, batch.src_lengths, batch.tgt_in),
-                    batch.tgt_out.t(),
-                )
-            else:
-                vectors, targets = self.model(batch.src, batch.src_lengths, batch.tgt_in)[0], batch.tgt_out
-            output = self.model.output
-            real = torch.nonzero((targets != PAD_ID).flatten()).squeeze(1)
-            rows = vectors.flatten(0, 1).index_select(0, real)
-            return cross_entropy(rows, output.weight, output.bias, targets.flatten()[real], self._smoothing)
+        """Sums over the batch's tokens."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._precision == torch.bfloat16):
+            return self.objective(batch)
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
         """The optimiser's state by parameter number and name, `3.exp_avg`: however many processes share it."""

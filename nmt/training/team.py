@@ -29,10 +29,10 @@ from nmt.config import Recipe, TrainingConfig
 from nmt.data.prepared import PreparedCorpus
 from nmt.errors import ConfigError, TrainingError
 from nmt.hardware import available_cores, pick_precision
-from nmt.model.seq2seq import build
 from nmt.text.tokenizer import TokenizerPair, load_tokenizers
-from nmt.training.batches import Batch, BatchStream, PairLengths
 from nmt.training.learner import Learner, Sums
+from nmt.training.task import Batch, Stream, Task
+from nmt.training.tasks import TASKS
 
 MIN_TOKENS = 512
 """Of a batch in each process: with fewer, products are too small to gain from another process."""
@@ -62,33 +62,28 @@ class Plan:
     recipe: Recipe
     data: Path
     vocabulary: Path
-    lengths: PairLengths
+    measured: Any
+    """What `Task.measure` found out."""
     workers: int
 
-    def stream(self, corpus: PreparedCorpus, tokenizers: TokenizerPair, rank: int) -> BatchStream:
-        return BatchStream(
-            corpus,
-            tokenizers,
-            batch_tokens=self.recipe.training.batch_tokens,
-            seed=self.recipe.training.seed,
-            sampling=self.recipe.text.sampling,
-            lengths=self.lengths,
-            part=(rank, self.workers),
-        )
+    @property
+    def task(self) -> Task:
+        return TASKS[self.recipe.task](self.recipe)
+
+    def stream(self, corpus: PreparedCorpus, tokenizers: TokenizerPair, rank: int) -> Stream:
+        return self.task.stream(corpus, tokenizers, self.measured, (rank, self.workers))
 
     def learner(
         self, tokenizers: TokenizerPair, device: torch.device, rank: int, allocate: Callable[[int], Tensor] | None
     ) -> Learner:
         """With the weights that the seed draws."""
-        training = self.recipe.training
+        training, task = self.recipe.training, self.task
         torch.manual_seed(training.seed)
-        model = build(self.recipe.model, tokenizers.source.size, tokenizers.target.size, draw_weights=rank == 0).to(
-            device
-        )
+        model = task.build(tokenizers, draw_weights=rank == 0).to(device)
         return Learner(
             model,
+            task.objective(model),
             self.recipe.optimizer,
-            label_smoothing=training.label_smoothing,
             precision=pick_precision(training.precision, device),
             seed=training.seed,
             rank=rank,
@@ -188,7 +183,7 @@ def _anonymous_file() -> int:
 def _floats(plan: Plan, tokenizers: TokenizerPair) -> int:
     """More than the vectors of a run need."""
     with torch.device("meta"):
-        model = build(plan.recipe.model, tokenizers.source.size, tokenizers.target.size, draw_weights=False)
+        model = plan.task.build(tokenizers, draw_weights=False)
     weights = sum(parameter.numel() + 64 for parameter in model.parameters()) + 64 * plan.workers
     return (1 + plan.workers + STATE_VECTORS) * weights
 

@@ -22,19 +22,19 @@ from torch import Tensor
 
 from nmt.bundle import FORMAT_VERSION, Array, Bundle, BundleConfig, Storage, save_bundle, weights_of
 from nmt.config import Recipe, dump_recipe, load_recipe
-from nmt.data.prepared import PreparedCorpus, Progress, prepare
+from nmt.data.prepared import PreparedCorpus, Progress
 from nmt.errors import CheckpointError, ConfigError
 from nmt.evaluation.pictures import learning_curve
 from nmt.files import atomic_folder, write_atomic
 from nmt.hardware import pick_device, pick_precision
-from nmt.text.tokenizer import TokenizerPair, load_tokenizers, train_tokenizers
-from nmt.training.batches import Batch, token_lengths
+from nmt.text.tokenizer import TokenizerPair, load_tokenizers
 from nmt.training.card import bundle_card
 from nmt.training.checkpoint import CheckpointStore, Position, average
 from nmt.training.optim import Schedule
 from nmt.training.report import Reporter, ValidationResult
+from nmt.training.task import Batch, Task
+from nmt.training.tasks import TASKS
 from nmt.training.team import Plan, Team, pick_workers
-from nmt.training.validation import Validator
 
 MAY_CHANGE = frozenset(
     {
@@ -79,23 +79,24 @@ def train(
     """
     folder = Path(recipe.output)
     device = pick_device(recipe.training.device)
+    task = TASKS[recipe.task](recipe)
     with _run_folder(folder, recipe, resume=resume):
         torch.set_num_threads(max(1, recipe.training.threads))
-        corpus = prepare(recipe.data, folder / "data", recipe.training.seed, progress)
+        corpus = task.prepare(folder / "data", progress)
         write_atomic(folder / "recipe.toml", dump_recipe(recipe))
         reporter = Reporter(folder, total_updates=recipe.training.updates or None, tensorboard=tensorboard)
         try:
             reporter.message(str(corpus.report))
-            tokenizers = _vocabulary(folder / "vocabulary", recipe, corpus)
+            tokenizers = _vocabulary(folder / "vocabulary", task, corpus)
             plan = Plan(
                 recipe,
                 data=folder / "data",
                 vocabulary=folder / "vocabulary",
-                lengths=token_lengths(corpus, tokenizers),
+                measured=task.measure(corpus, tokenizers),
                 workers=pick_workers(recipe.training, device, len(corpus)),
             )
             with _Interruption() as interruption, Team(plan, corpus, tokenizers, device) as team:
-                return Trainer(recipe, corpus, tokenizers, device, team, reporter, storage).run(interruption)
+                return Trainer(recipe, task, corpus, tokenizers, device, team, reporter, storage).run(interruption)
         finally:
             reporter.close()
 
@@ -106,6 +107,7 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
+        task: Task,
         corpus: PreparedCorpus,
         tokenizers: TokenizerPair,
         device: torch.device,
@@ -115,6 +117,7 @@ class Trainer:
     ) -> None:
         training = recipe.training
         self._recipe = recipe
+        self._task = task
         self._folder = Path(recipe.output)
         self._tokenizers = tokenizers
         self._device = device
@@ -125,16 +128,8 @@ class Trainer:
         self._model = team.learner.model
         self._store = CheckpointStore(self._folder)
         self._pairs = len(corpus)
-        self._validator = Validator(
-            corpus.dev,
-            tokenizers,
-            device,
-            sentences=training.validation_sentences,
-            samples=training.sample_translations,
-            max_length_factor=recipe.search.max_length_factor,
-            max_length_offset=recipe.search.max_length_offset,
-        )
-        self._batches_an_epoch = len(team.stream.cut(0))
+        self._validator = task.validator(corpus, tokenizers, device)
+        self._batches_an_epoch = team.stream.count(0)
         per_epoch = -(-self._batches_an_epoch // training.accumulation)
         self._total_updates = min(x for x in (training.updates, training.epochs * per_epoch) if x)
         self._schedule = Schedule(recipe.optimizer, self._total_updates)
@@ -159,7 +154,7 @@ class Trainer:
     def _epochs(self, interruption: _Interruption) -> str:
         while True:
             epoch, start = self._position.epoch, self._position.batch
-            batches = len(self._team.stream.cut(epoch))
+            batches = self._team.stream.count(epoch)
             for group in self._team.epoch(epoch, start, self._recipe.training.accumulation):
                 self._update(group)
                 ends_epoch = self._position.batch >= batches
@@ -291,9 +286,8 @@ class Trainer:
             where += f", {_counted(self._team.workers, 'process', 'processes')}"
             if (threads := torch.get_num_threads()) > 1:
                 where += f" of {threads} threads"
-        self._reporter.message(
-            f"{count / 1e6:.1f} M weights, {self._pairs:,} pairs, {self._batches_an_epoch:,} batches an epoch, {where}"
-        )
+        size = f"{count / 1e6:.1f} M weights, {self._pairs:,} {self._task.unit}"
+        self._reporter.message(f"{size}, {self._batches_an_epoch:,} batches an epoch, {where}")
         if self._position.update:
             self._reporter.message(f"resumed at update {self._position.update}")
 
@@ -316,11 +310,11 @@ def _summary(result: ValidationResult) -> str:
     return ", ".join(f"dev {name} {figures[name]}" for name in ("perplexity", "bleu", "chrf") if name in figures)
 
 
-def _vocabulary(folder: Path, recipe: Recipe, corpus: PreparedCorpus) -> TokenizerPair:
+def _vocabulary(folder: Path, task: Task, corpus: PreparedCorpus) -> TokenizerPair:
     """The run's vocabularies: learnt at its beginning, read when it goes on."""
     if folder.is_dir():
         return load_tokenizers(folder)
-    tokenizers = train_tokenizers(iter(corpus), recipe.text, seed=recipe.training.seed)
+    tokenizers = task.learn_vocabulary(corpus)
     with atomic_folder(folder) as partial:
         tokenizers.save(partial)
     return tokenizers

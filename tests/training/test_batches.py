@@ -11,7 +11,8 @@ import pytest
 from nmt.config import DataConfig, TextConfig
 from nmt.data.prepared import PreparedCorpus, prepare
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
-from nmt.training.batches import BatchStream
+from nmt.training.batches import Batch, BatchStream, token_lengths
+from nmt.training.translation import PairEncoder
 from tests.corpora import write_toy_corpus
 
 
@@ -24,8 +25,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[PreparedCorpus, To
     return prepared, train_tokenizers(iter(prepared), TextConfig(kind="word", vocab_size=60), seed=1)
 
 
-def stream(corpus: tuple[PreparedCorpus, TokenizerPair], **choices: Any) -> BatchStream:
-    return BatchStream(*corpus, batch_tokens=60, seed=1, sampling=0.0, **choices)
+def stream(corpus: tuple[PreparedCorpus, TokenizerPair], **choices: Any) -> BatchStream[Batch]:
+    prepared, tokenizers = corpus
+    encode = PairEncoder(tokenizers, sampling=0.0, seed=1)
+    return BatchStream(prepared, encode, token_lengths(*corpus), batch_tokens=60, seed=1, **choices)
 
 
 def test_the_parts_of_a_batch_are_the_batch(corpus: tuple[PreparedCorpus, TokenizerPair]) -> None:

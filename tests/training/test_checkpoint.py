@@ -15,6 +15,7 @@ from nmt.model.seq2seq import build
 from nmt.training.batches import make_batch
 from nmt.training.checkpoint import CheckpointStore, Kept, Position, average
 from nmt.training.learner import Learner
+from nmt.training.translation import TranslationLoss
 from tests.model.networks import TINY, VOCAB
 
 
@@ -49,7 +50,7 @@ def learner(name: str = "adam", hidden_size: int = 6, workers: int = 1) -> Learn
     torch.manual_seed(hidden_size)
     model = build(TINY.model_copy(update={"hidden_size": hidden_size}), VOCAB, VOCAB)
     config = OptimizerConfig.model_validate({"name": name, "momentum": 0.9 if name in ("sgd", "rmsprop") else 0.0})
-    return Learner(model, config, label_smoothing=0.1, precision=torch.float32, seed=1, workers=workers)
+    return Learner(model, TranslationLoss(model, 0.1), config, precision=torch.float32, seed=1, workers=workers)
 
 
 def learn(learner: Learner, updates: Sequence[int]) -> None:

@@ -10,6 +10,7 @@ from nmt.config import OptimizerConfig
 from nmt.model.seq2seq import build
 from nmt.training.batches import Batch, make_batch
 from nmt.training.learner import Learner
+from nmt.training.translation import TranslationLoss
 from tests.model.networks import TINY, VOCAB
 
 SOURCES = [[5, 6, 7], [8], [9, 4, 5, 6, 7], [10, 4]]
@@ -20,7 +21,7 @@ def learner(workers: int = 1, seed: int = 1, dropout: float = 0.0, **choices: ob
     torch.manual_seed(5)
     model = build(TINY.model_copy(update={"dropout": dropout}), VOCAB, VOCAB)
     config = OptimizerConfig.model_validate({"name": "sgd", "learning_rate": 0.5, **choices})
-    return Learner(model, config, label_smoothing=0.1, precision=torch.float32, seed=seed, workers=workers)
+    return Learner(model, TranslationLoss(model, 0.1), config, precision=torch.float32, seed=seed, workers=workers)
 
 
 def batch(rows: slice = slice(None)) -> Batch:
