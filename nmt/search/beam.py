@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from nmt.search.constraints import Constraints, allowed
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, Stepper
 
@@ -182,11 +183,12 @@ def beam_search(
     n_best: int | None = None,
     min_length: int = 0,
     with_attention: bool = False,
+    constraints: Constraints | None = None,
 ) -> list[list[Hypothesis]]:
     """The `n_best` (None: K) best finished hypotheses of each sentence, best first: fewer where the search found fewer.
 
     `max_length` counts EOS and is at least 1. `min_length`: fewest tokens before EOS, below `max_length`; 1 bars the
-    empty translation. Greedy search is `size=1`.
+    empty translation. `constraints`: their prefixes are shorter than `max_length`. Greedy search is `size=1`.
     """
     B, n_best = src.shape[0], n_best or size
     assert n_best <= size
@@ -197,12 +199,14 @@ def beam_search(
     attended = torch.zeros(B * size, src.shape[1], device=src.device) if scoring.coverage_penalty else None
     mask = torch.arange(src.shape[1], device=src.device).unsqueeze(0) < lengths.unsqueeze(1)
     order = torch.arange(B, device=src.device)
+    written = beam.tokens.new_zeros(B, size, 0)
     results: list[list[Hypothesis]] = [[] for _ in range(B)]
     history: list[_Step] = []
 
     while len(order):
         b = len(order)
-        candidates, state, weights = stepper.step(beam.tokens.view(-1), state, memory)
+        choice = None if constraints is None else allowed(constraints, written, beam.steps)
+        candidates, state, weights = stepper.step(beam.tokens.view(-1), state, memory, choice)
         candidates = constrain(
             candidates,
             eos_id,
@@ -225,6 +229,9 @@ def beam_search(
         row_of = torch.full((B,), -1).index_copy(0, order.cpu(), torch.arange(b))
         attention = weights.view(b, size, -1).cpu() if with_attention else None
         history.append(_Step(row_of, parents.cpu(), beam.tokens.cpu(), attention))
+        if constraints is not None:
+            before = written.gather(1, parents.unsqueeze(2).expand_as(written))
+            written = torch.cat((before, beam.tokens.unsqueeze(2)), dim=2)
 
         done = is_done(beam, max_length)
         for row in done.nonzero().flatten().tolist():
@@ -239,6 +246,8 @@ def beam_search(
         if len(going) < b:
             beam, memory, mask = beam.select(going), memory.select(going), mask.index_select(0, going)
             order, lengths, max_length = (part.index_select(0, going) for part in (order, lengths, max_length))
+            written = written.index_select(0, going)
+            constraints = None if constraints is None else constraints.select(going)
     return results
 
 
