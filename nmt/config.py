@@ -24,6 +24,7 @@ Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
+CellKind = Literal["rnn", "lstm", "gru"]
 AttentionKind = Literal["none", "dot", "general", "concat", "location"]
 AttentionSpan = Literal["global", "local-m", "local-p"]
 SubwordKind = Literal["unigram", "bpe", "word", "char"]
@@ -101,13 +102,17 @@ class TextConfig(Section):
 class ModelConfig(Section):
     """The network (notation: E embedding, H hidden, L layers; the equations are in docs/model.md)."""
 
-    cell: Literal["lstm"] = "lstm"
+    cell: CellKind = "lstm"
+    nonlinearity: Literal["tanh", "relu"] = "tanh"
+    """Of the cell `rnn`; the others have theirs."""
     embedding_size: Positive = 384
     hidden_size: Positive = 512
     """H of encoder output and decoder; a bidirectional encoder has H/2 a direction."""
     encoder_layers: Positive = 2
     decoder_layers: Positive = 1
     bidirectional: bool = True
+    direction: Literal["forward", "backward"] = "forward"
+    """In which an encoder reads that is not bidirectional."""
     attention: AttentionKind = "general"
     """Luong's score, or none: then the encoder's last state is all that the decoder knows of the source."""
     attention_span: AttentionSpan = "global"
@@ -136,6 +141,14 @@ class ModelConfig(Section):
             raise ValueError(f'attention = "none" has no span: {self.attention_span} needs a score')
         if self.attention == "none" and self.bridge == "zero":
             raise ValueError('attention = "none" with bridge = "zero" would tell the decoder nothing of the source')
+        return self
+
+    @model_validator(mode="after")
+    def _choices_have_a_meaning(self) -> ModelConfig:
+        if self.nonlinearity != "tanh" and self.cell != "rnn":
+            raise ValueError(f'nonlinearity is of cell = "rnn" alone: {self.cell} has its own')
+        if self.direction != "forward" and self.bidirectional:
+            raise ValueError("direction is for an encoder of one direction: set bidirectional = false with it")
         return self
 
 

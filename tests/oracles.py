@@ -6,7 +6,7 @@ as a mapping from parameter names to arrays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,6 @@ import numpy.typing as npt
 from nmt.config import ModelConfig
 
 Array = npt.NDArray[np.float64]
-Weights = Mapping[str, Array]
 
 
 def sigmoid(x: Array) -> Array:
@@ -28,14 +27,95 @@ def softmax(x: Array) -> Array:
     return np.asarray(exp / exp.sum())
 
 
-def lstm_step(x: Array, h: Array, c: Array, w_x: Array, w_h: Array, bias: Array) -> tuple[Array, Array]:
-    """One step for one sentence. Gate rows lie in the order i, f, g, o; `h` may have fed values before it."""
-    size = len(c)
-    z = w_x @ x + w_h @ h + bias
-    i, f, o = sigmoid(z[:size]), sigmoid(z[size : 2 * size]), sigmoid(z[3 * size :])
-    g = np.tanh(z[2 * size : 3 * size])
+Weights = Mapping[str, Array]
+State = tuple[Array, ...]
+"""h, and c where a cell has one."""
+
+
+class CellStep(NamedTuple):
+    """What one step of a cell gives."""
+
+    gates: dict[str, Array]
+    """By name, after their nonlinearities."""
+    state: State
+
+
+@dataclass(frozen=True)
+class CellWeights:
+    """One cell's weights by gate, as the equations name them. `w`: by parameter name, the gates one below another."""
+
+    gates: str
+    """A letter a gate, in the order of the rows."""
+    w: Weights
+    config: ModelConfig
+
+    def rows(self, matrix: Array, gate: str) -> Array:
+        return np.split(matrix, len(self.gates))[self.gates.index(gate)]
+
+    def W(self, gate: str) -> Array:
+        """On the input: what is hoisted, then what is fed."""
+        size = self.w["weight_recurrent"].shape[0] // len(self.gates)
+        fed = self.w.get("weight_feed", self.w["weight_recurrent"][:, :-size])
+        hoisted = self.w.get("weight_input", np.zeros((len(fed), 0)))
+        return self.rows(np.concatenate([hoisted, fed], axis=1), gate)
+
+    def U(self, gate: str) -> Array:
+        """On h."""
+        size = self.w["weight_recurrent"].shape[0] // len(self.gates)
+        return self.rows(self.w["weight_recurrent"][:, -size:], gate)
+
+    def gate(self, gate: str, total: Array) -> Array:
+        """The gate's pre-activation from the sum of its products."""
+        return total + self.rows(self.w["bias"], gate)
+
+
+def lstm(x: Array, state: State, w: Weights, config: ModelConfig) -> CellStep:
+    """Hochreiter & Schmidhuber 1997 with forget gates."""
+    h, c = state
+    at = CellWeights("ifgo", w, config)
+    i, f, o = (sigmoid(at.gate(k, at.W(k) @ x + at.U(k) @ h)) for k in "ifo")
+    g = np.tanh(at.gate("g", at.W("g") @ x + at.U("g") @ h))
     c = f * c + i * g
-    return o * np.tanh(c), c
+    return CellStep({"i": i, "f": f, "g": g, "o": o}, (o * np.tanh(c), c))
+
+
+def gru(x: Array, state: State, w: Weights, config: ModelConfig) -> CellStep:
+    """Cho et al. 2014, but that r acts on the product U_n h and not on h; z = 1 keeps h."""
+    (h,) = state
+    at = CellWeights("rzn", w, config)
+    r, z = (sigmoid(at.gate(k, at.W(k) @ x + at.U(k) @ h)) for k in "rz")
+    n = np.tanh(at.gate("n", at.W("n") @ x + r * (at.U("n") @ h + w["bias_hidden"])))
+    return CellStep({"r": r, "z": z, "n": n}, ((1 - z) * n + z * h,))
+
+
+def rnn(x: Array, state: State, w: Weights, config: ModelConfig) -> CellStep:
+    """Elman 1990."""
+    at = CellWeights("h", w, config)
+    total = at.gate("h", at.W("h") @ x + at.U("h") @ state[0])
+    h = np.tanh(total) if config.nonlinearity == "tanh" else np.maximum(total, 0)
+    return CellStep({"h": h}, (h,))
+
+
+class CellOracle(NamedTuple):
+    """One step of a cell for one sentence, from the cell's whole input, and the names of its state's parts."""
+
+    step: Callable[[Array, State, Weights, ModelConfig], CellStep]
+    parts: str
+
+
+CELLS = {"lstm": CellOracle(lstm, "hc"), "gru": CellOracle(gru, "h"), "rnn": CellOracle(rnn, "h")}
+"""By a cell's name in a recipe."""
+
+TORCH_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def of_torch(cell: str, weight_ih: Array, weight_hh: Array, bias_ih: Array, bias_hh: Array) -> Weights:
+    """The weights of torch's layer of a cell under our cell's names."""
+    w = {"weight_input": weight_ih, "weight_recurrent": weight_hh, "bias": bias_ih + bias_hh}
+    if cell == "gru":
+        gates, new = np.split(bias_hh, [2 * weight_hh.shape[1]])
+        w |= {"bias": bias_ih + np.concatenate([gates, np.zeros_like(new)]), "bias_hidden": new}
+    return w
 
 
 def score(kind: str, h_t: Array, memory: Array, w: Weights) -> Array:
@@ -110,17 +190,14 @@ class Seq2SeqOracle:
         memory, last = self.encode(src)
         layers = self.bridge(last)
         config, w = self.config, self.weights
+        cell = CELLS[config.cell]
         feed = np.zeros(w["decoder.combine.weight"].shape[0])
         steps: list[Step] = []
         for t, token in enumerate(tgt_in):
             x = w["tgt_embedding.weight"][token]
-            for k, (h, c) in enumerate(layers):
-                cell = below(w, f"decoder.cells.{k}.")
-                if k == 0:
-                    fed = np.concatenate([feed, h]) if config.input_feeding else h
-                    layers[0] = lstm_step(x, fed, c, cell["weight_input"], cell["weight_recurrent"], cell["bias"])
-                else:
-                    layers[k] = self._upper(layers[k - 1][0], h, c, cell)
+            for k, state in enumerate(layers):
+                below_it = layers[k - 1][0] if k else np.concatenate([x, feed]) if config.input_feeding else x
+                layers[k] = cell.step(below_it, state, below(w, f"decoder.cells.{k}."), config).state
             top = layers[-1][0]
             attention_weights = below(w, "decoder.attention.")
             scores = score(config.attention, top, memory, below(attention_weights, "score."))
@@ -133,53 +210,52 @@ class Seq2SeqOracle:
             steps.append(Step(np.log(softmax(logits)), a_t, feed))
         return steps
 
-    @staticmethod
-    def _upper(x: Array, h: Array, c: Array, cell: Weights) -> tuple[Array, Array]:
-        """A layer above the first: the fed input and h lie side by side in one matrix, which has all of the input."""
-        size = len(h)
-        w_x, w_h = cell["weight_recurrent"][:, : len(x)], cell["weight_recurrent"][:, len(x) :]
-        assert w_h.shape == (4 * size, size)
-        return lstm_step(x, h, c, w_x, w_h, cell["bias"])
-
-    def encode(self, src: Sequence[int]) -> tuple[Array, list[tuple[Array, Array]]]:
-        """The memory [S, H], and (h, c) of each layer, its directions side by side."""
+    def encode(self, src: Sequence[int]) -> tuple[Array, list[State]]:
+        """The memory [S, H], and the state of each layer, its directions side by side."""
         inputs = [self.weights["src_embedding.weight"][token] for token in src]
-        last: list[tuple[Array, Array]] = []
+        directions = ["forward", "backward"] if self.config.bidirectional else [self.config.direction]
+        last: list[State] = []
         for layer in range(self.config.encoder_layers):
-            outputs, h, c = self._direction(inputs, f"l{layer}")
-            if self.config.bidirectional:
-                back, h_back, c_back = self._direction(inputs[::-1], f"l{layer}_reverse")
-                outputs = [np.concatenate(pair) for pair in zip(outputs, back[::-1], strict=True)]
-                h, c = np.concatenate([h, h_back]), np.concatenate([c, c_back])
-            last.append((h, c))
-            inputs = outputs
+            found = [self._direction(inputs, layer, number, name) for number, name in enumerate(directions)]
+            inputs = [np.concatenate(outputs) for outputs in zip(*(outputs for outputs, _ in found), strict=True)]
+            last.append(tuple(np.concatenate(parts) for parts in zip(*(state for _, state in found), strict=True)))
         return np.stack(inputs), last
 
-    def _direction(self, inputs: Sequence[Array], name: str) -> tuple[list[Array], Array, Array]:
-        w = below(self.weights, "encoder.rnn.")
-        w_x, w_h, bias = w[f"weight_ih_{name}"], w[f"weight_hh_{name}"], w[f"bias_ih_{name}"] + w[f"bias_hh_{name}"]
-        h = c = np.zeros(w_h.shape[1])
+    def _direction(self, inputs: Sequence[Array], layer: int, number: int, direction: str) -> tuple[list[Array], State]:
+        """The outputs in the order of the words, and the last state."""
+        w = self._encoder_cell(layer, number)
+        size = w["weight_recurrent"].shape[1]
+        cell = CELLS[self.config.cell]
+        state: State = tuple(np.zeros(size) for _ in cell.parts)
         outputs: list[Array] = []
-        for x in inputs:
-            h, c = lstm_step(x, h, c, w_x, w_h, bias)
-            outputs.append(h)
-        return outputs, h, c
+        for x in inputs if direction == "forward" else inputs[::-1]:
+            state = cell.step(x, state, w, self.config).state
+            outputs.append(state[0])
+        return outputs if direction == "forward" else outputs[::-1], state
 
-    def bridge(self, last: list[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
+    def _encoder_cell(self, layer: int, number: int) -> Weights:
+        """The weights of one direction under the names of a cell, whoever runs it."""
+        if found := below(self.weights, f"encoder.cells.{layer}.{number}."):
+            return found
+        w, name = below(self.weights, "encoder.rnn."), f"l{layer}{'_reverse' if number else ''}"
+        return of_torch(self.config.cell, *(w[f"{kind}_{name}"] for kind in TORCH_NAMES))
+
+    def bridge(self, last: list[State]) -> list[State]:
         """The decoder's first state: top meets top; a deeper decoder repeats the encoder's top layer."""
         depth = self.config.decoder_layers
         chosen = last[-depth:] if depth <= len(last) else last + [last[-1]] * (depth - len(last))
         match self.config.bridge:
             case "zero":
-                return [(np.zeros_like(h), np.zeros_like(c)) for h, c in chosen]
+                return [tuple(np.zeros_like(part) for part in state) for state in chosen]
             case "copy":
                 return list(chosen)
             case "linear":
                 w = below(self.weights, "bridge.")
-                return [
-                    (
-                        np.tanh(w[f"h.{k}.weight"] @ h + w[f"h.{k}.bias"]),
-                        w[f"c.{k}.weight"] @ c + w[f"c.{k}.bias"],
-                    )
-                    for k, (h, c) in enumerate(chosen)
-                ]
+                return [self._linear(w, k, state) for k, state in enumerate(chosen)]
+
+    @staticmethod
+    def _linear(w: Weights, k: int, state: State) -> State:
+        mapped = [
+            w[f"{name}.{k}.weight"] @ part + w[f"{name}.{k}.bias"] for name, part in zip("hc", state, strict=False)
+        ]
+        return np.tanh(mapped[0]), *mapped[1:]

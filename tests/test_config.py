@@ -72,6 +72,8 @@ def test_all_mistakes_are_reported_together() -> None:
         ({"optimizer": {"learning_rate": float("nan")}}, "learning_rate"),
         ({"model": {"hidden_size": 64.0}}, "hidden_size"),
         ({"model": {"bidirectional": 1}}, "bidirectional"),
+        ({"model": {"nonlinearity": "relu"}}, 'is of cell = "rnn" alone'),
+        ({"model": {"direction": "backward"}}, "set bidirectional = false"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(raw: dict[str, Any], reason: str) -> None:

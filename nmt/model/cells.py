@@ -33,6 +33,16 @@ class LSTMState(NamedTuple):
     c: Float[Tensor, "N H"]
 
 
+class CellOptions(NamedTuple):
+    """What may be chosen of a cell beside its kind. Each cell heeds what concerns it."""
+
+    nonlinearity: str = "tanh"
+    """Of `rnn`: one of NONLINEARITIES."""
+
+
+PLAIN = CellOptions()
+
+
 State = HiddenState | LSTMState
 """One layer's state: a cell's output h first, then what else it remembers."""
 AnyState = TypeVar("AnyState", HiddenState, LSTMState, State)
@@ -46,7 +56,8 @@ def map_state(function: Callable[..., Tensor], *states: AnyState) -> AnyState:
 class Cell(nn.Module):
     """One layer's recurrence: a step takes this step's input and a state, and gives the next state.
 
-    Here are the weights that every cell has; a kind of cell names its gates and its state and writes its equations.
+    Here are the weights that every cell has; a kind of cell names its gates and its state and writes its equations
+    (`equations`).
     """
 
     gate_names: ClassVar[tuple[str, ...]]
@@ -58,10 +69,11 @@ class Cell(nn.Module):
     def __init_subclass__(cls) -> None:
         cls.gates = len(cls.gate_names)
 
-    def __init__(self, input_size: int, feed_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, feed_size: int, hidden_size: int, options: CellOptions = PLAIN) -> None:
         """`input_size`: width of the hoisted part, 0 where there is none. `feed_size`: width of the fed part."""
         super().__init__()
         self.hidden_size = hidden_size
+        self.options = options
         self.weight_input = nn.Parameter(torch.empty(self.gates * hidden_size, input_size)) if input_size else None
         self.weight_recurrent = nn.Parameter(torch.empty(self.gates * hidden_size, feed_size + hidden_size))
         self.bias = nn.Parameter(torch.zeros(self.gates * hidden_size))
@@ -83,18 +95,32 @@ class Cell(nn.Module):
         `projected`: this step's slice of `project`, None for a cell without hoisted input. `product`: how to multiply
         by `weight_recurrent`, where a whole sequence shares a `recurrence.StepProduct`.
         """
-        raise NotImplementedError
+        return self.equations(projected, feed, state, product)[1]
 
     def activations(
         self, projected: Float[Tensor, "N GH"] | None, feed: Float[Tensor, "N F"] | None, state: State
     ) -> dict[str, Float[Tensor, "N H"]]:
         """The gates of one step by name, after their nonlinearities; of the same arguments as `forward`."""
+        return dict(zip(self.gate_names, self.equations(projected, feed, state, None)[0], strict=True))
+
+    def equations(
+        self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None
+    ) -> tuple[tuple[Tensor, ...], State]:
+        """The gates after their nonlinearities, in order, and the next state; of the same arguments as `forward`."""
         raise NotImplementedError
 
+    @torch.no_grad()
+    def reset_vectors(self, forget_bias: float) -> None:
+        """First values of all that is no matrix: 0, but `forget_bias` for a forget gate's bias."""
+        self.bias.zero_()
+        if "f" in self.gate_names:
+            self.bias.view(self.gates, -1)[self.gate_names.index("f")] = forget_bias
+
     def initial_state(self, rows: int, like: Tensor) -> State:
-        """Zeros on the device and in the precision of `like`."""
+        """Zeros on the device of `like`: h in its precision, what else a cell remembers in fp32 or better."""
         zeros = like.new_zeros(rows, self.hidden_size)
-        return self.state_type._make([zeros] * len(self.state_type._fields))
+        sums = zeros.to(torch.promote_types(like.dtype, torch.float32))
+        return self.state_type._make([zeros] + [sums] * (len(self.state_type._fields) - 1))
 
     def _sums(self, projected: Tensor | None, feed: Tensor | None, h: Tensor, product: Product | None) -> Tensor:
         """The gates' pre-activations, W x + U [feed; h] + b."""
@@ -123,14 +149,74 @@ class LSTMCell(Cell):
         assert isinstance(state, LSTMState)
         return LSTMState(*lstm_pointwise(self._sums(projected, feed, state.h, product), state.c))
 
-    def activations(
-        self, projected: Float[Tensor, "N GH"] | None, feed: Float[Tensor, "N F"] | None, state: State
-    ) -> dict[str, Float[Tensor, "N H"]]:
-        i, f, g, o = self._sums(projected, feed, state.h, None).chunk(4, dim=-1)
-        return {"i": i.sigmoid(), "f": f.sigmoid(), "g": g.tanh(), "o": o.sigmoid()}
+    def equations(
+        self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None
+    ) -> tuple[tuple[Tensor, ...], State]:
+        assert isinstance(state, LSTMState)
+        sums = self._sums(projected, feed, state.h, product)
+        i, f, g, o = sums.chunk(4, dim=-1)
+        gates = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        return gates, LSTMState(*lstm_pointwise(sums, state.c))
 
 
-CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell}
+class GRUCell(Cell):
+    """Gated recurrent unit (Cho et al. 2014), in the form of torch.nn.GRU and cuDNN.
+
+    r, z = sigmoid(W x + U h + b), n = tanh(W_n x + b_n + r * (U_n h + b_hn)), h' = (1 - z) * n + z * h.
+    z near 1 keeps h. Cho et al. reset h before the product, U_n (r * h): that product has to wait for r, where this one
+    is taken together with those of the gates. Gates lie in the order r, z, n.
+
+    What is fed is input, which r does not touch, so its weights are a matrix of their own.
+    """
+
+    gate_names = ("r", "z", "n")
+    state_type = HiddenState
+
+    def __init__(self, input_size: int, feed_size: int, hidden_size: int, options: CellOptions = PLAIN) -> None:
+        super().__init__(input_size, 0, hidden_size, options)
+        self.weight_feed = nn.Parameter(torch.empty(self.gates * hidden_size, feed_size)) if feed_size else None
+        self.bias_hidden = nn.Parameter(torch.zeros(hidden_size))
+
+    def equations(
+        self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None
+    ) -> tuple[tuple[Tensor, ...], State]:
+        of_input = self.bias if projected is None else projected
+        if feed is not None:
+            assert self.weight_feed is not None
+            of_input = of_input + functional.linear(feed, self.weight_feed)
+        of_state = functional.linear(state.h, self.weight_recurrent) if product is None else product(state.h)
+        H = self.hidden_size
+        r, z = (of_input[..., : 2 * H] + of_state[..., : 2 * H]).sigmoid().chunk(2, dim=-1)
+        n = torch.tanh(of_input[..., 2 * H :] + r * (of_state[..., 2 * H :] + self.bias_hidden))
+        return (r, z, n), HiddenState((n + z * (state.h - n)).to(of_state.dtype))
+
+    @torch.no_grad()
+    def reset_vectors(self, forget_bias: float) -> None:
+        super().reset_vectors(forget_bias)
+        self.bias_hidden.zero_()
+
+
+NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
+
+
+class RNNCell(Cell):
+    """Simple recurrent network (Elman 1990): h' = tanh(W x + U [feed; h] + b), or relu in the place of tanh."""
+
+    gate_names = ("h",)
+    state_type = HiddenState
+
+    def equations(
+        self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None
+    ) -> tuple[tuple[Tensor, ...], State]:
+        h = NONLINEARITIES[self.options.nonlinearity](self._sums(projected, feed, state.h, product))
+        return (h,), HiddenState(h)
+
+
+CELLS: dict[str, type[Cell]] = {
+    "lstm": LSTMCell,
+    "gru": GRUCell,
+    "rnn": RNNCell,
+}
 """Cells by the name that a recipe gives them."""
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from nmt.model.attention import GlobalAttention, Memory, at_least_fp32
-from nmt.model.cells import CELLS, Cell, HiddenState, LSTMState, State, map_state
+from nmt.model.cells import CELLS, PLAIN, Cell, CellOptions, HiddenState, LSTMState, State, map_state
 from nmt.model.encoder import EncoderOutput
 from nmt.model.recurrence import StepProduct
 
@@ -105,6 +105,7 @@ class Decoder(nn.Module):
         *,
         attentional_size: int,
         cell: str = "lstm",
+        options: CellOptions = PLAIN,
         input_feeding: bool = True,
         dropout: float = 0.0,
     ) -> None:
@@ -112,8 +113,8 @@ class Decoder(nn.Module):
         self.attentional_size = attentional_size
         self.input_feeding = input_feeding
         kind = CELLS[cell]
-        bottom = kind(input_size, attentional_size if input_feeding else 0, hidden_size)
-        self.cells = nn.ModuleList([bottom, *(kind(0, hidden_size, hidden_size) for _ in range(layers - 1))])
+        bottom = kind(input_size, attentional_size if input_feeding else 0, hidden_size, options)
+        self.cells = nn.ModuleList([bottom, *(kind(0, hidden_size, hidden_size, options) for _ in range(layers - 1))])
         self.attention = attention
         self.combine = nn.Linear(2 * hidden_size, attentional_size, bias=False)
         self.dropout = nn.Dropout(dropout)

@@ -1,14 +1,20 @@
-"""The encoder: a stacked, uni- or bidirectional LSTM over embedded source sentences. Knows nothing of the decoder."""
+"""The encoder: stacked recurrent layers over embedded sentences, in one direction or both. Knows no decoder.
+
+Where torch has exactly the cell, torch runs the layers; else the cell is run step by step. Both ways give the same.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, cast
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from nmt.model.cells import LSTMState, State
+from nmt.model.cells import CELLS, PLAIN, Cell, CellOptions, State, map_state
+from nmt.model.recurrence import StepProduct
 
 
 class EncoderOutput(NamedTuple):
@@ -20,36 +26,146 @@ class EncoderOutput(NamedTuple):
     """The state of every layer at the end of each direction (both side by side), bottom layer first."""
 
 
+Library = nn.LSTM | nn.GRU | nn.RNN
+
+
+def library_of(cell: str, options: CellOptions) -> Callable[..., Library] | None:
+    """torch's own layers of a cell; None where it has none with these options."""
+    match cell:
+        case "lstm":
+            return nn.LSTM
+        case "gru":
+            return nn.GRU
+        case "rnn":
+            return lambda *sizes, **choices: nn.RNN(*sizes, **choices, nonlinearity=options.nonlinearity)
+        case _:
+            return None
+
+
 class Encoder(nn.Module):
-    """Sentences are packed: padding never enters the recurrence, and outputs do not depend on who shares the batch."""
+    """Padding never enters the recurrence, and outputs do not depend on who shares the batch."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, layers: int, *, bidirectional: bool = True, dropout: float = 0.0
+        self,
+        input_size: int,
+        hidden_size: int,
+        layers: int,
+        *,
+        bidirectional: bool = True,
+        is_backward: bool = False,
+        dropout: float = 0.0,
+        cell: str = "lstm",
+        options: CellOptions = PLAIN,
+        uses_library: bool = True,
     ) -> None:
-        """`hidden_size`: H of the output; each direction of a bidirectional encoder has H / 2."""
+        """`hidden_size`: H of the output; each direction of a bidirectional encoder has H / 2.
+
+        `is_backward`: an encoder of one direction reads from the last word to the first. `uses_library=False`: the cell
+        itself in any case.
+        """
         super().__init__()
         assert hidden_size % 2 == 0 or not bidirectional
+        assert not (bidirectional and is_backward)
         self.hidden_size = hidden_size
         self.layers = layers
         self.directions = 2 if bidirectional else 1
-        self.rnn = nn.LSTM(
-            input_size,
-            hidden_size // self.directions,
-            layers,
-            batch_first=True,
-            bidirectional=bidirectional,
-            dropout=dropout if layers > 1 else 0.0,
-        )
+        self.is_backward = is_backward
+        self.state_type = CELLS[cell].state_type
+        self.dropout = nn.Dropout(dropout)
+        size = hidden_size // self.directions
+        library = library_of(cell, options) if uses_library else None
+        self.rnn: Library | None = None
+        if library is not None:
+            between = dropout if layers > 1 else 0.0
+            self.rnn = library(input_size, size, layers, batch_first=True, bidirectional=bidirectional, dropout=between)
+        else:
+            self.cells = nn.ModuleList(
+                nn.ModuleList(
+                    CELLS[cell](hidden_size if layer else input_size, 0, size, options) for _ in range(self.directions)
+                )
+                for layer in range(layers)
+            )
 
-    def forward(self, embedded: Float[Tensor, "B S E"], lengths: Int[Tensor, " B"]) -> EncoderOutput:
-        """`lengths` of 1 to S, in any order."""
+    def forward(
+        self,
+        embedded: Float[Tensor, "B S E"],
+        lengths: Int[Tensor, " B"],
+        first: tuple[State, ...] | None = None,
+    ) -> EncoderOutput:
+        """`lengths` of 1 to S, in any order. `first`: each layer's state before the first word, of one direction."""
+        assert first is None or self.directions == 1
+        if self.is_backward:
+            embedded = reversed_words(embedded, lengths)
+        run = self._by_cells if self.rnn is None else self._by_library
+        states, last = run(embedded, lengths, first)
+        if self.is_backward:
+            states = reversed_words(states, lengths)
+        return EncoderOutput(states, last)
+
+    def _by_library(
+        self, embedded: Tensor, lengths: Tensor, first: tuple[State, ...] | None
+    ) -> tuple[Tensor, tuple[State, ...]]:
+        assert self.rnn is not None
         B, S, _ = embedded.shape
         packed = pack_padded_sequence(embedded, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        outputs, (h, c) = self.rnn(packed)
+        outputs, last = self.rnn(packed, None if first is None else _stacked(first))
         states, _ = pad_packed_sequence(outputs, batch_first=True, total_length=S)
-        last = zip(self._join(h, B), self._join(c, B), strict=True)
-        return EncoderOutput(states, tuple(LSTMState(*parts) for parts in last))
+        parts = last if isinstance(last, tuple) else (last,)
+        by_layer = zip(*(self._join(part, B) for part in parts), strict=True)
+        return states, tuple(self.state_type._make(layer) for layer in by_layer)
 
     def _join(self, last: Float[Tensor, "LD B h"], B: int) -> Float[Tensor, "L B H"]:
         by_layer = last.view(self.layers, self.directions, B, -1)
         return by_layer.transpose(1, 2).reshape(self.layers, B, self.hidden_size)  # [L, D, B, h] -> [L, B, D*h]
+
+    def _by_cells(
+        self, embedded: Tensor, lengths: Tensor, first: tuple[State, ...] | None
+    ) -> tuple[Tensor, tuple[State, ...]]:
+        states, last = embedded, []
+        for number, layer in enumerate(self.cells):
+            below = self.dropout(states) if number else states
+            before = None if first is None else first[number]
+            directions = [
+                run_cell(cast(Cell, cell), below, lengths, before, is_backward=bool(direction))
+                for direction, cell in enumerate(cast(nn.ModuleList, layer))
+            ]
+            states = torch.cat([outputs for outputs, _ in directions], dim=-1)
+            last.append(map_state(lambda *parts: torch.cat(parts, dim=-1), *(state for _, state in directions)))
+        return states, tuple(last)
+
+
+def run_cell(
+    cell: Cell,
+    inputs: Float[Tensor, "B S I"],
+    lengths: Int[Tensor, " B"],
+    first: State | None = None,
+    *,
+    is_backward: bool = False,
+) -> tuple[Float[Tensor, "B S h"], State]:
+    """A cell over whole sentences, one step after the other: its outputs, zero on padding, and its last state."""
+    B, S, _ = inputs.shape
+    projected = cell.project(inputs)
+    state = cell.initial_state(B, projected) if first is None else first
+    is_real = torch.arange(S, device=inputs.device) < lengths.to(inputs.device).unsqueeze(1)
+    product = StepProduct(cell.weight_recurrent)
+    outputs: list[Tensor] = [projected] * S
+    for t in reversed(range(S)) if is_backward else range(S):
+        here = is_real[:, t : t + 1]
+        state = map_state(
+            lambda new, old, here=here: torch.where(here, new, old), cell(projected[:, t], None, state, product), state
+        )
+        outputs[t] = state.h.masked_fill(~here, 0)
+    return torch.stack(outputs, dim=1), state
+
+
+def reversed_words(x: Float[Tensor, "B S X"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B S X"]:
+    """Each sentence from its last word to its first; padding stays behind."""
+    positions = torch.arange(x.shape[1], device=x.device)
+    mirrored = lengths.to(x.device).unsqueeze(1) - 1 - positions
+    return x.take_along_dim(torch.where(mirrored >= 0, mirrored, positions).unsqueeze(-1), dim=1)
+
+
+def _stacked(states: tuple[State, ...]) -> Tensor | tuple[Tensor, ...]:
+    """[L, B, H] of each part, as torch's layers take it."""
+    parts = tuple(torch.stack(part) for part in zip(*states, strict=True))
+    return parts if len(parts) > 1 else parts[0]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nmt.config import ModelConfig
 from nmt.model.attention import Memory, build_attention
+from nmt.model.cells import CELLS, Cell, CellOptions
 from nmt.model.decoder import Bridge, Decoder, DecoderState
 from nmt.model.encoder import Encoder
 
@@ -98,13 +99,23 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
     attention = build_attention(
         config.attention, config.attention_span, H, config.attention_window, config.attention_max_length
     )
+    options = cell_options(config)
     # a shared matrix is output layer and embedding at once, so h~ must have E entries
     attentional_size = H if config.tying == "none" else E
     model = Seq2Seq(
         src_embedding=nn.Embedding(src_vocab, E),
         tgt_embedding=nn.Embedding(tgt_vocab, E),
-        encoder=Encoder(E, H, config.encoder_layers, bidirectional=config.bidirectional, dropout=config.dropout),
-        bridge=Bridge(config.bridge, H, config.encoder_layers, config.decoder_layers),
+        encoder=Encoder(
+            E,
+            H,
+            config.encoder_layers,
+            bidirectional=config.bidirectional,
+            is_backward=config.direction == "backward",
+            dropout=config.dropout,
+            cell=config.cell,
+            options=options,
+        ),
+        bridge=Bridge(config.bridge, H, config.encoder_layers, config.decoder_layers, CELLS[config.cell].state_type),
         decoder=Decoder(
             E,
             H,
@@ -112,6 +123,7 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
             attention,
             attentional_size=attentional_size,
             cell=config.cell,
+            options=options,
             input_feeding=config.input_feeding,
             dropout=config.dropout,
         ),
@@ -125,6 +137,11 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
     return model
 
 
+def cell_options(config: ModelConfig) -> CellOptions:
+    """What a recipe says of its cells beside their kind."""
+    return CellOptions(nonlinearity=config.nonlinearity)
+
+
 def _tie(model: Seq2Seq, tying: str) -> None:
     if tying == "none":
         return
@@ -134,32 +151,38 @@ def _tie(model: Seq2Seq, tying: str) -> None:
         model.src_embedding.weight = model.tgt_embedding.weight
 
 
-def initialise(model: Seq2Seq, init_range: float, forget_bias: float) -> None:
+def initialise(model: nn.Module, init_range: float, forget_bias: float) -> None:
     """Draw all weights: uniform in ±init_range, or, where that is 0, fitted to each matrix's use.
 
     Fitted means: recurrent blocks orthogonal (Saxe et al. 2014), other matrices Xavier-uniform (Glorot & Bengio 2010),
     embeddings normal with deviation E^-1/2. Biases are 0 but the forget gates' (Jozefowicz et al. 2015: 1 learns longer
     spans).
     """
-    for name, weight in model.named_parameters():
-        with torch.no_grad():
+    cells = [module for module in model.modules() if isinstance(module, Cell)]
+    hidden = {id(cell.weight_recurrent): cell.hidden_size for cell in cells}
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
             if weight.dim() == 1:
                 weight.zero_()
-                if name.startswith("encoder.rnn.bias_ih") or ".cells." in name:
-                    weight[weight.numel() // 4 : weight.numel() // 2] = forget_bias
             elif init_range:
                 weight.uniform_(-init_range, init_range)
             elif "embedding" in name or name == "output.weight":
                 weight.normal_(std=weight.shape[1] ** -0.5)
             elif "weight_hh" in name or "weight_recurrent" in name:
-                _orthogonal_blocks(weight)
+                _orthogonal_blocks(weight, hidden.get(id(weight), weight.shape[1]))
             else:
                 nn.init.xavier_uniform_(weight)
+        for cell in cells:
+            cell.reset_vectors(forget_bias)
+        for module in model.modules():
+            if isinstance(module, nn.LSTM):
+                for name, bias in module.named_parameters():
+                    if name.startswith("bias_ih"):  # of the two that are added up
+                        bias[module.hidden_size : 2 * module.hidden_size] = forget_bias
 
 
-def _orthogonal_blocks(weight: Float[Tensor, "GH R"], gates: int = 4) -> None:
+def _orthogonal_blocks(weight: Float[Tensor, "GH R"], hidden: int) -> None:
     """Each gate's square block on h orthogonal; its block on a fed input, the columns before it, Xavier-uniform."""
     nn.init.xavier_uniform_(weight)
-    hidden = weight.shape[0] // gates
-    for gate in range(gates):
-        nn.init.orthogonal_(weight[gate * hidden : (gate + 1) * hidden, -hidden:])
+    for rows in weight.split(hidden):
+        nn.init.orthogonal_(rows[:, -hidden:])

@@ -27,6 +27,7 @@ NEVER = -1e30
 """A logit that no softmax sees."""
 
 CELLS = frozenset({"lstm"})
+DIRECTIONS = frozenset({"forward"})
 BRIDGES = {"zero": 0, "copy": 1, "linear": 2}
 SCORES = {"dot": 0, "general": 0, "concat": 1, "location": 2}
 SPANS = {"global": 0, "local-m": 1, "local-p": 2}
@@ -36,6 +37,8 @@ def refusal(config: ModelConfig) -> str:
     """Why the kernels cannot run this network, in words; empty where they can."""
     if config.cell not in CELLS:
         return f"cell {config.cell!r}"
+    if config.direction not in DIRECTIONS:
+        return f"direction {config.direction!r}"
     if config.attention not in SCORES:
         return f"attention {config.attention!r}"
     if config.attention_span not in SPANS:

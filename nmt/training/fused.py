@@ -40,8 +40,10 @@ def refused(model: Seq2Seq) -> str | None:
         return "it is not on the CPU"
     if next(model.parameters()).dtype != torch.float32:
         return "its weights are not fp32"
-    if any(type(cell) is not LSTMCell for cell in decoder.cells):
-        return "a cell of the decoder is not an LSTM"
+    if not isinstance(model.encoder.rnn, nn.LSTM) or any(type(cell) is not LSTMCell for cell in decoder.cells):
+        return "its cells are not LSTMs"
+    if model.encoder.is_backward:
+        return "its encoder reads backward"
     if type(decoder.attention) is not GlobalAttention or type(decoder.attention.score) not in (Dot, General):
         return "its attention is not global with a dot product"
     if not decoder.input_feeding:
@@ -99,6 +101,7 @@ def _encode(
 ) -> EncoderOutput:
     """`Encoder.forward` with states [R, H]."""
     encoder = model.encoder
+    assert isinstance(encoder.rnn, nn.LSTM)
     weights = dict(encoder.rnn.named_parameters())
     last_h: list[Tensor] = []
     last_c: list[Tensor] = []

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config import AttentionKind, AttentionSpan, ModelConfig
-from nmt.model.cells import LSTMCell
+from nmt.model.cells import CELLS, Cell, LSTMCell
 from nmt.model.decoder import DecoderState
-from nmt.model.encoder import Encoder
 from nmt.model.seq2seq import Seq2Seq, build
 from tests.model.networks import ATTENTIONS, TINY, VOCAB, sentences, tiny
+from tests.model.test_cells import FORMS, name_of
 from tests.oracles import Array, Seq2SeqOracle
 
 LENGTHS = [6, 1, 7, 3]
@@ -22,6 +22,7 @@ LENGTHS = [6, 1, 7, 3]
 VARIANTS: dict[str, dict[str, Any]] = {
     "no input feeding": {"input_feeding": False},
     "one direction": {"bidirectional": False},
+    "one direction, backward": {"bidirectional": False, "direction": "backward"},
     "deeper decoder": {"encoder_layers": 1, "decoder_layers": 3},
     "shallower decoder": {"encoder_layers": 3, "decoder_layers": 1},
     "zero bridge": {"bridge": "zero"},
@@ -29,6 +30,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "copied state, shallower decoder": {"bridge": "copy", "decoder_layers": 1},
     "nothing tied": {"tying": "none"},
     "target tied": {"tying": "target"},
+}
+CELL_VARIANTS: dict[str, dict[str, Any]] = {
+    "feeding, both directions": {"attention_span": "local-p"},
+    "no feeding, backward": {"input_feeding": False, "bidirectional": False, "direction": "backward"},
+    "copied state": {"bridge": "copy", "encoder_layers": 1, "attention": "concat", "attention_span": "local-m"},
 }
 
 
@@ -60,6 +66,12 @@ def assert_equals_oracle(choices: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("kind", "span"), ATTENTIONS)
 def test_forward_equals_the_equations(kind: AttentionKind, span: AttentionSpan) -> None:
     assert_equals_oracle({"attention": kind, "attention_span": span})
+
+
+@pytest.mark.parametrize("form", FORMS, ids=name_of)
+@pytest.mark.parametrize("variant", CELL_VARIANTS)
+def test_every_cell_equals_the_equations(variant: str, form: dict[str, Any]) -> None:
+    assert_equals_oracle(CELL_VARIANTS[variant] | form)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -115,33 +127,14 @@ def test_padding_more_and_other_batch_mates_change_nothing(
         torch.testing.assert_close(alone_attention[0], attention[row, :, :length], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("bidirectional", [True, False])
-@torch.no_grad()
-def test_encoder_ignores_padding(bidirectional: bool) -> None:
-    torch.manual_seed(0)
-    encoder = Encoder(5, 6, 2, bidirectional=bidirectional).double().eval()
-    embedded = torch.randn(3, 7, 5, dtype=torch.float64)
-    lengths = torch.tensor([2, 7, 4])
-    whole = encoder(embedded, lengths)
-    noisy = embedded.clone()
-    for row, length in enumerate(lengths.tolist()):
-        noisy[row, length:] = 100.0
-    again = encoder(noisy, lengths)
-    torch.testing.assert_close(again, whole, rtol=0, atol=0)
-    for row, length in enumerate(lengths.tolist()):
-        alone = encoder(embedded[row : row + 1, :length], lengths[row : row + 1])
-        torch.testing.assert_close(whole.states[row, :length], alone.states[0], rtol=0, atol=1e-12)
-        for layer, alone_layer in zip(whole.last, alone.last, strict=True):
-            for part, alone_part in zip(layer, alone_layer, strict=True):
-                torch.testing.assert_close(part[row], alone_part[0], rtol=0, atol=1e-12)
-        assert not whole.states[row, length:].any()
-
-
 @pytest.mark.parametrize("feeding", [True, False])
 @pytest.mark.parametrize(("kind", "span"), ATTENTIONS)
 @torch.no_grad()
 def test_teacher_forcing_equals_step_by_step(kind: AttentionKind, span: AttentionSpan, feeding: bool) -> None:
-    model = tiny(attention=kind, attention_span=span, input_feeding=feeding)
+    assert_steps_equal_teacher_forcing(tiny(attention=kind, attention_span=span, input_feeding=feeding))
+
+
+def assert_steps_equal_teacher_forcing(model: Seq2Seq) -> None:
     src, lengths = sentences(1, LENGTHS)
     tgt_in, _ = sentences(2, [8] * len(LENGTHS))
     vectors, attention = model(src, lengths, tgt_in)
@@ -153,13 +146,21 @@ def test_teacher_forcing_equals_step_by_step(kind: AttentionKind, span: Attentio
 
 
 @pytest.mark.parametrize("feeding", [True, False])
-def test_training_gradients_equal_those_of_single_steps(feeding: bool) -> None:
+@pytest.mark.parametrize("form", FORMS, ids=name_of)
+@torch.no_grad()
+def test_teacher_forcing_equals_step_by_step_with_every_cell(form: dict[str, Any], feeding: bool) -> None:
+    assert_steps_equal_teacher_forcing(tiny(input_feeding=feeding, **form))
+
+
+@pytest.mark.parametrize("feeding", [True, False])
+@pytest.mark.parametrize("form", FORMS, ids=name_of)
+def test_training_gradients_equal_those_of_single_steps(form: dict[str, Any], feeding: bool) -> None:
     """The shared products of a training sequence give the gradients that plain autograd gives."""
     src, lengths = sentences(1, LENGTHS)
     tgt_in, _ = sentences(2, [5] * len(LENGTHS))
 
     def gradients(is_training_pass: bool) -> dict[str, Tensor]:
-        model = tiny(input_feeding=feeding)
+        model = tiny(input_feeding=feeding, **form)
         if is_training_pass:
             model.output(model(src, lengths, tgt_in)[0]).square().sum().backward()
         else:
@@ -238,6 +239,7 @@ def test_weights_are_drawn_by_the_rules() -> None:
         assert not bias[[0, 2, 3]].any()
         for block in cell.weight_recurrent[:, -32:].chunk(4):
             torch.testing.assert_close(block @ block.T, torch.eye(32), atol=1e-5, rtol=0)
+    assert model.encoder.rnn is not None
     rnn = dict(model.encoder.rnn.named_parameters())
     for suffix in ("l0", "l0_reverse", "l1", "l1_reverse"):
         total = (rnn[f"bias_ih_{suffix}"] + rnn[f"bias_hh_{suffix}"]).view(4, 16)
@@ -247,6 +249,29 @@ def test_weights_are_drawn_by_the_rules() -> None:
             torch.testing.assert_close(block @ block.T, torch.eye(16), atol=1e-5, rtol=0)
     assert float(model.tgt_embedding.weight.std()) == pytest.approx(64**-0.5, rel=0.05)
     assert not model.output.bias.any()
+
+
+@pytest.mark.parametrize("form", FORMS, ids=name_of)
+@torch.no_grad()
+def test_recurrent_blocks_of_every_cell_are_orthogonal(form: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    config = TINY.model_copy(update={"hidden_size": 32, "forget_bias": 1.5, **form})
+    model = build(config, VOCAB, VOCAB)
+    blocks = 0
+    for name, weight in model.named_parameters():
+        size = 32 if name.startswith("decoder") else 16
+        if name.endswith("weight_recurrent") or ".weight_hh" in name:
+            for block in weight[:, -size:].split(size):
+                torch.testing.assert_close(block @ block.T, torch.eye(size), atol=1e-5, rtol=0)
+                blocks += 1
+        elif "bias" in name:
+            assert weight.unique().tolist() in ([0.0], [0.0, 1.5])
+    gates = CELLS[config.cell].gates
+    assert blocks == gates * (config.decoder_layers + 2 * config.encoder_layers)
+    for cell in model.decoder.cells:
+        assert isinstance(cell, Cell)
+        for gate, bias in zip(cell.gate_names, cell.bias.split(32), strict=True):
+            assert bias.tolist() == [1.5 if gate == "f" else 0.0] * 32
 
 
 @torch.no_grad()

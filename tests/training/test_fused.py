@@ -137,4 +137,7 @@ def test_other_networks_take_the_general_way() -> None:
     single = torch.float32
     assert "attention" in (fused.refused(tiny(dtype=single, attention="concat")) or "")
     assert "attention" in (fused.refused(tiny(dtype=single, attention_span="local-p")) or "")
+    assert "LSTM" in (fused.refused(tiny(dtype=single, cell="gru")) or "")
+    backward = tiny(dtype=single, bidirectional=False, direction="backward")
+    assert "backward" in (fused.refused(backward) or "")
     assert "feeding" in (fused.refused(tiny(dtype=single, input_feeding=False)) or "")
