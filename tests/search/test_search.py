@@ -66,18 +66,6 @@ def test_wide_beam_is_exhaustive(seed: int, scoring: Scoring) -> None:
     same(beam(table, *source(0), 3**3 + 3**2 + 3 + 1, 4, scoring)[0], exhaustive(table, 4, scoring))
 
 
-def test_viterbi_is_exact_only_for_markov_scores() -> None:
-    """It keeps the best history for each last token, which is right only where scores look no further back."""
-    errors = {1: 0, 3: 0}
-    for seed in range(20):
-        for order in errors:
-            table = random_table(seed, 4, order, sharpness=3.0)
-            best = exhaustive(table, 5)[0].log_prob
-            errors[order] += abs(viterbi(table, 5) - best) > 1e-4
-    assert errors[1] == 0
-    assert errors[3] > 0
-
-
 @pytest.mark.parametrize(("order", "vocab", "sharpness", "seeds"), [(1, 5, 2.0, [60]), (3, 4, 3.0, range(20))])
 def test_a_beam_as_wide_as_the_vocabulary_is_not_exact(
     order: int, vocab: int, sharpness: float, seeds: Sequence[int]
@@ -88,16 +76,6 @@ def test_a_beam_as_wide_as_the_vocabulary_is_not_exact(
         table = random_table(seed, vocab, order, sharpness=sharpness)
         misses += beam(table, *source(0), vocab, 5)[0][0].log_prob < exhaustive(table, 5)[0].log_prob - 1e-4
     assert misses > 0
-
-
-def viterbi(table: Table, max_length: int) -> float:
-    """The best log-probability by dynamic programming over the last token."""
-    transition = table.log_probs[0].reshape(-1, *table.log_probs.shape[-2:])[0].double()
-    best, alive = -math.inf, transition[BOS]
-    for _ in range(max_length):
-        best = max(best, float(alive[EOS]))
-        alive = (alive.masked_fill(torch.arange(len(alive)) == EOS, -torch.inf).unsqueeze(1) + transition).amax(dim=0)
-    return best
 
 
 @pytest.mark.parametrize("max_length", [1, 2, 7])
