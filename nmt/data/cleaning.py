@@ -81,13 +81,17 @@ class CleaningReport:
 class Cleaner:
     """Applies the rules to a stream of pairs, in chunks; memory grows by 8 to 16 bytes a kept pair (see `HashSet`).
 
-    `held_out` are the pairs of dev and test, for the overlap rule; they are held in memory.
+    `held_out` are the pairs of dev and test, for the overlap rule; they are held in memory. `is_text_alone`: the second
+    string of a pair is no text but a label or nothing, and only has its part in whether the pair was seen before.
     """
 
-    def __init__(self, config: CleaningConfig, held_out: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, config: CleaningConfig, held_out: Iterable[tuple[str, str]] = (), *, is_text_alone: bool = False
+    ) -> None:
         self._config = config
+        self._is_text_alone = is_text_alone
         self._seen = HashSet()
-        self._overlap = Overlap(held_out if config.overlap else ())
+        self._overlap = Overlap(map(self._texts, held_out) if config.overlap else ())
         self._read = 0
         self._kept = 0
         self._dropped: Counter[str] = Counter()
@@ -113,22 +117,26 @@ class Cleaner:
 
     def _judge(self, pair: Pair) -> Pair | None:
         tidied = pair._replace(source=collapse_blanks(pair.source), target=collapse_blanks(pair.target))
-        rule = self._broken_rule(pair, tidied)
+        rule = self._broken_rule(self._texts((pair.source, pair.target)), self._texts((tidied.source, tidied.target)))
         if rule is None:
             return tidied
         self._drop(rule, pair)
         return None
 
-    def _broken_rule(self, raw: Pair, tidied: Pair) -> str | None:
+    def _texts(self, pair: tuple[str, str]) -> tuple[str, str]:
+        """The two texts that rules compare; one text twice where there is no other."""
+        return (pair[0], pair[0]) if self._is_text_alone else pair
+
+    def _broken_rule(self, raw: tuple[str, str], tidied: tuple[str, str]) -> str | None:
         """The first rule that one look at the pair decides. Control characters are judged before blanks collapse."""
         config = self._config
-        if config.empty and not (is_visible(tidied.source) and is_visible(tidied.target)):
+        if config.empty and not all(map(is_visible, tidied)):
             return "empty"
-        if config.control and (_CONTROL.search(raw.source) or _CONTROL.search(raw.target)):
+        if config.control and any(map(_CONTROL.search, raw)):
             return "control"
-        if config.max_length and max(words(tidied.source), words(tidied.target)) > config.max_length:
+        if config.max_length and max(map(words, tidied)) > config.max_length:
             return "max_length"
-        if config.max_ratio and length_ratio(tidied.source, tidied.target) > config.max_ratio:
+        if config.max_ratio and length_ratio(*tidied) > config.max_ratio:
             return "max_ratio"
         return None
 
@@ -141,7 +149,7 @@ class Cleaner:
         return [pair for pair, new in zip(pairs, is_new, strict=True) if new]
 
     def _overlaps(self, pair: Pair) -> bool:
-        overlaps = self._overlap.has(pair.source, pair.target)
+        overlaps = self._overlap.has(*self._texts((pair.source, pair.target)))
         if overlaps:
             self._drop("overlap", pair)
         return overlaps

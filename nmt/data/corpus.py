@@ -65,7 +65,7 @@ def read_pairs(corpus: Sequence[str], source_lang: str, target_lang: str) -> Ite
     paths = corpus_paths(corpus)
     if len(paths) == 2:
         return _read_text_pair(*paths)
-    return _read_tmx(paths[0], source_lang, target_lang) if _is_tmx(paths[0]) else _read_tsv(paths[0])
+    return _read_tmx(paths[0], source_lang, target_lang) if _is_tmx(paths[0]) else read_tsv(paths[0])
 
 
 def check_corpus(corpus: Sequence[str], source_lang: str, target_lang: str) -> int:
@@ -83,7 +83,7 @@ def check_corpus(corpus: Sequence[str], source_lang: str, target_lang: str) -> i
     elif _is_tmx(paths[0]):
         pairs = sum(1 for _ in _read_tmx(paths[0], source_lang, target_lang))
     else:
-        pairs = _check_lines(paths[0], tab_needed=True)
+        pairs = check_lines(paths[0], tab_needed=True)
     if not pairs:
         raise CorpusError("the corpus is empty: it holds no sentence pair", path=paths[0])
     return pairs
@@ -94,7 +94,7 @@ def corpus_paths(corpus: Sequence[str]) -> tuple[Path, ...]:
     paths = tuple(expand_path(name) for name in corpus)
     if len(paths) not in (1, 2):
         raise CorpusError(f"a corpus is one .tsv or .tmx file or a pair of text files, not {len(paths)} files")
-    if len(paths) == 1 and not (_is_tmx(paths[0]) or _bare_suffix(paths[0]) == ".tsv"):
+    if len(paths) == 1 and not (_is_tmx(paths[0]) or is_tsv(paths[0])):
         raise CorpusError("a corpus of one file is .tsv or .tmx, or .gz of it; text files come in pairs", path=paths[0])
     return paths
 
@@ -108,7 +108,8 @@ def _read_text_pair(source: Path, target: Path) -> Iterator[Pair]:
         yield Pair(source_text, target_text, source, number)
 
 
-def _read_tsv(path: Path) -> Iterator[Pair]:
+def read_tsv(path: Path) -> Iterator[Pair]:
+    """The first two columns of each line. Raises CorpusError for a line of one."""
     for number, line in enumerate(read_lines(path), start=1):
         source, tab, rest = line.partition("\t")
         if not tab:
@@ -123,15 +124,18 @@ def _read_tmx(path: Path, source_lang: str, target_lang: str) -> Iterator[Pair]:
 
 
 def _check_text_pair(source: Path, target: Path) -> int:
-    source_lines, target_lines = _check_lines(source), _check_lines(target)
+    source_lines, target_lines = check_lines(source), check_lines(target)
     if source_lines != target_lines:
         message = f"{source_lines:,} lines, but {target} has {target_lines:,}: line n of one must translate line n"
         raise CorpusError(f"{message} of the other", path=source)
     return source_lines
 
 
-def _check_lines(path: Path, *, tab_needed: bool = False) -> int:
-    """Number of lines. Works on blocks of lines: decoding line by line would take several times as long."""
+def check_lines(path: Path, *, tab_needed: bool = False) -> int:
+    """Number of lines. Raises CorpusError for one that is not valid UTF-8, or has no tab where it should.
+
+    Works on blocks of lines: decoding line by line would take several times as long.
+    """
     count = 0
     with reading(path), open_bytes(path) as file:
         while lines := file.readlines(BLOCK_BYTES):
@@ -180,6 +184,10 @@ def _bare_suffix(path: Path) -> str:
 
 def _is_tmx(path: Path) -> bool:
     return _bare_suffix(path) == ".tmx"
+
+
+def is_tsv(path: Path) -> bool:
+    return _bare_suffix(path) == ".tsv"
 
 
 def not_utf8(byte: int, path: Path | str, line: int) -> CorpusError:

@@ -1,6 +1,7 @@
 """Clean training pairs on disk, made once: text that can be fetched by index without being in memory.
 
-A prepared corpus is a folder: `pairs.tsv` (source, tab, target), `pairs.offsets` (where each line begins, and the end:
+A pair is what `nmt.data.forms` says: a sentence and its translation, a text and its labels, a line and nothing. A
+prepared corpus is a folder: `pairs.tsv` (source, tab, target), `pairs.offsets` (where each line begins, and the end:
 int64, little-endian), the same two for `dev`, and `prepared.json`. It appears whole or not at all.
 """
 
@@ -20,7 +21,8 @@ import numpy as np
 
 from nmt.config import DataConfig
 from nmt.data.cleaning import Cleaner, CleaningReport, Overlap, collapse_blanks, example, is_visible
-from nmt.data.corpus import Pair, check_corpus, corpus_paths, read_pairs
+from nmt.data.corpus import Pair
+from nmt.data.forms import Form, Parallel
 from nmt.errors import ConfigError, CorpusError
 from nmt.files import PARTIAL, atomic_folder
 
@@ -38,26 +40,30 @@ Progress = Callable[[int, int], None]
 """Called now and then with the pairs read so far and their whole number."""
 
 
-def prepare(config: DataConfig, folder: Path | str, seed: int, progress: Progress | None = None) -> PreparedCorpus:
+def prepare(
+    config: DataConfig, folder: Path | str, seed: int, progress: Progress | None = None, form: Form | None = None
+) -> PreparedCorpus:
     """Check, read and clean the training corpora into `folder`, or reuse it where it holds just that already.
 
     All files are checked before anything is written. With no dev set in the config, 1 % of the clean pairs (at least
-    16, at most 1,000) are drawn by `seed` and held out, and training pairs that overlap with them are dropped.
+    16, at most 1,000) are drawn by `seed` and held out, and training pairs that overlap with them are dropped. Of a
+    running text they are the last ones instead. `form`: what a corpus is; by default sentences and translations.
     Raises ConfigError without a training corpus, CorpusError for a flaw in a file and when too few pairs are left.
     """
     folder = Path(folder)
+    form = form or Parallel(config.source_lang, config.target_lang)
     if not config.train:
-        raise ConfigError('data.train names no corpus: give at least one, for example [["train.en", "train.de"]]')
-    key = _key(config, seed)
+        raise ConfigError(f"data.train names no corpus: give at least one, for example {form.example}")
+    key = _key(config, seed, form)
     try:
         # what a killed run left goes even where nothing is built now
         shutil.rmtree(folder.with_name(folder.name + PARTIAL), ignore_errors=True)
         if (found := _reusable(folder, key)) is not None:
             return found
         _refuse_foreign(folder)
-        total = _check_all(config)
+        total = _check_all(config, form)
         with atomic_folder(folder) as partial:
-            _build(config, partial, seed, key, _counted(progress, total))
+            _build(config, form, partial, seed, key, _counted(progress, total))
     except OSError as error:
         raise CorpusError(f"cannot be written: {error.strerror or error}", path=error.filename or folder) from None
     return PreparedCorpus(folder)
@@ -155,18 +161,19 @@ class _StoreWriter:
         self._offsets.write(self.bytes.to_bytes(OFFSET_BYTES, "little"))
 
 
-def _build(config: DataConfig, folder: Path, seed: int, key: str, progress: Callable[[], None]) -> None:
+def _build(config: DataConfig, form: Form, folder: Path, seed: int, key: str, progress: Callable[[], None]) -> None:
     """Fill an empty folder."""
-    test = _held_out_pairs(config, config.test)
-    given_dev = _held_out_pairs(config, config.dev)
-    cleaner = Cleaner(config.cleaning, [*given_dev, *test])
-    clean = ((pair.source, pair.target) for pair in cleaner.clean(_read_all(config, progress)))
+    test = _held_out_pairs(form, config.test)
+    given_dev = _held_out_pairs(form, config.dev)
+    rules = form.rules(config.cleaning)
+    cleaner = Cleaner(rules, [*given_dev, *test], is_text_alone=form.is_text_alone)
+    clean = ((pair.source, pair.target) for pair in cleaner.clean(_read_all(config, form, progress)))
     if config.dev:
         dev, train = given_dev, _write(folder, "pairs", clean)
         report = cleaner.report()
     else:
         _write(folder, "clean", clean)
-        dev, train, report = _hold_out(folder, cleaner.report(), seed, drop_overlap=config.cleaning.overlap)
+        dev, train, report = _hold_out(folder, cleaner.report(), seed, form, drop_overlap=rules.overlap)
     if not report.kept:
         raise CorpusError(f"no training pair is left of {report.read:,}; the cleaning dropped {report.dropped}")
     dev_summary = _write(folder, "dev", dev)
@@ -182,23 +189,29 @@ def _build(config: DataConfig, folder: Path, seed: int, key: str, progress: Call
 
 
 def _hold_out(
-    folder: Path, report: CleaningReport, seed: int, *, drop_overlap: bool
+    folder: Path, report: CleaningReport, seed: int, form: Form, *, drop_overlap: bool
 ) -> tuple[list[TextPair], dict[str, Any], CleaningReport]:
-    """Split the store `clean` into a dev set drawn by seed and the store `pairs`, without what overlaps with dev."""
+    """Split the store `clean` into a dev set drawn by seed and the store `pairs`, without what overlaps with dev.
+
+    The dev set of a running text is its end: places drawn from the midst of it would leave holes.
+    """
     if report.kept < MIN_PAIRS:
         message = f"{report.kept} clean training pairs are too few to hold out a dev set (it takes {MIN_PAIRS})"
         raise CorpusError(f"{message}: give more text, or a dev set of your own (data.dev)")
     clean = _Store(folder, "clean")
     size = max(MIN_DEV, min(MAX_DEV, int(len(clean) * DEV_SHARE)))
-    places = frozenset(np.random.default_rng(seed % 2**64).choice(len(clean), size, replace=False).tolist())
+    if form.is_running:
+        places = frozenset(range(len(clean) - size, len(clean)))
+    else:
+        places = frozenset(np.random.default_rng(seed % 2**64).choice(len(clean), size, replace=False).tolist())
     dev = [clean[place] for place in sorted(places)]
-    overlap = Overlap(dev if drop_overlap else ())
+    overlap = Overlap(((s, s if form.is_text_alone else t) for s, t in dev) if drop_overlap else ())
     dropped, examples = 0, dict(report.examples)
     with _StoreWriter(folder, "pairs") as writer:
         for place, (source, target) in enumerate(clean):
             if place in places:
                 continue
-            if overlap.has(source, target):
+            if overlap.has(source, source if form.is_text_alone else target):
                 dropped += 1
                 examples.setdefault("overlap", f"with held-out dev: {example(source, target)}")
             else:
@@ -219,32 +232,32 @@ def _write(folder: Path, stem: str, pairs: Iterable[TextPair]) -> dict[str, Any]
     return writer.summary()
 
 
-def _read_all(config: DataConfig, progress: Callable[[], None]) -> Iterator[Pair]:
+def _read_all(config: DataConfig, form: Form, progress: Callable[[], None]) -> Iterator[Pair]:
     for corpus in config.train:
-        for pair in read_pairs(corpus, config.source_lang, config.target_lang):
+        for pair in form.read(corpus):
             progress()
             yield pair
 
 
-def _held_out_pairs(config: DataConfig, corpus: Sequence[str]) -> list[TextPair]:
-    """The pairs of dev or test, blanks collapsed; those with an empty side tell nothing and are left out."""
+def _held_out_pairs(form: Form, corpus: Sequence[str]) -> list[TextPair]:
+    """The pairs of dev or test, blanks collapsed; those with an empty text tell nothing and are left out."""
     if not corpus:
         return []
-    read = read_pairs(corpus, config.source_lang, config.target_lang)
-    pairs = [(collapse_blanks(pair.source), collapse_blanks(pair.target)) for pair in read]
-    full = [(source, target) for source, target in pairs if is_visible(source) and is_visible(target)]
+    pairs = [(collapse_blanks(pair.source), collapse_blanks(pair.target)) for pair in form.read(corpus)]
+    full = [(s, t) for s, t in pairs if is_visible(s) and (form.is_text_alone or is_visible(t))]
     if not full:
-        raise CorpusError("no pair has text on both sides", path=corpus[0])
+        raise CorpusError(
+            "no line has text" if form.is_text_alone else "no pair has text on both sides", path=corpus[0]
+        )
     return full
 
 
-def _check_all(config: DataConfig) -> int:
+def _check_all(config: DataConfig, form: Form) -> int:
     """Check every file and return the number of training pairs before cleaning."""
-    langs = (config.source_lang, config.target_lang)
     for corpus in (config.dev, config.test):
         if corpus:
-            check_corpus(corpus, *langs)
-    return sum(check_corpus(corpus, *langs) for corpus in config.train)
+            form.check(corpus)
+    return sum(form.check(corpus) for corpus in config.train)
 
 
 def _counted(progress: Progress | None, total: int) -> Callable[[], None]:
@@ -260,17 +273,17 @@ def _counted(progress: Progress | None, total: int) -> Callable[[], None]:
     return count
 
 
-def _key(config: DataConfig, seed: int) -> str:
+def _key(config: DataConfig, seed: int, form: Form) -> str:
     """What a prepared corpus is reused by: settings, seed and the files' places, sizes and times of change."""
     files: list[tuple[str, int, int]] = []
     for corpus in (*config.train, config.dev, config.test):
-        for path in corpus_paths(corpus) if corpus else ():
+        for path in form.paths(corpus) if corpus else ():
             try:
                 status = path.stat()
             except OSError as error:
                 raise CorpusError(f"cannot be read: {error.strerror}", path=path) from None
             files.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
-    content = json.dumps([FORMAT_VERSION, config.model_dump(mode="json"), seed, files])
+    content = json.dumps([FORMAT_VERSION, form.name, config.model_dump(mode="json"), seed, files])
     return blake2b(content.encode(), digest_size=16).hexdigest()
 
 
