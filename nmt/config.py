@@ -7,12 +7,13 @@ Imports no torch, so the command line can check a recipe before anything heavy i
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -25,6 +26,7 @@ NonNegative = Annotated[int, Field(ge=0)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
 CellKind = Literal["rnn", "lstm", "gru"]
+TaskName = Literal["translation", "language-model", "tagging", "classification"]
 AttentionKind = Literal["none", "dot", "general", "concat", "location"]
 AttentionSpan = Literal["global", "local-m", "local-p"]
 SubwordKind = Literal["unigram", "bpe", "word", "char"]
@@ -59,6 +61,8 @@ class CleaningConfig(Section):
 class DataConfig(Section):
     """The corpora. A corpus is one file (`.tsv`, `.tmx`) or a pair of text files, each possibly `.gz`.
 
+    Of a language model it is a text file, of tagging and classification a `.tsv` of text and labels.
+
     `$NAME` and `~` in paths are expanded; a relative path is relative to the working directory.
     """
 
@@ -70,6 +74,8 @@ class DataConfig(Section):
     """One corpus. Empty: 1 % of the training pairs (at least 16, at most 1,000), drawn by the seed, are held out."""
     test: tuple[str, ...] = ()
     """One corpus, never trained on: pairs of the training data that overlap with it are dropped."""
+    running_text: bool = False
+    """Language models: a line continues the line before it, so the state is carried from one to the next."""
     cleaning: CleaningConfig = CleaningConfig()
 
     @model_validator(mode="after")
@@ -97,6 +103,8 @@ class TextConfig(Section):
     """Subword regularisation in training: unigram, Kudo's alpha (0.1-0.5); bpe, the dropout of merges. 0 = off."""
     sample_lines: Positive = 2_000_000
     """Lines the vocabulary is learnt from, drawn at random where there are more."""
+    vocabulary: str = ""
+    """A bundle whose vocabulary is taken; nothing is learnt then. A language model takes the target's."""
 
 
 class ModelConfig(Section):
@@ -185,6 +193,8 @@ class TrainingConfig(Section):
     """Padded tokens of the longer side in one batch."""
     accumulation: Positive = 1
     """Batches summed into one update."""
+    bptt: NonNegative = 0
+    """Language models: steps after which back-propagation through time is cut. 0: at the end of a line."""
     label_smoothing: Probability = 0.1
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto`: bf16 autocast where the hardware multiplies it natively, else fp32."""
@@ -197,7 +207,7 @@ class TrainingConfig(Section):
     """Updates between validations; 0: once an epoch."""
     checkpoint_every_s: Annotated[float, Field(ge=0.0)] = 300.0
     """Seconds between checkpoints beside those of the validations; 0: only those."""
-    metric: Literal["perplexity", "bleu", "chrf"] = "bleu"
+    metric: Literal["perplexity", "bleu", "chrf", "accuracy"] = "bleu"
     """What decides the best checkpoint and early stopping, on the dev set."""
     patience: NonNegative = 5
     """Validations without gain before training stops; 0: never."""
@@ -229,10 +239,55 @@ class SearchConfig(Section):
     """A longer segment is split before it is translated (an error with `--raw`)."""
 
 
+NO_DECODER = {"model.attention": "none", "model.input_feeding": False, "model.tying": "none"}
+TASK_DEFAULTS: Mapping[TaskName, Mapping[str, Any]] = {
+    "translation": {},
+    "language-model": {
+        "model.attention": "none",
+        "model.input_feeding": False,
+        "model.bidirectional": False,
+        "model.tying": "target",
+        "training.label_smoothing": 0.0,
+        "training.metric": "perplexity",
+    },
+    "tagging": NO_DECODER | {"training.label_smoothing": 0.0, "training.metric": "accuracy"},
+    "classification": NO_DECODER | {"training.label_smoothing": 0.0, "training.metric": "accuracy"},
+}
+"""Defaults of a task that are not the general ones."""
+
+_OF_ATTENTION = tuple(f"model.attention{name}" for name in ("", "_span", "_window", "_max_length"))
+_NO_SOURCE = dict.fromkeys(
+    (*_OF_ATTENTION, "model.input_feeding", "model.bridge", "model.encoder_layers"),
+    "a language model has no source and no encoder; its layers are model.decoder_layers",
+) | dict.fromkeys(
+    ("model.bidirectional", "model.direction"),
+    "a language model reads forward only: it must not see what it is to predict",
+)
+_LABELS_ONLY = dict.fromkeys(
+    (*_OF_ATTENTION, "model.input_feeding", "model.bridge", "model.tying", "model.decoder_layers"),
+    "labels come straight from the encoder, there is no decoder; its layers are model.encoder_layers",
+)
+_OF_LANGUAGE_MODELS = dict.fromkeys(("data.running_text", "training.bptt"), "only a language model has it")
+SENSELESS: Mapping[TaskName, Mapping[str, str]] = {
+    "translation": _OF_LANGUAGE_MODELS,
+    "language-model": _NO_SOURCE,
+    "tagging": _LABELS_ONLY | _OF_LANGUAGE_MODELS,
+    "classification": _LABELS_ONLY | _OF_LANGUAGE_MODELS,
+}
+"""Keys that may only have their default in a task, and why."""
+
+METRICS: Mapping[TaskName, tuple[str, ...]] = {
+    "translation": ("bleu", "chrf", "perplexity"),
+    "language-model": ("perplexity",),
+    "tagging": ("accuracy", "perplexity"),
+    "classification": ("accuracy", "perplexity"),
+}
+
+
 class Recipe(Section):
     """All of it: what `nmt train` reads and what a bundle remembers."""
 
-    task: Literal["translation"] = "translation"
+    task: TaskName = "translation"
     output: str = "runs/model"
     """Folder of the run; the finished bundle is written to `<output>/bundle`."""
     data: DataConfig = DataConfig()
@@ -242,10 +297,47 @@ class Recipe(Section):
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        filled = dict(raw)
+        task = raw.get("task")
+        own = TASK_DEFAULTS[cast(TaskName, task)] if task in get_args(TaskName) else {}
+        for key, value in own.items():
+            section, _, name = key.partition(".")
+            given = filled.get(section, {})
+            if isinstance(given, Mapping) and name not in given:
+                filled[section] = {**given, name: value}
+        return filled
+
     @model_validator(mode="after")
     def _parts_agree(self) -> Recipe:
+        for key, reason in SENSELESS[self.task].items():
+            if (value := _value(self, key)) != default(key, self.task):
+                raise ValueError(f'{key} = {json.dumps(value)} with task = "{self.task}": {reason}')
+        if self.training.metric not in METRICS[self.task]:
+            possible = " or ".join(METRICS[self.task])
+            raise ValueError(f'training.metric = "{self.training.metric}" with task = "{self.task}": use {possible}')
+        if self.model.tying == "all" and self.task == "language-model":
+            raise ValueError('model.tying = "all" shares the embedding of the source, which a language model has not')
         if self.model.tying == "all" and not self.text.joint:
             raise ValueError('model.tying = "all" shares source and target embeddings: it needs text.joint = true')
+        return self
+
+    @model_validator(mode="after")
+    def _running_text_can_be_learnt(self) -> Recipe:
+        if not self.data.running_text:
+            return self
+        if not self.training.bptt:
+            raise ValueError("data.running_text has no end of a line to stop at: set training.bptt, for example to 64")
+        if self.training.workers > 1:
+            raise ValueError(
+                "data.running_text is learnt by one process, which carries the state: training.workers = 1"
+            )
+        if self.text.sampling:
+            raise ValueError("data.running_text is cut into pieces once: text.sampling must be 0")
         return self
 
 
@@ -294,6 +386,20 @@ def expand_path(path: str) -> Path:
     if missing := re.search(r"\$\{?(\w+)", expanded):
         raise ConfigError(f"{path}: the environment variable {missing[1]} is not set")
     return Path(expanded)
+
+
+def default(key: str, task: TaskName = "translation") -> Any:
+    """What a dotted key is where a recipe of this task says nothing."""
+    section, _, name = key.rpartition(".")
+    fields = (type(Recipe.model_fields[section].default) if section else Recipe).model_fields
+    return TASK_DEFAULTS[task].get(key, fields[name].default)
+
+
+def _value(recipe: Recipe, key: str) -> Any:
+    value: Any = recipe
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
 
 
 def _apply_override(raw: dict[str, Any], override: str) -> None:

@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 
 from nmt import config
 from nmt.config import (
+    SENSELESS,
+    TASK_DEFAULTS,
     AttentionKind,
     AttentionSpan,
     Recipe,
     Section,
     SubwordKind,
+    TaskName,
     dump_recipe,
     expand_path,
     load_recipe,
@@ -74,6 +77,32 @@ def test_all_mistakes_are_reported_together() -> None:
         ({"model": {"bidirectional": 1}}, "bidirectional"),
         ({"model": {"nonlinearity": "relu"}}, 'is of cell = "rnn" alone'),
         ({"model": {"direction": "backward"}}, "set bidirectional = false"),
+        ({"training": {"bptt": 9}}, 'training.bptt = 9 with task = "translation": only a language model has it'),
+        ({"data": {"running_text": True}, "training": {"bptt": 9}}, "data.running_text = true with task"),
+        ({"training": {"metric": "accuracy"}}, "use bleu or chrf or perplexity"),
+        ({"task": "language-model", "model": {"bidirectional": True}}, "must not see what it is to predict"),
+        ({"task": "language-model", "model": {"attention": "dot"}}, "has no source"),
+        ({"task": "language-model", "model": {"encoder_layers": 3}}, "its layers are model.decoder_layers"),
+        ({"task": "language-model", "model": {"tying": "all"}}, "shares the embedding of the source"),
+        ({"task": "language-model", "training": {"metric": "bleu"}}, "use perplexity"),
+        ({"task": "language-model", "data": {"running_text": True}}, "set training.bptt"),
+        (
+            {"task": "language-model", "data": {"running_text": True}, "training": {"bptt": 9, "workers": 2}},
+            "learnt by one process",
+        ),
+        (
+            {
+                "task": "language-model",
+                "data": {"running_text": True},
+                "training": {"bptt": 9},
+                "text": {"sampling": 0.1},
+            },
+            "text.sampling must be 0",
+        ),
+        ({"task": "tagging", "model": {"decoder_layers": 2}}, "its layers are model.encoder_layers"),
+        ({"task": "classification", "model": {"tying": "target"}}, "there is no decoder"),
+        ({"task": "tagging", "training": {"bptt": 9}}, "only a language model has it"),
+        ({"task": ["tagging"]}, "task"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(raw: dict[str, Any], reason: str) -> None:
@@ -111,6 +140,19 @@ def test_toml_comes_back_equal(raw: dict[str, Any]) -> None:
     assume(raw.get("model", {}).get("attention") != "none" or raw["model"].get("attention_span", "global") == "global")
     recipe = parse_recipe(raw)
     assert parse_recipe(tomllib.loads(dump_recipe(recipe))) == recipe
+
+
+@pytest.mark.parametrize("task", get_args(TaskName))
+def test_a_task_has_its_own_defaults_and_gives_way_to_what_is_written(task: TaskName) -> None:
+    recipe = parse_recipe({"task": task})
+    assert {key: value_of(recipe, key) for key in TASK_DEFAULTS[task]} == TASK_DEFAULTS[task]
+    assert parse_recipe(tomllib.loads(dump_recipe(recipe))) == recipe
+    assert parse_recipe({"task": task, "training": {"label_smoothing": 0.25}}).training.label_smoothing == 0.25
+    assert Recipe(task=task, model=recipe.model) == recipe
+
+
+def test_keys_that_mean_something_to_some_tasks_only_exist() -> None:
+    assert {key for keys in SENSELESS.values() for key in keys} <= set(config._keys(Recipe))
 
 
 def test_a_file_with_overrides(tmp_path: Path) -> None:
