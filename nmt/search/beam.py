@@ -160,7 +160,7 @@ def is_done(beam: Beam, max_length: Int[Tensor, " B"]) -> Bool[Tensor, " B"]:
     return is_full | is_dead | (beam.steps >= max_length)
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
     """What tracing back needs of one step. Rows are the sentences still in work then."""
 
     row_of: Int[Tensor, " all"]
@@ -201,7 +201,7 @@ def beam_search(
     order = torch.arange(B, device=src.device)
     written = beam.tokens.new_zeros(B, size, 0)
     results: list[list[Hypothesis]] = [[] for _ in range(B)]
-    history: list[_Step] = []
+    history: list[Step] = []
 
     while len(order):
         b = len(order)
@@ -228,7 +228,7 @@ def beam_search(
         )
         row_of = torch.full((B,), -1).index_copy(0, order.cpu(), torch.arange(b))
         attention = weights.view(b, size, -1).cpu() if with_attention else None
-        history.append(_Step(row_of, parents.cpu(), beam.tokens.cpu(), attention))
+        history.append(Step(row_of, parents.cpu(), beam.tokens.cpu(), attention))
         if constraints is not None:
             before = written.gather(1, parents.unsqueeze(2).expand_as(written))
             written = torch.cat((before, beam.tokens.unsqueeze(2)), dim=2)
@@ -236,7 +236,7 @@ def beam_search(
         done = is_done(beam, max_length)
         for row in done.nonzero().flatten().tolist():
             sentence = int(order[row])
-            found = _collect(beam, row, sentence, history, int(lengths[row]), int(max_length[row]))
+            found = collect(beam, row, sentence, history, int(lengths[row]), int(max_length[row]))
             results[sentence] = found[:n_best]
         going = (~done).nonzero().flatten()
         rows = (going.unsqueeze(1) * size + parents.index_select(0, going)).view(-1)
@@ -262,9 +262,7 @@ def constrain(
     return Candidates(candidates.scores.masked_fill(barred, -torch.inf), candidates.ids)
 
 
-def _collect(
-    beam: Beam, row: int, sentence: int, history: list[_Step], length: int, max_length: int
-) -> list[Hypothesis]:
+def collect(beam: Beam, row: int, sentence: int, history: list[Step], length: int, max_length: int) -> list[Hypothesis]:
     """The finished hypotheses of one sentence, traced back through the history."""
     found: list[Hypothesis] = []
     finished = zip(
@@ -291,7 +289,7 @@ def _collect(
 
 
 def _trace_back(
-    history: list[_Step], sentence: int, last: int, parent: int
+    history: list[Step], sentence: int, last: int, parent: int
 ) -> tuple[list[int], Float[Tensor, "T S"] | None]:
     """Tokens and attention of the hypothesis that ended at step `last` as a child of place `parent`."""
     tokens: list[int] = []

@@ -99,7 +99,6 @@ def sample(
         must_go_on = torch.full_like(has_ended, step < min_length)
         candidates = constrain(candidates, eos_id, must_go_on=must_go_on, must_end=step + 1 >= limit)
         tokens, chosen = _draw_all(candidates, generators, samples, temperature=temperature, top_k=top_k, top_p=top_p)
-        tokens = torch.where(has_ended, eos_id, tokens)
         log_probs = log_probs + chosen.masked_fill(has_ended, 0.0)
         has_ended = has_ended | (tokens == eos_id)
         written = torch.cat((written, tokens.unsqueeze(1)), dim=1)
