@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.search.beam import beam_search
+from nmt.search.constraints import Constraints, Demand
 from nmt.search.exhaustive import exhaustive_search
 from nmt.search.forced import score_targets
 from nmt.search.fusion import ShallowFusion
@@ -137,6 +138,22 @@ def test_a_sentence_is_found_in_a_batch_as_alone() -> None:
             stepper, src[row : row + 1, :size], lengths[row : row + 1], [alone[0].tokens], bos_id=BOS, eos_id=EOS
         )[0]
         assert again.log_prob == pytest.approx(together[row][0].log_prob, abs=1e-4)
+
+
+def test_constraints_hold_with_a_language_model_too() -> None:
+    table, language = random_table(1, vocab=5), random_table(2, vocab=5, order=1)
+    fused = ShallowFusion(table, TableLanguageModel(language), 0.5)
+    everything = exhaustive_search(fused, *source(0), max_length=4, bos_id=BOS, eos_id=EOS)
+    found = beam_search(
+        fused,
+        *source(0),
+        size=40,
+        max_length=torch.tensor([4]),
+        bos_id=BOS,
+        eos_id=EOS,
+        constraints=Constraints.of([Demand(forbidden=[[3]])], 5),
+    )[0]
+    assert [h.tokens for h in found] == [h.tokens for h in everything if 3 not in h.tokens]
 
 
 def test_models_of_different_vocabularies_are_refused() -> None:
