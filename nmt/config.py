@@ -25,7 +25,7 @@ Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
-CellKind = Literal["rnn", "lstm", "gru"]
+CellKind = Literal["rnn", "lstm", "lstm_peephole", "gru"]
 TaskName = Literal["translation", "language-model", "tagging", "classification"]
 AttentionKind = Literal["none", "dot", "general", "concat", "location"]
 AttentionSpan = Literal["global", "local-m", "local-p"]
@@ -113,6 +113,10 @@ class ModelConfig(Section):
     cell: CellKind = "lstm"
     nonlinearity: Literal["tanh", "relu"] = "tanh"
     """Of the cell `rnn`; the others have theirs."""
+    peepholes: tuple[Literal["i", "f", "o"], ...] = ("i", "f", "o")
+    """Of the cell `lstm_peephole`: the gates that look at c."""
+    layer_norm: bool = False
+    """Layer normalisation of every gate's pre-activation (Ba et al. 2016; Chen et al. 2018)."""
     embedding_size: Positive = 384
     hidden_size: Positive = 512
     """H of encoder output and decoder; a bidirectional encoder has H/2 a direction."""
@@ -121,6 +125,8 @@ class ModelConfig(Section):
     bidirectional: bool = True
     direction: Literal["forward", "backward"] = "forward"
     """In which an encoder reads that is not bidirectional."""
+    residual: bool = False
+    """Every layer above a side's first adds its input to its output (Wu et al. 2016, 3.1)."""
     attention: AttentionKind = "general"
     """Luong's score, or none: then the encoder's last state is all that the decoder knows of the source."""
     attention_span: AttentionSpan = "global"
@@ -135,6 +141,10 @@ class ModelConfig(Section):
     """Shared embeddings: none; target input = output layer; both, and the source too (needs a joint vocabulary)."""
     dropout: Probability = 0.2
     """On non-recurrent connections: embeddings, between layers, and the attentional vector (Zaremba et al. 2014)."""
+    dropout_form: Literal["zaremba", "variational"] = "zaremba"
+    """What is dropped: at every step anew, or one mask for all steps of a sequence (Gal & Ghahramani 2016)."""
+    recurrent_dropout: Probability = 0.0
+    """Of the recurrent weights, for a whole batch of sequences (DropConnect; Merity et al. 2018)."""
     word_dropout: Probability = 0.0
     """Whole input words replaced by zero vectors (Gal & Ghahramani 2016)."""
     init_range: Annotated[float, Field(ge=0.0)] = 0.0
@@ -155,6 +165,14 @@ class ModelConfig(Section):
     def _choices_have_a_meaning(self) -> ModelConfig:
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise ValueError(f'nonlinearity is of cell = "rnn" alone: {self.cell} has its own')
+        if self.peepholes != ("i", "f", "o") and self.cell != "lstm_peephole":
+            raise ValueError(f'peepholes are of cell = "lstm_peephole" alone: {self.cell} has none')
+        if self.cell == "lstm_peephole" and not self.peepholes:
+            raise ValueError('cell = "lstm_peephole" without peepholes is cell = "lstm": name gates of i, f, o')
+        if len(set(self.peepholes)) < len(self.peepholes):
+            raise ValueError(f"peepholes name a gate twice: {', '.join(self.peepholes)}")
+        if self.residual and max(self.encoder_layers, self.decoder_layers) == 1:
+            raise ValueError("residual connects layers: set encoder_layers or decoder_layers to 2 or more with it")
         if self.direction != "forward" and self.bidirectional:
             raise ValueError("direction is for an encoder of one direction: set bidirectional = false with it")
         return self

@@ -65,7 +65,10 @@ class CellWeights:
         return self.rows(self.w["weight_recurrent"][:, -size:], gate)
 
     def gate(self, gate: str, total: Array) -> Array:
-        """The gate's pre-activation from the sum of its products."""
+        """The gate's pre-activation from the sum of its products (Ba et al. 2016, eq. 4, where that is asked for)."""
+        if self.config.layer_norm:
+            deviation = np.sqrt(np.mean((total - total.mean()) ** 2) + 1e-5)
+            total = self.rows(self.w["gain"], gate) * (total - total.mean()) / deviation
         return total + self.rows(self.w["bias"], gate)
 
 
@@ -76,6 +79,21 @@ def lstm(x: Array, state: State, w: Weights, config: ModelConfig) -> CellStep:
     i, f, o = (sigmoid(at.gate(k, at.W(k) @ x + at.U(k) @ h)) for k in "ifo")
     g = np.tanh(at.gate("g", at.W("g") @ x + at.U("g") @ h))
     c = f * c + i * g
+    return CellStep({"i": i, "f": f, "g": g, "o": o}, (o * np.tanh(c), c))
+
+
+def lstm_peephole(x: Array, state: State, w: Weights, config: ModelConfig) -> CellStep:
+    """Gers & Schmidhuber 2000: i and f look at the old memory, o at the new one."""
+    h, c = state
+    at = CellWeights("ifgo", w, config)
+
+    def seen(gate: str, memory: Array) -> Array:
+        return w[f"peephole_{gate}"] * memory if gate in config.peepholes else np.zeros_like(memory)
+
+    i, f = (sigmoid(at.gate(k, at.W(k) @ x + at.U(k) @ h + seen(k, c))) for k in "if")
+    g = np.tanh(at.gate("g", at.W("g") @ x + at.U("g") @ h))
+    c = f * c + i * g
+    o = sigmoid(at.gate("o", at.W("o") @ x + at.U("o") @ h + seen("o", c)))
     return CellStep({"i": i, "f": f, "g": g, "o": o}, (o * np.tanh(c), c))
 
 
@@ -103,7 +121,12 @@ class CellOracle(NamedTuple):
     parts: str
 
 
-CELLS = {"lstm": CellOracle(lstm, "hc"), "gru": CellOracle(gru, "h"), "rnn": CellOracle(rnn, "h")}
+CELLS = {
+    "lstm": CellOracle(lstm, "hc"),
+    "lstm_peephole": CellOracle(lstm_peephole, "hc"),
+    "gru": CellOracle(gru, "h"),
+    "rnn": CellOracle(rnn, "h"),
+}
 """By a cell's name in a recipe."""
 
 TORCH_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -195,10 +218,10 @@ class Seq2SeqOracle:
         steps: list[Step] = []
         for t, token in enumerate(tgt_in):
             x = w["tgt_embedding.weight"][token]
+            top = np.concatenate([x, feed]) if config.input_feeding else x
             for k, state in enumerate(layers):
-                below_it = layers[k - 1][0] if k else np.concatenate([x, feed]) if config.input_feeding else x
-                layers[k] = cell.step(below_it, state, below(w, f"decoder.cells.{k}."), config).state
-            top = layers[-1][0]
+                layers[k] = cell.step(top, state, below(w, f"decoder.cells.{k}."), config).state
+                top = top + layers[k][0] if config.residual and k else layers[k][0]
             attention_weights = below(w, "decoder.attention.")
             scores = score(config.attention, top, memory, below(attention_weights, "score."))
             is_predictive = config.attention_span == "local-p"
@@ -217,7 +240,9 @@ class Seq2SeqOracle:
         last: list[State] = []
         for layer in range(self.config.encoder_layers):
             found = [self._direction(inputs, layer, number, name) for number, name in enumerate(directions)]
-            inputs = [np.concatenate(outputs) for outputs in zip(*(outputs for outputs, _ in found), strict=True)]
+            outputs = [np.concatenate(parts) for parts in zip(*(outputs for outputs, _ in found), strict=True)]
+            is_added = self.config.residual and layer
+            inputs = [x + h for x, h in zip(inputs, outputs, strict=True)] if is_added else outputs
             last.append(tuple(np.concatenate(parts) for parts in zip(*(state for _, state in found), strict=True)))
         return np.stack(inputs), last
 

@@ -63,7 +63,7 @@ class FusedModel:
         self._model = model
         decoder = model.decoder if dtype == torch.float32 else copy.deepcopy(model.decoder).to(dtype)
         self._cells, self._attention = decoder.cells, decoder.attention
-        self._feeds = decoder.input_feeding
+        self._feeds, self._is_residual = decoder.input_feeding, decoder.residual
         self._table = model.decoder.project(model.tgt_embedding.weight).to(dtype)
         H = model.hidden_size
         self._context, self._top = decoder.combine.weight[:, :H], decoder.combine.weight[:, H:].contiguous()
@@ -82,10 +82,10 @@ class FusedModel:
         """Logits [N, V], next state and attention weights [N, S] of N = B * Q hypotheses after their tokens `prev`."""
         below: Tensor | None = state.feed if self._feeds else None
         layers: list[State] = []
+        top = state.layers[0].h
         for k, (cell, layer) in enumerate(zip(self._cells, state.layers, strict=True)):
             layers.append(self._cell(cell, prev if k == 0 else None, below, layer))
-            below = layers[-1].h
-        top = layers[-1].h
+            below = top = top + layers[-1].h if k and self._is_residual else layers[-1].h
         attended, weights = self._attend(top, memory, state.position)
         attentional = torch.addmm(attended, top, self._top.T).tanh_()
         logits = torch.addmm(self._bias, attentional, self._output.T)
@@ -93,7 +93,7 @@ class FusedModel:
 
     def _cell(self, cell: Any, prev: Tensor | None, below: Tensor | None, state: State) -> State:
         """One layer's next state. `prev`: tokens, for the bottom layer."""
-        if self._kernels is None or type(cell) is not LSTMCell:
+        if self._kernels is None or type(cell) is not LSTMCell or cell.gain is not None:
             return self._stored(cell(None if prev is None else self._table[prev], below, state))
         assert isinstance(state, LSTMState)
         recurrent = state.h if below is None else torch.cat((below, state.h), dim=1)

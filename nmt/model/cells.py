@@ -38,6 +38,10 @@ class CellOptions(NamedTuple):
 
     nonlinearity: str = "tanh"
     """Of `rnn`: one of NONLINEARITIES."""
+    peepholes: tuple[str, ...] = ("i", "f", "o")
+    """Of `lstm_peephole`: the gates that look at c."""
+    layer_norm: bool = False
+    """Whether each gate's pre-activation is normalised."""
 
 
 PLAIN = CellOptions()
@@ -58,6 +62,10 @@ class Cell(nn.Module):
 
     Here are the weights that every cell has; a kind of cell names its gates and its state and writes its equations
     (`equations`).
+
+    With layer normalisation (Ba et al. 2016) a gate's sum of products z, over its H units, becomes
+    gain * (z - mean(z)) / sqrt(var(z) + 1e-5) + b: each gate for itself, as in RNMT+ (Chen et al. 2018). Ba et al.
+    normalise W x and U h apart, and c too. b acts behind the normalisation, which would undo a forget bias.
     """
 
     gate_names: ClassVar[tuple[str, ...]]
@@ -77,11 +85,12 @@ class Cell(nn.Module):
         self.weight_input = nn.Parameter(torch.empty(self.gates * hidden_size, input_size)) if input_size else None
         self.weight_recurrent = nn.Parameter(torch.empty(self.gates * hidden_size, feed_size + hidden_size))
         self.bias = nn.Parameter(torch.zeros(self.gates * hidden_size))
+        self.gain = nn.Parameter(torch.ones(self.gates * hidden_size)) if options.layer_norm else None
 
     def project(self, x: Float[Tensor, "*rows E"]) -> Float[Tensor, "*rows GH"]:
-        """The hoisted part of the gates, W x + b, for any number of steps at once."""
+        """The hoisted part of the gates, W x + b (W x with layer normalisation), for any number of steps at once."""
         assert self.weight_input is not None
-        return functional.linear(x, self.weight_input, self.bias)
+        return functional.linear(x, self.weight_input, self.bias if self.gain is None else None)
 
     def forward(
         self,
@@ -110,11 +119,15 @@ class Cell(nn.Module):
         raise NotImplementedError
 
     @torch.no_grad()
-    def reset_vectors(self, forget_bias: float) -> None:
-        """First values of all that is no matrix: 0, but `forget_bias` for a forget gate's bias."""
-        self.bias.zero_()
+    def reset_vectors(self, init_range: float, forget_bias: float) -> None:
+        """First values of all that is no matrix: biases 0, but a forget gate's; gains 1; others as a cell says."""
+        for vector in self.parameters():
+            if vector.dim() == 1:
+                vector.zero_()
         if "f" in self.gate_names:
             self.bias.view(self.gates, -1)[self.gate_names.index("f")] = forget_bias
+        if self.gain is not None:
+            self.gain.fill_(1.0)
 
     def initial_state(self, rows: int, like: Tensor) -> State:
         """Zeros on the device of `like`: h in its precision, what else a cell remembers in fp32 or better."""
@@ -122,11 +135,26 @@ class Cell(nn.Module):
         sums = zeros.to(torch.promote_types(like.dtype, torch.float32))
         return self.state_type._make([zeros] + [sums] * (len(self.state_type._fields) - 1))
 
+    def _of_input(self, projected: Tensor | None) -> Tensor:
+        """What the hoisted part adds to the gates; with layer normalisation the bias comes later (`_normal`)."""
+        if projected is not None:
+            return projected
+        return self.bias if self.gain is None else torch.zeros_like(self.bias)
+
     def _sums(self, projected: Tensor | None, feed: Tensor | None, h: Tensor, product: Product | None) -> Tensor:
-        """The gates' pre-activations, W x + U [feed; h] + b."""
+        """The sums of the gates' products: W x + U [feed; h] + b, without b where `_normal` adds it."""
         recurrent = h if feed is None else torch.cat((feed, h), dim=-1)
         sums = functional.linear(recurrent, self.weight_recurrent) if product is None else product(recurrent)
-        return sums + (self.bias if projected is None else projected)
+        return sums + self._of_input(projected)
+
+    def _normal(self, sums: Tensor, first: int = 0) -> Tensor:
+        """The pre-activations of the gates from `first` on, from their sums: the same without layer normalisation."""
+        if self.gain is None:
+            return sums
+        rows = slice(first * self.hidden_size, first * self.hidden_size + sums.shape[-1])
+        by_gate = sums.unflatten(-1, (-1, self.hidden_size))
+        normal = functional.layer_norm(by_gate, (self.hidden_size,)).flatten(-2)
+        return torch.addcmul(self.bias[rows], self.gain[rows], normal).to(sums.dtype)
 
 
 class LSTMCell(Cell):
@@ -147,7 +175,33 @@ class LSTMCell(Cell):
         product: Product | None = None,
     ) -> State:
         assert isinstance(state, LSTMState)
-        return LSTMState(*lstm_pointwise(self._sums(projected, feed, state.h, product), state.c))
+        return LSTMState(*lstm_pointwise(self._normal(self._sums(projected, feed, state.h, product)), state.c))
+
+    def equations(
+        self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None
+    ) -> tuple[tuple[Tensor, ...], State]:
+        assert isinstance(state, LSTMState)
+        before = self._normal(self._sums(projected, feed, state.h, product))
+        i, f, g, o = before.chunk(4, dim=-1)
+        gates = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        return gates, LSTMState(*lstm_pointwise(before, state.c))
+
+
+class PeepholeLSTMCell(Cell):
+    """LSTM whose gates look at the memory (Gers & Schmidhuber 2000).
+
+    i, f = sigmoid(W x + U h + p * c + b) and o the same with p_o * c', the new memory; the rest is the LSTM's. Each p
+    is a vector: a unit's gates see that unit's memory alone. `CellOptions.peepholes` says which gates have one.
+    """
+
+    gate_names = ("i", "f", "g", "o")
+    state_type = LSTMState
+
+    def __init__(self, input_size: int, feed_size: int, hidden_size: int, options: CellOptions = PLAIN) -> None:
+        super().__init__(input_size, feed_size, hidden_size, options)
+        self.peephole_i, self.peephole_f, self.peephole_o = (
+            nn.Parameter(torch.zeros(hidden_size)) if gate in options.peepholes else None for gate in "ifo"
+        )
 
     def equations(
         self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None
@@ -155,8 +209,24 @@ class LSTMCell(Cell):
         assert isinstance(state, LSTMState)
         sums = self._sums(projected, feed, state.h, product)
         i, f, g, o = sums.chunk(4, dim=-1)
-        gates = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
-        return gates, LSTMState(*lstm_pointwise(sums, state.c))
+        i = self._normal(_seeing(i, self.peephole_i, state.c), 0).sigmoid()
+        f = self._normal(_seeing(f, self.peephole_f, state.c), 1).sigmoid()
+        g = self._normal(g, 2).tanh()
+        c = f * state.c + i * g
+        o = self._normal(_seeing(o, self.peephole_o, c), 3).sigmoid()
+        return (i, f, g, o), LSTMState((o * c.tanh()).to(sums.dtype), c)
+
+    @torch.no_grad()
+    def reset_vectors(self, init_range: float, forget_bias: float) -> None:
+        """Peepholes are drawn like matrices where those are uniform; else they begin closed, at 0."""
+        super().reset_vectors(init_range, forget_bias)
+        for peephole in (self.peephole_i, self.peephole_f, self.peephole_o):
+            if peephole is not None:
+                peephole.uniform_(-init_range, init_range)
+
+
+def _seeing(sums: Tensor, peephole: Tensor | None, c: Tensor) -> Tensor:
+    return sums if peephole is None else sums + peephole * c
 
 
 class GRUCell(Cell):
@@ -180,20 +250,16 @@ class GRUCell(Cell):
     def equations(
         self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None
     ) -> tuple[tuple[Tensor, ...], State]:
-        of_input = self.bias if projected is None else projected
+        of_input = self._of_input(projected)
         if feed is not None:
             assert self.weight_feed is not None
             of_input = of_input + functional.linear(feed, self.weight_feed)
         of_state = functional.linear(state.h, self.weight_recurrent) if product is None else product(state.h)
         H = self.hidden_size
-        r, z = (of_input[..., : 2 * H] + of_state[..., : 2 * H]).sigmoid().chunk(2, dim=-1)
-        n = torch.tanh(of_input[..., 2 * H :] + r * (of_state[..., 2 * H :] + self.bias_hidden))
+        r, z = self._normal(of_input[..., : 2 * H] + of_state[..., : 2 * H]).sigmoid().chunk(2, dim=-1)
+        new = of_input[..., 2 * H :] + r * (of_state[..., 2 * H :] + self.bias_hidden)
+        n = torch.tanh(self._normal(new, 2))
         return (r, z, n), HiddenState((n + z * (state.h - n)).to(of_state.dtype))
-
-    @torch.no_grad()
-    def reset_vectors(self, forget_bias: float) -> None:
-        super().reset_vectors(forget_bias)
-        self.bias_hidden.zero_()
 
 
 NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
@@ -208,12 +274,14 @@ class RNNCell(Cell):
     def equations(
         self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None
     ) -> tuple[tuple[Tensor, ...], State]:
-        h = NONLINEARITIES[self.options.nonlinearity](self._sums(projected, feed, state.h, product))
+        before = self._normal(self._sums(projected, feed, state.h, product))
+        h = NONLINEARITIES[self.options.nonlinearity](before)
         return (h,), HiddenState(h)
 
 
 CELLS: dict[str, type[Cell]] = {
     "lstm": LSTMCell,
+    "lstm_peephole": PeepholeLSTMCell,
     "gru": GRUCell,
     "rnn": RNNCell,
 }

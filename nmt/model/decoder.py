@@ -6,6 +6,7 @@ The output layer (eq. 6) is not here, so that training can apply it to all steps
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from nmt.model.attention import GlobalAttention, Memory, at_least_fp32
 from nmt.model.cells import CELLS, PLAIN, Cell, CellOptions, HiddenState, LSTMState, State, map_state
+from nmt.model.dropout import Dropout, drop_connect
 from nmt.model.encoder import EncoderOutput
 from nmt.model.recurrence import StepProduct
 
@@ -47,11 +49,15 @@ class DecoderState(NamedTuple):
         )
 
 
-class StepProducts(NamedTuple):
-    """The products that the steps of one training sequence share."""
+class Shared(NamedTuple):
+    """What the steps of one batch of training sequences share."""
 
     cells: tuple[StepProduct, ...]
     combine: StepProduct
+    between: tuple[Callable[[Tensor], Tensor], ...]
+    """Dropout on the way to each layer above the first."""
+    output: Callable[[Tensor], Tensor]
+    """Dropout of the attentional vector."""
 
 
 class Bridge(nn.Module):
@@ -108,7 +114,11 @@ class Decoder(nn.Module):
         options: CellOptions = PLAIN,
         input_feeding: bool = True,
         dropout: float = 0.0,
+        dropout_form: str = "zaremba",
+        recurrent_dropout: float = 0.0,
+        residual: bool = False,
     ) -> None:
+        """`residual`: every layer above the first adds its input to its output (Wu et al. 2016, eq. 6)."""
         super().__init__()
         self.attentional_size = attentional_size
         self.input_feeding = input_feeding
@@ -117,7 +127,9 @@ class Decoder(nn.Module):
         self.cells = nn.ModuleList([bottom, *(kind(0, hidden_size, hidden_size, options) for _ in range(layers - 1))])
         self.attention = attention
         self.combine = nn.Linear(2 * hidden_size, attentional_size, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout, dropout_form)
+        self.recurrent_dropout = recurrent_dropout
+        self.residual = residual
 
     def start(self, layers: tuple[State, ...]) -> DecoderState:
         """The state before the first step."""
@@ -137,66 +149,76 @@ class Decoder(nn.Module):
         projected: Float[Tensor, "N GH"],
         state: DecoderState,
         memory: Memory,
-        products: StepProducts | None = None,
+        shared: Shared | None = None,
     ) -> tuple[Float[Tensor, "N A"], DecoderState, Float[Tensor, "N S"]]:
         """The attentional vector h~_t, the next state and the attention weights.
 
-        Rows of one sentence lie together: N = B * Q for a memory of B sentences. `products`: shared by the steps of a
+        Rows of one sentence lie together: N = B * Q for a memory of B sentences. `shared`: with the other steps of a
         training sequence.
         """
         N, B = projected.shape[0], memory.mask.shape[0]
-        top, layers = self._recur(projected, state, products)
+        top, layers = self._recur(projected, state, shared)
         context, weights = self.attention(top.view(B, N // B, -1), memory, state.position.view(B, N // B))
-        attentional = self._combine(context.view(N, -1), top, products)
+        attentional = self._combine(context.view(N, -1), top, shared)
         return attentional, DecoderState(layers, attentional, state.position + 1), weights.view(N, -1)
 
     def _recur(
-        self, projected: Float[Tensor, "N GH"], state: DecoderState, products: StepProducts | None
+        self, projected: Float[Tensor, "N GH"], state: DecoderState, shared: Shared | None
     ) -> tuple[Float[Tensor, "N H"], tuple[State, ...]]:
-        """One step of all layers: h_t of the top one, and the new states."""
+        """One step of all layers: what leaves the top one, and the new states."""
         below: Tensor | None = state.feed if self.input_feeding else None
         layers: list[State] = []
+        top: Tensor | None = None
         for k, (cell, layer) in enumerate(zip(self.cells, state.layers, strict=True)):
-            if k > 0:
-                below = self.dropout(layers[-1].h)
-            layers.append(cell(projected if k == 0 else None, below, layer, products and products.cells[k]))
-        return layers[-1].h, tuple(layers)
+            if top is not None:
+                below = self.dropout(top) if shared is None else shared.between[k - 1](top)
+            layers.append(cell(projected if k == 0 else None, below, layer, shared and shared.cells[k]))
+            top = top + layers[-1].h if top is not None and self.residual else layers[-1].h
+        assert top is not None
+        return top, tuple(layers)
 
     def _combine(
-        self, context: Float[Tensor, "*rows H"], top: Float[Tensor, "*rows H"], products: StepProducts | None
+        self, context: Float[Tensor, "*rows H"], top: Float[Tensor, "*rows H"], shared: Shared | None
     ) -> Float[Tensor, "*rows A"]:
         """h~_t = tanh(W_c [c_t; h_t]) (eq. 5)."""
         joined = torch.cat((context.to(top.dtype), top), dim=-1)
-        combined = self.combine(joined) if products is None else products.combine(joined)
-        attentional: Tensor = self.dropout(torch.tanh(combined))
-        return attentional
+        attentional = torch.tanh(self.combine(joined) if shared is None else shared.combine(joined))
+        dropped: Tensor = self.dropout(attentional) if shared is None else shared.output(attentional)
+        return dropped
 
     def forward(
         self, embedded: Float[Tensor, "B T E"], state: DecoderState, memory: Memory
     ) -> tuple[Float[Tensor, "B T A"], Float[Tensor, "B T S"], DecoderState]:
         """All steps of a known target: h~ and attention weights of each."""
-        weights_recurrent = (cast(Cell, cell).weight_recurrent for cell in self.cells)
-        products = StepProducts(
-            tuple(StepProduct(weight) for weight in weights_recurrent), StepProduct(self.combine.weight)
-        )
+        shared = self._share()
         if not self.input_feeding:
-            return self._forward_without_feeding(embedded, state, memory, products)
+            return self._forward_without_feeding(embedded, state, memory, shared)
         vectors: list[Tensor] = []
         weights: list[Tensor] = []
         for projected in self.project(embedded).unbind(1):
-            attentional, state, attention = self.step(projected, state, memory, products)
+            attentional, state, attention = self.step(projected, state, memory, shared)
             vectors.append(attentional)
             weights.append(attention)
         return torch.stack(vectors, dim=1), torch.stack(weights, dim=1), state
 
+    def _share(self) -> Shared:
+        p = self.recurrent_dropout if self.training else 0.0
+        cells = [cast(Cell, cell) for cell in self.cells]
+        return Shared(
+            tuple(StepProduct(drop_connect(cell.weight_recurrent, cell.hidden_size, p)) for cell in cells),
+            StepProduct(self.combine.weight),
+            tuple(self.dropout.over_steps() for _ in cells[1:]),
+            self.dropout.over_steps(),
+        )
+
     def _forward_without_feeding(
-        self, embedded: Float[Tensor, "B T E"], state: DecoderState, memory: Memory, products: StepProducts
+        self, embedded: Float[Tensor, "B T E"], state: DecoderState, memory: Memory, shared: Shared
     ) -> tuple[Float[Tensor, "B T A"], Float[Tensor, "B T S"], DecoderState]:
         """Nothing of attention enters the recurrence, so all target steps are attended at once."""
         first = state.position.unsqueeze(1)
         tops: list[Tensor] = []
         for projected in self.project(embedded).unbind(1):
-            top, layers = self._recur(projected, state, products)
+            top, layers = self._recur(projected, state, shared)
             state = state._replace(layers=layers, position=state.position + 1)
             tops.append(top)
         query = torch.stack(tops, dim=1)

@@ -14,6 +14,7 @@ from nmt.config import ModelConfig
 from nmt.model.attention import Memory, build_attention
 from nmt.model.cells import CELLS, Cell, CellOptions
 from nmt.model.decoder import Bridge, Decoder, DecoderState
+from nmt.model.dropout import Dropout
 from nmt.model.encoder import Encoder
 
 
@@ -30,6 +31,7 @@ class Seq2Seq(nn.Module):
         decoder: Decoder,
         output: nn.Linear,
         dropout: float = 0.0,
+        dropout_form: str = "zaremba",
         word_dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -39,7 +41,7 @@ class Seq2Seq(nn.Module):
         self.bridge = bridge
         self.decoder = decoder
         self.output = output
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout, dropout_form)
         self.word_dropout = word_dropout
 
     @property
@@ -83,11 +85,18 @@ class Seq2Seq(nn.Module):
         return vectors, weights
 
     def _embed(self, embedding: nn.Embedding, ids: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows E"]:
-        embedded: Tensor = self.dropout(embedding(ids))
-        if self.training and self.word_dropout:
-            keep = torch.rand(ids.shape, device=ids.device) >= self.word_dropout
-            embedded = embedded * (keep / (1 - self.word_dropout)).unsqueeze(-1)
-        return embedded
+        return embed(embedding, ids, self.dropout, self.word_dropout)
+
+
+def embed(
+    embedding: nn.Embedding, ids: Int[Tensor, "*rows"], dropout: Dropout, word_dropout: float
+) -> Float[Tensor, "*rows E"]:
+    """Embeddings of words, in training with elements and whole words dropped."""
+    embedded: Tensor = dropout(embedding(ids))
+    if dropout.training and word_dropout:
+        keep = torch.rand(ids.shape, device=ids.device) >= word_dropout
+        embedded = embedded * (keep / (1 - word_dropout)).unsqueeze(-1)
+    return embedded
 
 
 def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: bool = True) -> Seq2Seq:
@@ -105,15 +114,11 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
     model = Seq2Seq(
         src_embedding=nn.Embedding(src_vocab, E),
         tgt_embedding=nn.Embedding(tgt_vocab, E),
-        encoder=Encoder(
-            E,
-            H,
-            config.encoder_layers,
+        encoder=build_encoder(
+            config,
+            layers=config.encoder_layers,
             bidirectional=config.bidirectional,
             is_backward=config.direction == "backward",
-            dropout=config.dropout,
-            cell=config.cell,
-            options=options,
         ),
         bridge=Bridge(config.bridge, H, config.encoder_layers, config.decoder_layers, CELLS[config.cell].state_type),
         decoder=Decoder(
@@ -126,9 +131,13 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
             options=options,
             input_feeding=config.input_feeding,
             dropout=config.dropout,
+            dropout_form=config.dropout_form,
+            recurrent_dropout=config.recurrent_dropout,
+            residual=config.residual,
         ),
         output=nn.Linear(attentional_size, tgt_vocab),
         dropout=config.dropout,
+        dropout_form=config.dropout_form,
         word_dropout=config.word_dropout,
     )
     _tie(model, config.tying)
@@ -137,9 +146,26 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
     return model
 
 
+def build_encoder(config: ModelConfig, *, layers: int, bidirectional: bool, is_backward: bool) -> Encoder:
+    """The recurrent layers of a recipe that read words."""
+    return Encoder(
+        config.embedding_size,
+        config.hidden_size,
+        layers,
+        bidirectional=bidirectional,
+        is_backward=is_backward,
+        dropout=config.dropout,
+        dropout_form=config.dropout_form,
+        recurrent_dropout=config.recurrent_dropout,
+        residual=config.residual,
+        cell=config.cell,
+        options=cell_options(config),
+    )
+
+
 def cell_options(config: ModelConfig) -> CellOptions:
     """What a recipe says of its cells beside their kind."""
-    return CellOptions(nonlinearity=config.nonlinearity)
+    return CellOptions(config.nonlinearity, config.peepholes, config.layer_norm)
 
 
 def _tie(model: Seq2Seq, tying: str) -> None:
@@ -156,7 +182,7 @@ def initialise(model: nn.Module, init_range: float, forget_bias: float) -> None:
 
     Fitted means: recurrent blocks orthogonal (Saxe et al. 2014), other matrices Xavier-uniform (Glorot & Bengio 2010),
     embeddings normal with deviation E^-1/2. Biases are 0 but the forget gates' (Jozefowicz et al. 2015: 1 learns longer
-    spans).
+    spans); what else is no matrix is the cell's matter (`Cell.reset_vectors`).
     """
     cells = [module for module in model.modules() if isinstance(module, Cell)]
     hidden = {id(cell.weight_recurrent): cell.hidden_size for cell in cells}
@@ -173,7 +199,7 @@ def initialise(model: nn.Module, init_range: float, forget_bias: float) -> None:
             else:
                 nn.init.xavier_uniform_(weight)
         for cell in cells:
-            cell.reset_vectors(forget_bias)
+            cell.reset_vectors(init_range, forget_bias)
         for module in model.modules():
             if isinstance(module, nn.LSTM):
                 for name, bias in module.named_parameters():

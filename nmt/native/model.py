@@ -37,6 +37,10 @@ def refusal(config: ModelConfig) -> str:
     """Why the kernels cannot run this network, in words; empty where they can."""
     if config.cell not in CELLS:
         return f"cell {config.cell!r}"
+    if config.layer_norm:
+        return "layer_norm"
+    if config.residual:
+        return "residual connections"
     if config.direction not in DIRECTIONS:
         return f"direction {config.direction!r}"
     if config.attention not in SCORES:

@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from nmt.model.attention import Dot, General, GlobalAttention
-from nmt.model.cells import LSTMCell, LSTMState
+from nmt.model.cells import Cell, LSTMCell, LSTMState
 from nmt.model.encoder import EncoderOutput
 from nmt.model.seq2seq import Seq2Seq
 from nmt.native import training as native
@@ -40,10 +40,16 @@ def refused(model: Seq2Seq) -> str | None:
         return "it is not on the CPU"
     if next(model.parameters()).dtype != torch.float32:
         return "its weights are not fp32"
+    if any(cast(Cell, cell).gain is not None for cell in decoder.cells):
+        return "its gates are normalised"
     if not isinstance(model.encoder.rnn, nn.LSTM) or any(type(cell) is not LSTMCell for cell in decoder.cells):
         return "its cells are not LSTMs"
     if model.encoder.is_backward:
         return "its encoder reads backward"
+    if decoder.residual or model.encoder.residual:
+        return "it has residual connections"
+    if decoder.dropout.form != "zaremba" or decoder.recurrent_dropout:
+        return "its dropout has another form"
     if type(decoder.attention) is not GlobalAttention or type(decoder.attention.score) not in (Dot, General):
         return "its attention is not global with a dot product"
     if not decoder.input_feeding:

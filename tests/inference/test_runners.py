@@ -49,6 +49,17 @@ FORMS: dict[str, dict[str, Any]] = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "relu": {"cell": "rnn", "nonlinearity": "relu"},
     "backward": {"bidirectional": False, "direction": "backward", "encoder_layers": 2},
+    "layer_norm": {"layer_norm": True, "decoder_layers": 2, "init_range": 0.2},
+    "residual": {"residual": True, "encoder_layers": 3, "decoder_layers": 3},
+    "all": {
+        "cell": "lstm_peephole",
+        "peepholes": ("f", "o"),
+        "layer_norm": True,
+        "residual": True,
+        "decoder_layers": 2,
+        "init_range": 0.2,
+    },
+    "gru, normalised": {"cell": "gru", "layer_norm": True, "tying": "none", "input_feeding": False},
 }
 """What else may be chosen, each on a network of its own."""
 NETWORKS = [

@@ -18,14 +18,22 @@ from tests import oracles
 
 N, E, F, H = 3, 4, 2, 5
 
-FORMS: list[dict[str, Any]] = [*({"cell": cell} for cell in CELLS), {"cell": "rnn", "nonlinearity": "relu"}]
+FORMS: list[dict[str, Any]] = [
+    *({"cell": cell} for cell in CELLS),
+    *({"cell": cell, "layer_norm": True} for cell in CELLS),
+    {"cell": "rnn", "nonlinearity": "relu"},
+    *({"cell": "lstm_peephole", "peepholes": gates} for gates in (("i",), ("f", "o"))),
+]
 """Every cell, and every option of each."""
 INPUTS = [(E, F), (E, 0), (0, F)]
 """Widths of the hoisted and the fed part: a bottom layer with and without feeding, and an upper one."""
 
 
 def name_of(form: Any) -> str:
-    return "-".join(str(value) for value in form.values()) if isinstance(form, dict) else str(form)
+    if not isinstance(form, dict):
+        return str(form)
+    words = {"layer_norm": "normalised", "peepholes": "".join(form.get("peepholes", ()))}
+    return " ".join(words.get(key, str(value)) for key, value in form.items())
 
 
 def random_tensors(seed: int) -> Any:

@@ -22,6 +22,7 @@ DIRECTIONS: dict[str, dict[str, bool]] = {
     "forward": {"bidirectional": False},
     "backward": {"bidirectional": False, "is_backward": True},
 }
+TORCH_FORMS = [form for form in FORMS if form["cell"] in TORCH_CELLS and not form.get("layer_norm")]
 
 
 def encoder_of(form: dict[str, Any], **choices: Any) -> Encoder:
@@ -41,11 +42,7 @@ def assert_same(found: EncoderOutput, expected: EncoderOutput, atol: float = 1e-
     torch.testing.assert_close(tuple(found), tuple(expected), rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("form", [form for form in FORMS if form["cell"] in TORCH_CELLS], ids=name_of)
-def test_torchs_layers_equal_the_cells_in_outputs_and_gradients(form: dict[str, Any], direction: str) -> None:
-    by_library = encoder_of(form, **DIRECTIONS[direction])
-    by_cells = encoder_of(form, **DIRECTIONS[direction], uses_library=False)
+def give_weights(by_library: Encoder, by_cells: Encoder, cell: str) -> None:
     assert by_library.rnn is not None
     assert by_cells.rnn is None
     theirs = {name: p.detach().numpy() for name, p in by_library.rnn.named_parameters()}
@@ -53,9 +50,17 @@ def test_torchs_layers_equal_the_cells_in_outputs_and_gradients(form: dict[str, 
         for number in range(by_cells.directions):
             suffix = f"l{layer}{'_reverse' if number else ''}"
             names = [f"{name}_{suffix}" for name in oracles.TORCH_NAMES]
-            w = oracles.of_torch(form["cell"], *(theirs[name] for name in names))
+            w = oracles.of_torch(cell, *(theirs[name] for name in names))
             for name, parameter in by_cells.cells.get_submodule(f"{layer}.{number}").named_parameters():
                 parameter.data.copy_(torch.from_numpy(w[name]))
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("form", TORCH_FORMS, ids=name_of)
+def test_torchs_layers_equal_the_cells_in_outputs_and_gradients(form: dict[str, Any], direction: str) -> None:
+    by_library = encoder_of(form, **DIRECTIONS[direction])
+    by_cells = encoder_of(form, **DIRECTIONS[direction], uses_library=False)
+    give_weights(by_library, by_cells, form["cell"])
     results = []
     for encoder in (by_library, by_cells):
         embedded = sentences().requires_grad_()
@@ -65,6 +70,7 @@ def test_torchs_layers_equal_the_cells_in_outputs_and_gradients(form: dict[str, 
         results.append((found, embedded.grad))
     assert_same(results[1][0], results[0][0])
     torch.testing.assert_close(results[1][1], results[0][1], rtol=0, atol=1e-12)
+    assert by_library.rnn is not None
     weight = by_library.rnn.weight_hh_l0.grad
     bottom = by_cells.cells.get_submodule("0.0")
     assert isinstance(bottom, Cell)
@@ -101,17 +107,56 @@ def test_backward_is_forward_over_reversed_words(form: dict[str, Any]) -> None:
         torch.testing.assert_close(backward.last[1].h[row], mirrored.last[1].h[0], rtol=0, atol=1e-12)
 
 
+MASKED: dict[str, dict[str, Any]] = {
+    "recurrent": {"recurrent_dropout": 0.4},
+    "variational": {"dropout": 0.4, "dropout_form": "variational"},
+    "both, residual": {"dropout": 0.2, "dropout_form": "variational", "recurrent_dropout": 0.4, "residual": True},
+}
+
+
+@pytest.mark.parametrize("masked", MASKED)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("form", TORCH_FORMS, ids=name_of)
+def test_torchs_layers_drop_what_the_cells_drop(form: dict[str, Any], direction: str, masked: str) -> None:
+    choices = DIRECTIONS[direction] | MASKED[masked]
+    by_library = encoder_of(form, **choices).train()
+    by_cells = encoder_of(form, **choices, uses_library=False).train()
+    give_weights(by_library, by_cells, form["cell"])
+    results = []
+    for encoder in (by_library, by_cells):
+        torch.manual_seed(3)
+        embedded = sentences().requires_grad_()
+        found = encoder(embedded, LENGTHS)
+        found.states.square().sum().backward()
+        assert embedded.grad is not None
+        results.append((found, embedded.grad))
+    assert_same(results[1][0], results[0][0])
+    torch.testing.assert_close(results[1][1], results[0][1], rtol=0, atol=1e-12)
+    with torch.no_grad():
+        undropped = by_library.eval()(sentences(), LENGTHS)
+        assert not torch.equal(undropped.states, results[0][0].states)
+        assert_same(by_cells.eval()(sentences(), LENGTHS), undropped)
+
+
+@torch.no_grad()
+def test_layers_one_by_one_equal_torchs_call_for_all() -> None:
+    """What torch runs at once without residual connections, it runs by layer with them; here nothing is added."""
+    whole = encoder_of({"cell": "lstm"})
+    expected = whole(sentences(), LENGTHS)
+    assert_same(EncoderOutput(*whole._layer_by_layer(sentences(), LENGTHS, None)), expected)
+
+
 def test_reversing_words_leaves_padding_behind() -> None:
     words = torch.tensor([[1.0, 2.0, 9.0], [3.0, 4.0, 5.0]]).unsqueeze(-1)
     assert reversed_words(words, torch.tensor([2, 3])).squeeze(-1).tolist() == [[2.0, 1.0, 9.0], [5.0, 4.0, 3.0]]
 
 
-@pytest.mark.parametrize("uses_library", [True, False])
+@pytest.mark.parametrize("choices", [{}, {"uses_library": False}, {"residual": True}], ids=str)
 @pytest.mark.parametrize("form", FORMS, ids=name_of)
 @torch.no_grad()
-def test_a_text_in_two_parts_is_the_text_at_once(form: dict[str, Any], uses_library: bool) -> None:
+def test_a_text_in_two_parts_is_the_text_at_once(form: dict[str, Any], choices: dict[str, bool]) -> None:
     """The state of one part is the first of the next: what a language model carries."""
-    encoder = encoder_of(form, bidirectional=False, uses_library=uses_library)
+    encoder = encoder_of(form, bidirectional=False, **choices)
     whole = encoder(sentences(), torch.full((3,), 7))
     front = encoder(sentences()[:, :3], torch.full((3,), 3))
     back = encoder(sentences()[:, 3:], torch.full((3,), 4), front.last)

@@ -25,6 +25,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one direction, backward": {"bidirectional": False, "direction": "backward"},
     "deeper decoder": {"encoder_layers": 1, "decoder_layers": 3},
     "shallower decoder": {"encoder_layers": 3, "decoder_layers": 1},
+    "residual": {"residual": True, "encoder_layers": 3, "decoder_layers": 3},
+    "residual in one direction, no feeding": {"residual": True, "bidirectional": False, "input_feeding": False},
     "zero bridge": {"bridge": "zero"},
     "copied state, deeper decoder": {"bridge": "copy", "encoder_layers": 1},
     "copied state, shallower decoder": {"bridge": "copy", "decoder_layers": 1},
@@ -149,7 +151,7 @@ def assert_steps_equal_teacher_forcing(model: Seq2Seq) -> None:
 @pytest.mark.parametrize("form", FORMS, ids=name_of)
 @torch.no_grad()
 def test_teacher_forcing_equals_step_by_step_with_every_cell(form: dict[str, Any], feeding: bool) -> None:
-    assert_steps_equal_teacher_forcing(tiny(input_feeding=feeding, **form))
+    assert_steps_equal_teacher_forcing(tiny(input_feeding=feeding, residual=True, **form))
 
 
 @pytest.mark.parametrize("feeding", [True, False])
@@ -160,7 +162,7 @@ def test_training_gradients_equal_those_of_single_steps(form: dict[str, Any], fe
     tgt_in, _ = sentences(2, [5] * len(LENGTHS))
 
     def gradients(is_training_pass: bool) -> dict[str, Tensor]:
-        model = tiny(input_feeding=feeding, **form)
+        model = tiny(input_feeding=feeding, residual="layer_norm" in form, **form)
         if is_training_pass:
             model.output(model(src, lengths, tgt_in)[0]).square().sum().backward()
         else:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pytest
 import torch
 from torch import nn
@@ -17,9 +20,11 @@ SOURCES = [[5, 6, 7], [8], [9, 4, 5, 6, 7], [10, 4]]
 TARGETS = [[9, 5], [6, 7, 8, 4], [5], [10, 10, 9]]
 
 
-def learner(workers: int = 1, seed: int = 1, dropout: float = 0.0, **choices: object) -> Learner:
+def learner(
+    workers: int = 1, seed: int = 1, network: Mapping[str, object] = MappingProxyType({}), **choices: object
+) -> Learner:
     torch.manual_seed(5)
-    model = build(TINY.model_copy(update={"dropout": dropout}), VOCAB, VOCAB)
+    model = build(TINY.model_copy(update=network), VOCAB, VOCAB)
     config = OptimizerConfig.model_validate({"name": "sgd", "learning_rate": 0.5, **choices})
     return Learner(model, TranslationLoss(model, 0.1), config, precision=torch.float32, seed=seed, workers=workers)
 
@@ -55,9 +60,20 @@ def test_batches_of_one_update_add_up() -> None:
     assert parts.combine(14) == pytest.approx(whole.combine(14), rel=1e-4)
 
 
-def test_dropout_depends_on_seed_and_update_alone() -> None:
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"dropout": 0.5},
+        {"dropout": 0.5, "dropout_form": "variational"},
+        {"recurrent_dropout": 0.5},
+        {"recurrent_dropout": 0.5, "cell": "lstm_peephole"},
+        {"word_dropout": 0.5},
+    ],
+    ids=str,
+)
+def test_dropout_depends_on_seed_and_update_alone(form: dict[str, object]) -> None:
     def norm(seed: int, update: int) -> float:
-        mine = learner(seed=seed, dropout=0.5)
+        mine = learner(seed=seed, network=form)
         torch.manual_seed(torch.seed())
         mine.learn(update, [batch()])
         return mine.combine(14)
