@@ -19,7 +19,7 @@ COMMANDS = {
     "train": ("nmt.cli.train:train", "Train a translator on parallel text, from a recipe or from options."),
     "translate": ("nmt.cli.translate:translate", "Translate a file or standard input, line by line."),
     "serve": ("nmt.cli.serve:serve", "Answer translations over HTTP."),
-    "evaluate": ("nmt.cli.evaluate:app", "Score translations: quality."),
+    "evaluate": ("nmt.cli.evaluate:app", "Score translations and word alignments: quality, alignment."),
     "shortlist": ("nmt.cli.shortlist:shortlist", "Learn which words a sentence's translation may need; speeds it up."),
     "quantize": ("nmt.cli.quantize:quantize", "Write a bundle with one byte a weight, and say what that changes."),
     "bench": ("nmt.cli.bench:app", "Measure speed on this machine: speed."),
