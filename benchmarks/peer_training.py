@@ -16,10 +16,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import tomli_w
@@ -124,8 +125,15 @@ def our_command(recipe: Path) -> list[str]:
     return [sys.executable, "-m", "nmt.cli.main", "train", str(recipe), "--no-tensorboard"]
 
 
-def write_recipe(corpus: Corpus, folder: Path, batch_tokens: int, cores: int, **training: object) -> Path:
-    """A recipe that never ends by itself; `training` are further keys of that section."""
+def write_recipe(
+    corpus: Corpus,
+    folder: Path,
+    batch_tokens: int,
+    cores: int,
+    optimizer: Mapping[str, object] = MappingProxyType({}),
+    **training: object,
+) -> Path:
+    """A recipe that never ends by itself; `optimizer` is that section, `training` are further keys of that one."""
     recipe = {
         "output": str(our_run(folder)),
         "data": {
@@ -145,6 +153,7 @@ def write_recipe(corpus: Corpus, folder: Path, batch_tokens: int, cores: int, **
             "tying": "target",
             "dropout": 0.2,
         },
+        "optimizer": dict(optimizer),
         "training": {
             "epochs": 0,
             "updates": NEVER,

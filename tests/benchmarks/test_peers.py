@@ -40,6 +40,7 @@ from benchmarks.peers import (
     build,
     measure,
     percentile,
+    perplexity_markdown,
     ratios,
     torch_settings,
     workload,
@@ -239,6 +240,17 @@ def test_time_to_a_perplexity_lies_on_the_line_between_two_validations() -> None
     assert row["perplexity"] == pytest.approx(25)
     assert row["training_ratio"] == pytest.approx(70 / 15)
     assert row["wall_ratio"] == pytest.approx(150 / 40)
+
+
+def test_report_of_perplexity_says_when_each_side_crossed_a_mark() -> None:
+    facts = {"processor": "x", "cores": 2, "flags": [], "memory_gib": 1.0, "system": "y", "python": "3"}
+    report = {"machine": facts, "date": "now", "load_average_before": 0.0, "corpus": ["a.en", "a.de"]}
+    ours, theirs = curve("ours", (5, 100), (15, 25)), curve("OpenNMT-py", (10, 100), (70, 25))
+    curves = {"curves": [ours.summary(), theirs.summary()]}
+    text = perplexity_markdown({**report, **curves, "marks": compare_curves(ours, theirs)})
+    assert "| 25.00 | 15 | 70 | 4.67 | 40 | 150 | 3.75 |" in text.splitlines()
+    assert "train longer" in perplexity_markdown({**report, **curves, "marks": []})
+    json.dumps(curves, allow_nan=False)
 
 
 def test_our_validations_are_timed_without_themselves(tmp_path: Path) -> None:
