@@ -12,11 +12,12 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nmt.errors import ConfigError
 
@@ -25,9 +26,29 @@ Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
-CellKind = Literal["rnn", "lstm", "lstm_peephole", "gru"]
+
+@cache
+def registered(module: str, registry: str) -> tuple[str, ...]:
+    """The names in a registry of `nmt.model`, read from its source.
+
+    So a cell or a score is named where it is written, once, and a recipe is checked without torch, which importing the
+    module would load.
+    """
+    source = (Path(__file__).parent / "model" / f"{module}.py").read_text("utf-8")
+    entries = source.partition(f"\n{registry}: ")[2].partition("\n}")[0]
+    return tuple(re.findall(r'^ {4}"([\w-]+)": ', entries, re.MULTILINE))
+
+
+def _registered(module: str, registry: str, other: tuple[str, ...], name: str) -> str:
+    known = (*registered(module, registry), *other)
+    if name not in known:
+        raise ValueError(f"Input should be {', '.join(map(repr, known))}")
+    return name
+
+
+CellKind = Annotated[str, AfterValidator(partial(_registered, "cells", "CELLS", ()))]
 TaskName = Literal["translation", "language-model", "tagging", "classification"]
-AttentionKind = Literal["none", "dot", "general", "concat", "location"]
+AttentionKind = Annotated[str, AfterValidator(partial(_registered, "attention", "SCORES", ("none",)))]
 AttentionSpan = Literal["global", "local-m", "local-p"]
 SubwordKind = Literal["unigram", "bpe", "word", "char"]
 
@@ -458,7 +479,8 @@ def _describe(mistake: Any, section: type[Section]) -> str:
         hint = f", did you mean {_full_name(near[0], known)}?" if near else ""
         return f"unknown key {name}{hint}"
     message = mistake["msg"].removeprefix("Value error, ")
-    return f"{name}: {message} (got {mistake['input']!r})" if name and mistake["type"] != "value_error" else message
+    is_of_section = mistake["type"] == "value_error" and isinstance(mistake["input"], Mapping)  # names its keys itself
+    return f"{name}: {message} (got {mistake['input']!r})" if name and not is_of_section else message
 
 
 def _full_name(key: str, known: list[str]) -> str:

@@ -16,7 +16,6 @@ from nmt import config
 from nmt.config import (
     SENSELESS,
     TASK_DEFAULTS,
-    AttentionKind,
     AttentionSpan,
     Recipe,
     Section,
@@ -26,6 +25,7 @@ from nmt.config import (
     expand_path,
     load_recipe,
     parse_recipe,
+    registered,
 )
 from nmt.errors import ConfigError
 
@@ -49,6 +49,16 @@ def refusal(raw: dict[str, Any]) -> str:
 )
 def test_an_unknown_key_suggests_the_nearest(raw: dict[str, Any], suggestion: str) -> None:
     assert suggestion in refusal(raw)
+
+
+def test_a_cell_or_score_that_is_not_there_names_those_that_are() -> None:
+    """Which the modules that have them say, without being imported (tests/layers holds that)."""
+    from nmt.model.attention import SCORES
+    from nmt.model.cells import CELLS
+
+    message = refusal({"model": {"cell": "lsmt", "attention": "bilinear"}})
+    assert f"model.cell: Input should be {', '.join(map(repr, CELLS))} (got 'lsmt')" in message
+    assert f"model.attention: Input should be {', '.join(map(repr, SCORES))}, 'none' (got 'bilinear')" in message
 
 
 def test_all_mistakes_are_reported_together() -> None:
@@ -123,7 +133,7 @@ recipes = st.fixed_dictionaries(
         "model": st.fixed_dictionaries(
             {
                 "hidden_size": st.integers(1, 500).map(lambda n: 2 * n),
-                "attention": st.sampled_from(get_args(AttentionKind)),
+                "attention": st.sampled_from([*registered("attention", "SCORES"), "none"]),
                 "attention_span": st.sampled_from(get_args(AttentionSpan)),
                 "dropout": st.floats(0, 0.99),
                 "input_feeding": st.booleans(),

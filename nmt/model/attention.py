@@ -33,6 +33,10 @@ class Memory(NamedTuple):
 class Score(nn.Module):
     """score(h_t, h_s): how well target step t matches source position s."""
 
+    def __init__(self, hidden_size: int, max_length: int) -> None:
+        """`max_length`: how long a source may be for a score that has weights for its positions."""
+        super().__init__()
+
     def keys(self, states: Float[Tensor, "B S H"]) -> Float[Tensor, "B S H"]:
         """What of the score depends on the source alone."""
         return states
@@ -51,8 +55,8 @@ class Dot(Score):
 class General(Dot):
     """h_t^T W_a h_s (eq. 8). W_a h_s is the key."""
 
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
+    def __init__(self, hidden_size: int, max_length: int) -> None:
+        super().__init__(hidden_size, max_length)
         self.weight = nn.Linear(hidden_size, hidden_size, bias=False)
 
     def keys(self, states: Float[Tensor, "B S H"]) -> Float[Tensor, "B S H"]:
@@ -63,8 +67,8 @@ class General(Dot):
 class Concat(Score):
     """v_a^T tanh(W_a [h_t; h_s]) (eq. 8). W_a's source half applied to h_s is the key."""
 
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
+    def __init__(self, hidden_size: int, max_length: int) -> None:
+        super().__init__(hidden_size, max_length)
         self.query = nn.Linear(hidden_size, hidden_size, bias=False)
         self.source = nn.Linear(hidden_size, hidden_size, bias=False)
         self.v = nn.Linear(hidden_size, 1, bias=False)
@@ -85,7 +89,7 @@ class Location(Score):
     """
 
     def __init__(self, hidden_size: int, max_length: int) -> None:
-        super().__init__()
+        super().__init__(hidden_size, max_length)
         self.weight = nn.Linear(hidden_size, max_length, bias=False)
 
     def forward(self, query: Float[Tensor, "B Q H"], keys: Float[Tensor, "B S H"]) -> Float[Tensor, "B Q S"]:
@@ -169,7 +173,7 @@ class NoAttention(GlobalAttention):
     """The plain encoder-decoder (Sutskever et al. 2014): c_t = 0, so h_t alone decides. All weights are 0."""
 
     def __init__(self) -> None:
-        super().__init__(Score())
+        super().__init__(Score(0, 0))
 
     def align(
         self, query: Float[Tensor, "B Q H"], memory: Memory, position: Int[Tensor, "B Q"]
@@ -195,7 +199,13 @@ def source_positions(memory: Memory) -> Int[Tensor, "1 1 S"]:
     return torch.arange(memory.mask.shape[1], device=memory.mask.device).view(1, 1, -1)
 
 
-SCORES = ("dot", "general", "concat", "location")
+SCORES: dict[str, type[Score]] = {
+    "dot": Dot,
+    "general": General,
+    "concat": Concat,
+    "location": Location,
+}
+"""Scores by the name that a recipe gives them; nmt.config reads the names from here."""
 SPANS = ("global", "local-m", "local-p")
 NONE = "none"
 """In the place of a score: no attention."""
@@ -205,18 +215,9 @@ def build_attention(kind: str, span: str, hidden_size: int, window: int, max_len
     """Attention by the names that a recipe gives it."""
     if kind == NONE:
         return NoAttention()
-    score: Score
-    match kind:
-        case "dot":
-            score = Dot()
-        case "general":
-            score = General(hidden_size)
-        case "concat":
-            score = Concat(hidden_size)
-        case "location":
-            score = Location(hidden_size, max_length)
-        case _:
-            raise ValueError(f"no attention score {kind!r}, only {', '.join((*SCORES, NONE))}")
+    if kind not in SCORES:
+        raise ValueError(f"no attention score {kind!r}, only {', '.join((*SCORES, NONE))}")
+    score = SCORES[kind](hidden_size, max_length)
     match span:
         case "global":
             return GlobalAttention(score)

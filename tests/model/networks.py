@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from nmt.config import AttentionKind, AttentionSpan, ModelConfig
+from nmt.model.attention import SCORES
 from nmt.model.seq2seq import Seq2Seq, build
 
-KINDS: tuple[AttentionKind, ...] = ("dot", "general", "concat", "location")
+KINDS: tuple[AttentionKind, ...] = tuple(SCORES)
 SPANS: tuple[AttentionSpan, ...] = ("global", "local-m", "local-p")
 ATTENTIONS: list[tuple[AttentionKind, AttentionSpan]] = [*itertools.product(KINDS, SPANS), ("none", "global")]
 VOCAB = 11
