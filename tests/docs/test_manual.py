@@ -20,6 +20,7 @@ from nmt.cli.main import COMMANDS, build_app
 from nmt.config import Recipe, Section, load_recipe
 from nmt.data.cleaning import RULES
 from nmt.model.attention import SCORES
+from nmt.model.cells import CELLS
 from tests.layers.test_imports import ROWS
 
 ROOT = Path(__file__).parents[2]
@@ -174,6 +175,10 @@ def test_recipes_in_the_tree_are_valid() -> None:
 
 def test_every_cleaning_rule_is_documented() -> None:
     assert set(RULES) <= set(table("data.md"))
+
+
+def test_every_cell_is_documented() -> None:
+    assert set(CELLS) <= set(table("model.md"))
 
 
 def test_every_attention_score_is_documented() -> None:
