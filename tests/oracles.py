@@ -97,6 +97,16 @@ def lstm_peephole(x: Array, state: State, w: Weights, config: ModelConfig) -> Ce
     return CellStep({"i": i, "f": f, "g": g, "o": o}, (o * np.tanh(c), c))
 
 
+def lstm_coupled(x: Array, state: State, w: Weights, config: ModelConfig) -> CellStep:
+    """Greff et al. 2017, appendix: i = 1 - f."""
+    h, c = state
+    at = CellWeights("fgo", w, config)
+    f, o = (sigmoid(at.gate(k, at.W(k) @ x + at.U(k) @ h)) for k in "fo")
+    g = np.tanh(at.gate("g", at.W("g") @ x + at.U("g") @ h))
+    c = f * c + (1 - f) * g
+    return CellStep({"f": f, "g": g, "o": o}, (o * np.tanh(c), c))
+
+
 def gru(x: Array, state: State, w: Weights, config: ModelConfig) -> CellStep:
     """Cho et al. 2014, but that r acts on the product U_n h and not on h; z = 1 keeps h."""
     (h,) = state
@@ -124,6 +134,7 @@ class CellOracle(NamedTuple):
 CELLS = {
     "lstm": CellOracle(lstm, "hc"),
     "lstm_peephole": CellOracle(lstm_peephole, "hc"),
+    "lstm_coupled": CellOracle(lstm_coupled, "hc"),
     "gru": CellOracle(gru, "h"),
     "rnn": CellOracle(rnn, "h"),
 }

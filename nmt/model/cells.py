@@ -229,6 +229,26 @@ def _seeing(sums: Tensor, peephole: Tensor | None, c: Tensor) -> Tensor:
     return sums if peephole is None else sums + peephole * c
 
 
+class CoupledLSTMCell(Cell):
+    """LSTM that forgets exactly as much as it lets in: i = 1 - f (CIFG of Greff et al. 2017).
+
+    f, o = sigmoid(W x + U h + b), g = tanh(the same), c' = f * c + (1 - f) * g, h' = o * tanh(c').
+    """
+
+    gate_names = ("f", "g", "o")
+    state_type = LSTMState
+
+    def equations(
+        self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None
+    ) -> tuple[tuple[Tensor, ...], State]:
+        assert isinstance(state, LSTMState)
+        before = self._normal(self._sums(projected, feed, state.h, product))
+        f, g, o = before.chunk(3, dim=-1)
+        f, g, o = f.sigmoid(), g.tanh(), o.sigmoid()
+        c = f * state.c + (1 - f) * g
+        return (f, g, o), LSTMState((o * c.tanh()).to(before.dtype), c)
+
+
 class GRUCell(Cell):
     """Gated recurrent unit (Cho et al. 2014), in the form of torch.nn.GRU and cuDNN.
 
@@ -282,6 +302,7 @@ class RNNCell(Cell):
 CELLS: dict[str, type[Cell]] = {
     "lstm": LSTMCell,
     "lstm_peephole": PeepholeLSTMCell,
+    "lstm_coupled": CoupledLSTMCell,
     "gru": GRUCell,
     "rnn": RNNCell,
 }
