@@ -25,7 +25,8 @@ from nmt.config import ModelConfig, SearchConfig, Section, parse_section
 from nmt.errors import BundleError, ConfigError, TokenizerError
 from nmt.files import atomic_folder, sha256
 from nmt.shortlist import Shortlist
-from nmt.text.tokenizer import TokenizerPair, load_tokenizers
+from nmt.text.dictionary import Dictionary
+from nmt.text.tokenizer import UNK_ID, TokenizerPair, load_tokenizers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD, SUMS = "config.json", "model.safetensors", "README.md", "SHA256SUMS"
-SHORTLIST = "shortlist.safetensors"
-VERIFIED_SUFFIXES = frozenset({".json", ".safetensors", ".spm"})
+SHORTLIST, DICTIONARY = "shortlist.safetensors", "dictionary.tsv"
+VERIFIED_SUFFIXES = frozenset({".json", ".safetensors", ".spm", ".tsv"})
 """Kinds of files that loading may read: one of them that SHA256SUMS does not list is refused."""
 SCALE = ".scale"
 
@@ -77,6 +78,8 @@ class Bundle:
     """fp32, by parameter name; shared matrices once."""
     card: str = ""
     shortlist: Shortlist | None = None
+    dictionary: Dictionary | None = None
+    """What stands in a translation for words that the model has no name for."""
     folder: Path | None = None
     version: str = ""
     """First 12 hexadecimal digits of the weight file's SHA-256; empty before it is saved."""
@@ -84,6 +87,14 @@ class Bundle:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", sum(weight.size for weight in self.weights.values()))
+
+    @property
+    def forbidden_ids(self) -> frozenset[int]:
+        """Target ids that a search never generates: the vocabulary's, but `<unk>` where something becomes of it."""
+        forbidden = self.tokenizers.target.forbidden_ids
+        choice = self.config.search.unknown_words
+        may_be_unknown = choice == "keep" or (choice == "replace" and self.dictionary is not None)
+        return forbidden - {UNK_ID} if may_be_unknown else forbidden
 
     def build_model(self) -> Seq2Seq:
         """The network with these weights, in evaluation mode, without gradients."""
@@ -124,6 +135,8 @@ def save_bundle(bundle: Bundle, folder: Path, *, storage: Storage | None = None)
             if bundle.shortlist is not None:
                 save_file(bundle.shortlist.to_arrays(), partial / SHORTLIST)
             _let_everyone_read(partial)
+            if bundle.dictionary is not None:
+                bundle.dictionary.save(partial / DICTIONARY)
             bundle.tokenizers.save(partial)
             (partial / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", "utf-8")
             (partial / CARD).write_text(bundle.card, "utf-8")
@@ -182,6 +195,7 @@ def load_bundle(folder: Path | str) -> Bundle:
     config = load_config(folder)
     try:
         tokenizers = load_tokenizers(folder)
+        dictionary = Dictionary.load(folder / DICTIONARY) if DICTIONARY in digests else None
     except TokenizerError as error:
         raise BundleError(str(error)) from None
     sizes = (tokenizers.source.size, tokenizers.target.size)
@@ -205,6 +219,7 @@ def load_bundle(folder: Path | str) -> Bundle:
         weights,
         card=(folder / CARD).read_text("utf-8", errors="replace"),
         shortlist=shortlist,
+        dictionary=dictionary,
         folder=folder,
         version=digests[WEIGHTS][:12],
     )

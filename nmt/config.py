@@ -276,6 +276,10 @@ class SearchConfig(Section):
     """A translation has at most factor * source tokens + offset tokens."""
     max_source_tokens: Positive = 256
     """A longer segment is split before it is translated (an error with `--raw`)."""
+    unknown_words: Literal["replace", "keep", "bar"] = "replace"
+    """What becomes of `<unk>` in a translation. `replace`: the word that the model looks at, by the dictionary that
+    training learns for a word model with attention (Luong et al. 2015, 4.1); without a dictionary as `bar`: it is never
+    generated. `keep`: it stands in the text."""
 
 
 NO_DECODER = {"model.attention": "none", "model.input_feeding": False, "model.tying": "none"}
@@ -350,6 +354,12 @@ class Recipe(Section):
             if isinstance(given, Mapping) and name not in given:
                 filled[section] = {**given, name: value}
         return filled
+
+    @property
+    def learns_dictionary(self) -> bool:
+        """Whether training learns what will stand for unknown words: that needs words, and attention to choose one."""
+        says_unknown = self.task == "translation" and self.text.kind == "word"
+        return says_unknown and self.search.unknown_words == "replace" and self.model.attention != "none"
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Recipe:

@@ -37,7 +37,8 @@ from nmt.config import ModelConfig, SearchConfig, TextConfig
 from nmt.errors import BundleError
 from nmt.model.seq2seq import build
 from nmt.shortlist import Shortlist
-from nmt.text.tokenizer import EOS_ID, TokenizerPair, train_tokenizers
+from nmt.text.dictionary import Dictionary
+from nmt.text.tokenizer import EOS_ID, UNK_ID, TokenizerPair, train_tokenizers
 from tests.corpora import LEXICON
 
 STORAGES: tuple[Storage, ...] = ("float32", "float16", "int8")
@@ -423,6 +424,31 @@ def test_a_new_card_leaves_the_shortlist_in_the_bundle(folder: Path) -> None:
     loaded = load_bundle(folder)
     assert loaded.card == "# Another card\n"
     assert loaded.shortlist is not None
+
+
+def test_a_dictionary_travels_with_its_bundle(folder: Path, tmp_path: Path) -> None:
+    before = load_bundle(folder)
+    assert before.dictionary is None
+    assert UNK_ID in before.forbidden_ids
+    save_bundle(replace(before, dictionary=Dictionary({"dog": "Dackel"})), tmp_path / "b")
+    loaded = load_bundle(tmp_path / "b")
+    assert loaded.dictionary is not None
+    assert loaded.dictionary.entries == {"dog": "Dackel"}
+    assert before.forbidden_ids - loaded.forbidden_ids == {UNK_ID}
+    rewrite_card(tmp_path / "b", "# Another card\n")
+    assert load_bundle(tmp_path / "b").dictionary is not None
+
+
+def test_a_dictionary_that_is_none_is_refused(folder: Path) -> None:
+    (folder / "dictionary.tsv").write_text("dog\tDackel\n", "utf-8")
+    assert_refused(folder, "dictionary.tsv", "not listed")
+    write_sums(folder)
+    load_bundle(folder)
+    (folder / "dictionary.tsv").write_text("dog\tHund\n", "utf-8")
+    assert_refused(folder, "dictionary.tsv", "damaged")
+    (folder / "dictionary.tsv").write_text("dog Hund\n", "utf-8")
+    write_sums(folder)
+    assert_refused(folder, "dictionary.tsv:1", "translation")
 
 
 def test_a_shortlist_of_other_vocabularies_is_refused(folder: Path) -> None:

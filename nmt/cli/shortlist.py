@@ -80,7 +80,14 @@ def shortlist(
             place,
             advance=bar.advance,
         )
-    learnt = build_shortlist(counts, bundle.tokenizers, per_token=per_token, min_share=min_share, common=common)
+    learnt = build_shortlist(
+        counts,
+        bundle.tokenizers,
+        per_token=per_token,
+        min_share=min_share,
+        common=common,
+        forbidden_ids=bundle.forbidden_ids,
+    )
     rewrite_shortlist(folder, learnt, into)
     size = (into / "shortlist.safetensors").stat().st_size
     typer.echo(f"{into}: shortlist of {len(learnt.targets):,} target pieces for {learnt.src_vocab:,} source pieces")

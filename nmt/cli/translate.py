@@ -64,6 +64,13 @@ def translate(
     raw: Annotated[
         bool, typer.Option("--raw", help="A line is one sentence: no splitting, no repair. For benchmarks.")
     ] = False,
+    replace_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--replace-unknown/--no-replace-unknown",
+            help="Put words in the place of <unk>, where the model has a dictionary for that.",
+        ),
+    ] = True,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     workers: WorkersOption = None,
@@ -84,7 +91,9 @@ def translate(
     task = _Task(
         folder=bundle_folder(model),
         input_path=input_path,
-        options=TranslateOptions(beam_size=beam, n_best=n_best, alignments=alignments, raw=raw),
+        options=TranslateOptions(
+            beam_size=beam, n_best=n_best, alignments=alignments, raw=raw, replace_unknown=replace_unknown
+        ),
         form=LineFormat(n_best=n_best, scores=scores, alignments=alignments),
         device=device,
         precision=precision,
@@ -140,6 +149,7 @@ class _Task:
                 "--beam": self.options.beam_size,
                 "--n-best": self.options.n_best,
                 "--raw": self.options.raw,
+                "--replace-unknown": self.options.replace_unknown,
                 "--precision": self.precision,
                 "--scores": self.form.scores,
                 "--alignments": self.form.alignments,

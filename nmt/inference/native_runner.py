@@ -48,7 +48,7 @@ class NativeRunner:
             precision=precision,
             bos_id=BOS_ID,
             eos_id=EOS_ID,
-            forbidden_ids=bundle.tokenizers.target.forbidden_ids,
+            forbidden_ids=bundle.forbidden_ids,
             variant=variant,
             shared_file=shared_file,
         )

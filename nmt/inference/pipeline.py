@@ -17,7 +17,9 @@ from nmt.inference.alignment import word_links
 from nmt.inference.engine import Answer, Engine
 from nmt.inference.runner import Found, Runner, SearchOptions
 from nmt.inference.types import Hypothesis, Links, ModelInfo, Result, TranslateOptions, Translation
+from nmt.inference.unknown import stand_ins
 from nmt.text.sentences import Segment, fit, join, split
+from nmt.text.tokenizer import UNK_ID, UNKNOWN, with_unknown
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,16 @@ class _Text:
     """Segments still searched."""
 
 
+@dataclass(frozen=True)
+class _Output:
+    """A hypothesis of one segment, and its text."""
+
+    found: Found
+    text: str
+    unknown: Sequence[str] = ()
+    """The pieces that stand for each `<unk>` in turn."""
+
+
 class Pipeline:
     """A loaded bundle that translates texts. For one thread."""
 
@@ -55,6 +67,7 @@ class Pipeline:
         """
         self._config = bundle.config
         self._source, self._target = bundle.tokenizers
+        self._dictionary = bundle.dictionary if bundle.config.search.unknown_words == "replace" else None
         self._another = another
         self._clock = clock
         self._engine = Engine(runner, clock)
@@ -169,7 +182,7 @@ class Pipeline:
             beam_size=max(options.beam_size or search.beam_size, options.n_best),
             n_best=options.n_best,
             max_length=max(2, int(length * factor) + search.max_length_offset + 1),
-            with_attention=options.alignments,
+            with_attention=options.alignments or (options.replace_unknown and self._dictionary is not None),
         )
 
     def _collect(self, ticket: int, answer: Answer) -> None:
@@ -224,38 +237,62 @@ class Pipeline:
 
     def _finish(self, one: _Text) -> Translation:
         found = one.found
-        alternatives = tuple(self._hypothesis(one, chosen) for chosen in combine(found, one.options.n_best))
+        spoken = [self._speak(one, chosen) for chosen in combine(found, one.options.n_best)]
+        alternatives = tuple(self._hypothesis(one, outputs) for outputs in spoken)
         best = alternatives[0]
+        flags = {
+            "truncated": any(segment[0].is_truncated for segment in found),
+            "unknown_words": any(UNKNOWN in output.unknown for output in spoken[0]),
+        }
         return Translation(
             text=best.text,
             score=best.score,
             alternatives=alternatives,
             alignment=best.alignment,
-            flags=frozenset({"truncated"} if any(segment[0].is_truncated for segment in found) else ()),
+            flags=frozenset(name for name, is_set in flags.items() if is_set),
             source_tokens=sum(len(ids) for ids in one.encoded),
             target_tokens=sum(len(segment[0].tokens) for segment in found),
         )
 
-    def _hypothesis(self, one: _Text, chosen: Sequence[Found]) -> Hypothesis:
-        outputs = [self._target.decode(ids.tokens) for ids in chosen]
-        score = sum(ids.score for ids in chosen) / len(chosen)
-        links = self._links(one, chosen, outputs) if one.options.alignments else ()
-        return Hypothesis(join(one.segments, outputs), score, links)
+    def _speak(self, one: _Text, chosen: Sequence[Found]) -> list[_Output]:
+        """One hypothesis of each translatable segment as text."""
+        segments = (segment for segment in one.segments if segment.translatable)
+        return [self._output(segment, found, one.options) for segment, found in zip(segments, chosen, strict=True)]
 
-    def _links(self, one: _Text, chosen: Sequence[Found], outputs: Sequence[str]) -> Links:
+    def _output(self, segment: Segment, found: Found, options: TranslateOptions) -> _Output:
+        if UNK_ID not in found.tokens:
+            return _Output(found, self._target.decode(found.tokens))
+        if options.replace_unknown and self._dictionary is not None:
+            assert found.attention is not None
+            source = self._source.split(segment.text)
+            unknown = stand_ins(found.tokens, found.attention, source, self._dictionary)
+        else:
+            unknown = [UNKNOWN] * found.tokens.count(UNK_ID)
+        return _Output(found, self._target.decode(found.tokens, unknown), unknown)
+
+    def _hypothesis(self, one: _Text, outputs: Sequence[_Output]) -> Hypothesis:
+        score = sum(output.found.score for output in outputs) / len(outputs)
+        links = self._links(one, outputs) if one.options.alignments else ()
+        return Hypothesis(join(one.segments, [output.text for output in outputs]), score, links)
+
+    def _links(self, one: _Text, outputs: Sequence[_Output]) -> Links:
         """Links over the words of the whole text: each segment's, moved on by the words before it."""
         links: list[tuple[int, int]] = []
         source = target = 0
-        translated = iter(zip(one.encoded, chosen, outputs, strict=True))
+        translated = iter(zip(one.encoded, outputs, strict=True))
         for segment in one.segments:
             words = len(segment.text.split())
             if not segment.translatable:
                 source, target = source + words, target + words
                 continue
-            encoded, ids, output = next(translated)
-            assert ids.attention is not None
-            found = word_links(ids.attention, self._source.pieces(encoded), self._target.pieces(ids.tokens))
-            output_words = len(output.split())
+            encoded, output = next(translated)
+            attention = output.found.attention
+            assert attention is not None
+            source_pieces = self._source.split(segment.text) if UNK_ID in encoded else self._source.pieces(encoded)
+            tokens = output.found.tokens
+            target_pieces = with_unknown(tokens, self._target.pieces(tokens), output.unknown)
+            found = word_links(attention, source_pieces, target_pieces)
+            output_words = len(output.text.split())
             links += [(source + s, target + t) for s, t in found if s < words and t < output_words]
             source, target = source + words, target + output_words
         return tuple(links)

@@ -133,9 +133,9 @@ class TorchRunner:
         self._network = bundle.build_model().to(device)
         self.refused = refusal(self._network) if is_fused else "not asked for"
         """Why the network's own step serves; None where the fused one does."""
-        search, target = bundle.config.search, bundle.tokenizers.target
-        forbidden = torch.zeros(target.size, dtype=torch.bool)
-        forbidden[sorted(target.forbidden_ids - {EOS_ID})] = True
+        search = bundle.config.search
+        forbidden = torch.zeros(bundle.config.tgt_vocab, dtype=torch.bool)
+        forbidden[sorted(bundle.forbidden_ids)] = True
         scoring = Scoring(search.length_penalty, search.coverage_penalty)
         self._rules = Rules(scoring, EOS_ID, forbidden.to(device))
         wants_kernels = self.refused is None and (is_cuda if uses_kernels is None else uses_kernels)

@@ -23,6 +23,8 @@ class TranslateOptions:
     """The text is one segment: no sentence splitting, no repair."""
     max_length_factor: float | None = None
     """Longest translation as a multiple of the source's tokens; None: the bundle's own."""
+    replace_unknown: bool = True
+    """Where the bundle has a dictionary, a word stands for each `<unk>`."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Translation:
     """The n best, best first, the answer itself included."""
     alignment: Links = ()
     flags: frozenset[str] = field(default_factory=frozenset)
-    """`truncated`: a segment ended at its maximal length."""
+    """`truncated`: a segment ended at its maximal length. `unknown_words`: an `<unk>` stands in the text."""
     source_tokens: int = 0
     target_tokens: int = 0
 

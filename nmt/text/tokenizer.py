@@ -119,7 +119,7 @@ class SentencePieceTokenizer:
 
     def decode(self, ids: Sequence[int], unknown: Sequence[str] = ()) -> str:
         if unknown:
-            return str(self._processor.decode_pieces(_with_unknown(ids, self.pieces(ids), unknown)))
+            return str(self._processor.decode_pieces(with_unknown(ids, self.pieces(ids), unknown)))
         return str(self._processor.decode([int(i) for i in ids if i > UNK_ID]))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
@@ -184,7 +184,7 @@ class VocabularyTokenizer:
         return self.encode_batch(texts)
 
     def decode(self, ids: Sequence[int], unknown: Sequence[str] = ()) -> str:
-        return join_pieces(_with_unknown(ids, self.pieces(ids), unknown))
+        return join_pieces(with_unknown(ids, self.pieces(ids), unknown))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         return [self._pieces[int(i)] for i in ids]
@@ -199,7 +199,7 @@ class VocabularyTokenizer:
         (folder / f"{name}.vocab.json").write_text(json.dumps(content, ensure_ascii=False, indent=0), "utf-8")
 
 
-def _with_unknown(ids: Sequence[int], pieces: Sequence[str], unknown: Sequence[str]) -> list[str]:
+def with_unknown(ids: Sequence[int], pieces: Sequence[str], unknown: Sequence[str]) -> list[str]:
     """The pieces of ids without special ones, but with `unknown` in place of each `<unk>` in turn, if there are any."""
     stand_ins = iter(unknown)
     return [

@@ -144,7 +144,13 @@ class _Sums:
 
 
 def build_shortlist(
-    counts: LinkCounts, tokenizers: TokenizerPair, *, per_token: int, min_share: float, common: int
+    counts: LinkCounts,
+    tokenizers: TokenizerPair,
+    *,
+    per_token: int,
+    min_share: float,
+    common: int,
+    forbidden_ids: frozenset[int] | None = None,
 ) -> Shortlist:
     """The `common` most frequent target ids, and for each source id at most `per_token` others with the most attention.
 
@@ -153,12 +159,14 @@ def build_shortlist(
     shares above one limit, `min_share`, let the most through. `per_token` bounds the longest.
 
     A source piece that the target vocabulary spells the same way may always be copied: a name, or the bytes of a
-    character that no text has shown. Ids that a search never generates are left out.
+    character that no text has shown. Ids that a search never generates, `forbidden_ids` or else the vocabulary's, are
+    left out.
     """
     target = tokenizers.target
-    frequent = np.argsort(-counts.tgt_counts, kind="stable")[: common + len(target.forbidden_ids)].tolist()
-    always = [i for i in frequent if counts.tgt_counts[i] and i not in target.forbidden_ids][:common]
-    barred = {EOS_ID, *always, *target.forbidden_ids}
+    forbidden = target.forbidden_ids if forbidden_ids is None else forbidden_ids
+    frequent = np.argsort(-counts.tgt_counts, kind="stable")[: common + len(forbidden)].tolist()
+    always = [i for i in frequent if counts.tgt_counts[i] and i not in forbidden][:common]
+    barred = {EOS_ID, *always, *forbidden}
     starts = np.searchsorted(counts.src, np.arange(tokenizers.source.size + 1))
     lists: list[list[int]] = []
     for copy, first, end in zip(_copies(tokenizers), starts[:-1], starts[1:], strict=True):

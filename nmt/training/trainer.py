@@ -20,16 +20,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.bundle import FORMAT_VERSION, Array, Bundle, BundleConfig, Storage, save_bundle, weights_of
+from nmt.bundle import DICTIONARY, FORMAT_VERSION, Array, Bundle, BundleConfig, Storage, save_bundle, weights_of
 from nmt.config import Recipe, dump_recipe, load_recipe
 from nmt.data.prepared import PreparedCorpus, Progress
 from nmt.errors import CheckpointError, ConfigError
 from nmt.evaluation.pictures import learning_curve
 from nmt.files import atomic_folder, write_atomic
 from nmt.hardware import pick_device, pick_precision
+from nmt.text.dictionary import Dictionary
 from nmt.text.tokenizer import TokenizerPair, load_tokenizers
 from nmt.training.card import bundle_card
 from nmt.training.checkpoint import CheckpointStore, Position, average
+from nmt.training.dictionary import learn_dictionary
 from nmt.training.optim import Schedule
 from nmt.training.report import Reporter, ValidationResult
 from nmt.training.task import Batch, Task
@@ -87,7 +89,7 @@ def train(
         reporter = Reporter(folder, total_updates=recipe.training.updates or None, tensorboard=tensorboard)
         try:
             reporter.message(str(corpus.report))
-            tokenizers = _vocabulary(folder / "vocabulary", task, corpus)
+            tokenizers = _vocabulary(folder / "vocabulary", recipe, task, corpus)
             plan = Plan(
                 recipe,
                 data=folder / "data",
@@ -275,7 +277,9 @@ class Trainer:
             search=recipe.search,
             training=summary,
         )
-        bundle = Bundle(config, self._tokenizers, weights)
+        entries = self._folder / "vocabulary" / DICTIONARY
+        dictionary = Dictionary.load(entries) if entries.is_file() else None
+        bundle = Bundle(config, self._tokenizers, weights, dictionary=dictionary)
         save_bundle(replace(bundle, card=bundle_card(bundle)), self._folder / "bundle")
 
     def _describe(self) -> None:
@@ -310,13 +314,15 @@ def _summary(result: ValidationResult) -> str:
     return ", ".join(f"dev {name} {figures[name]}" for name in ("perplexity", "bleu", "chrf") if name in figures)
 
 
-def _vocabulary(folder: Path, task: Task, corpus: PreparedCorpus) -> TokenizerPair:
-    """The run's vocabularies: learnt at its beginning, read when it goes on."""
+def _vocabulary(folder: Path, recipe: Recipe, task: Task, corpus: PreparedCorpus) -> TokenizerPair:
+    """The run's vocabularies, and its dictionary beside them: learnt at its beginning, read when it goes on."""
     if folder.is_dir():
         return load_tokenizers(folder)
     tokenizers = task.learn_vocabulary(corpus)
     with atomic_folder(folder) as partial:
         tokenizers.save(partial)
+        if recipe.learns_dictionary:
+            learn_dictionary(iter(corpus), tokenizers, seed=recipe.training.seed).save(partial / DICTIONARY)
     return tokenizers
 
 

@@ -13,6 +13,7 @@ import pytest
 from nmt.inference import TranslateOptions, Translator
 from tests.bundles import toy_sentences
 from tests.cli.calls import Answer, call, finish, start
+from tests.inference.test_unknown import unknown_bundle
 
 HOSTILE = (
     b"The old dog sees the tree.\n\n  \nThe man\xc2\x85hears\xe2\x80\xa8the dog.\n\x00\nThe\rdog.\n"
@@ -70,6 +71,17 @@ def test_the_command_says_what_the_library_says(bundle: Path, tmp_path: Path) ->
 
 def _links(text: str) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(map(int, link.split("-"))) for link in text.split())
+
+
+def test_unknown_words_are_replaced_unless_told_otherwise(tmp_path: Path) -> None:
+    model = tmp_path / "words"
+    unknown_bundle(model)
+    source = write_toy(tmp_path, 30)
+    replaced = lines_of(call(tmp_path, "translate", model, "-i", source))
+    kept = lines_of(call(tmp_path, "translate", model, "-i", source, "--no-replace-unknown"))
+    assert not any("<unk>" in line for line in replaced)
+    assert [old != new for old, new in zip(kept, replaced, strict=True)] == ["<unk>" in line for line in kept]
+    assert any("<unk>" in line for line in kept)
 
 
 def test_worker_processes_give_the_same_lines(bundle: Path, tmp_path: Path) -> None:

@@ -58,8 +58,7 @@ def translate(runner: Runner, sentences: Sequence[Sentence], group: int = 3) -> 
 
 def reference(bundle: Bundle, sentences: Sequence[Sentence]) -> list[list[Found]]:
     """Each sentence, unpadded and alone, by the plain search."""
-    target = bundle.tokenizers.target
-    allowed = torch.tensor([i not in target.forbidden_ids for i in range(target.size)])
+    allowed = torch.tensor([i not in bundle.forbidden_ids for i in range(bundle.config.tgt_vocab)])
     stepper = PlainStepper(bundle.build_model(), allowed, bundle.shortlist)
     return [_search(bundle, stepper, ids, options) for ids, options in sentences]
 
