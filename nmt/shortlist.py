@@ -49,6 +49,11 @@ class Shortlist:
     def src_vocab(self) -> int:
         return len(self._lists)
 
+    @property
+    def always(self) -> Ids:
+        """The target ids that every sentence may use, rising."""
+        return self._always.nonzero()[0].astype(np.int32)
+
     def candidates(self, source_id: int) -> Ids:
         """The target ids of one source id, best first."""
         return self._lists[source_id]

@@ -30,6 +30,7 @@ def test_the_words_of_a_sentence_are_the_union_of_its_lists_and_what_is_always_a
     words = shortlist.words(sentence)
     assert words.tolist() == sorted(expected)
     assert words.dtype == np.int32
+    assert shortlist.always.tolist() == sorted(common | {EOS_ID} | set(lists[EOS_ID]))
     assert shortlist.words([*sentence, EOS_ID]).tolist() == words.tolist()
 
 

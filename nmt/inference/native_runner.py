@@ -8,7 +8,7 @@ from nmt.bundle import Bundle
 from nmt.inference.runner import Found, SearchOptions
 from nmt.native.engine import Engine, Sentence
 from nmt.native.library import available
-from nmt.native.model import PRECISIONS, Precision, refusal
+from nmt.native.model import PRECISIONS, Precision, WordLists, refusal
 from nmt.text.tokenizer import BOS_ID, EOS_ID
 
 ROWS = 96
@@ -40,7 +40,7 @@ class NativeRunner:
         processes, hold their weights once.
         """
         self.precision = precision
-        self._shortlist = bundle.shortlist
+        lists = bundle.shortlist
         self._engine = Engine(
             bundle.config.model,
             bundle.config.search,
@@ -49,6 +49,7 @@ class NativeRunner:
             bos_id=BOS_ID,
             eos_id=EOS_ID,
             forbidden_ids=bundle.forbidden_ids,
+            shortlist=None if lists is None else WordLists(lists.always, lists.offsets, lists.targets),
             variant=variant,
             shared_file=shared_file,
         )
@@ -77,5 +78,4 @@ class NativeRunner:
             max_length=options.max_length,
             min_length=options.min_length,
             with_attention=options.with_attention,
-            words=None if self._shortlist is None else self._shortlist.words(ids),
         )

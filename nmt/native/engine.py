@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nmt.config import ModelConfig, SearchConfig
 from nmt.native.library import Model, Options, best, load
-from nmt.native.model import Arena, Precision, Weights, lay_out
+from nmt.native.model import Arena, Precision, Weights, WordLists, lay_out
 from nmt.native.sharing import shared_block
 
 ROOM = 1024
@@ -30,8 +30,6 @@ class Sentence(NamedTuple):
     min_length: int = 0
     """Fewest tokens before EOS."""
     with_attention: bool = False
-    words: NDArray[np.int32] | None = None
-    """The shortlist: target ids that may be generated, EOS among them; None: all."""
 
 
 class Result(NamedTuple):
@@ -59,13 +57,16 @@ class Engine:
         bos_id: int,
         eos_id: int,
         forbidden_ids: Collection[int] = (),
+        shortlist: WordLists | None = None,
         variant: str | None = None,
         shared_file: int | None = None,
     ) -> None:
-        """`variant`: of the library, by default the best that runs here.
+        """`shortlist`: the words that a sentence may use; None: all.
+
+        `variant`: of the library, by default the best that runs here.
 
         `shared_file`: a descriptor from `sharing.make_file`; engines on the same one, in whatever processes, must be of
-        the same weights and precision, and hold them once.
+        the same weights, precision and shortlist, and hold them once.
         """
         name = variant or best()
         assert name is not None, "ask available() first"
@@ -83,6 +84,7 @@ class Engine:
                 bos_id=bos_id,
                 eos_id=eos_id,
                 forbidden_ids=forbidden_ids,
+                shortlist=shortlist,
             )
 
         counter = Arena()
@@ -107,8 +109,6 @@ class Engine:
         """Encode sentences and begin their search; a slot each. Raises MemoryError."""
         ids = np.fromiter((i for sentence in sentences for i in sentence.ids), np.int32)
         lengths = np.array([len(sentence.ids) for sentence in sentences], np.int32)
-        shortlists = [sentence.words for sentence in sentences if sentence.words is not None]
-        words = np.concatenate(shortlists).astype(np.int32) if shortlists else np.empty(0, np.int32)
         options = (Options * len(sentences))(
             *(
                 Options(
@@ -117,7 +117,6 @@ class Engine:
                     sentence.max_length,
                     sentence.min_length,
                     sentence.with_attention,
-                    0 if sentence.words is None else len(sentence.words),
                 )
                 for sentence in sentences
             )
@@ -129,7 +128,6 @@ class Engine:
             ids.ctypes.data,
             lengths.ctypes.data,
             options,
-            words.ctypes.data,
             slots.ctypes.data,
         )
         if admitted < 0:

@@ -70,6 +70,12 @@ class Model(ctypes.Structure):
         ("combine", Matrix),
         ("output", Matrix),
         ("barred", c_void_p),
+        ("output_ids", c_void_p),
+        ("eos_at", c_int32),
+        ("list_from", c_void_p),
+        ("list_words", c_void_p),
+        ("lines", Matrix),
+        ("lines_barred", c_void_p),
     ]
 
 
@@ -80,7 +86,6 @@ class Options(ctypes.Structure):
         ("max_length", c_int32),
         ("min_length", c_int32),
         ("with_attention", c_int32),
-        ("words", c_int32),
     ]
 
 
@@ -89,11 +94,11 @@ FUNCTIONS = {
     "nmt_source_hash": (c_char_p, []),
     "nmt_model_bytes": (c_int64, []),
     "nmt_packed_bytes": (c_int64, [c_int, c_int, c_int]),
-    "nmt_pack": (None, [c_void_p, c_void_p, c_int, c_int, c_int, c_void_p, c_void_p, c_void_p]),
+    "nmt_pack": (None, [c_void_p, c_void_p, c_int, c_int, c_int, c_int, c_void_p, c_void_p, c_void_p]),
     "nmt_fill_table": (c_int, [POINTER(Matrix), c_void_p, c_int, c_int, c_void_p]),
     "nmt_engine_new": (c_void_p, [POINTER(Model)]),
     "nmt_engine_free": (None, [c_void_p]),
-    "nmt_admit": (c_int, [c_void_p, c_int, c_void_p, c_void_p, POINTER(Options), c_void_p, c_void_p]),
+    "nmt_admit": (c_int, [c_void_p, c_int, c_void_p, c_void_p, POINTER(Options), c_void_p]),
     "nmt_step": (c_int, [c_void_p, c_int, c_void_p, c_int]),
     "nmt_found": (c_int, [c_void_p, c_int]),
     "nmt_hypothesis": (c_int, [c_void_p, c_int, c_int, c_void_p, c_void_p, c_void_p]),

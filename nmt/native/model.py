@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,22 @@ DIRECTIONS = frozenset({"forward"})
 BRIDGES = {"zero": 0, "copy": 1, "linear": 2}
 SCORES = {"dot": 0, "general": 0, "concat": 1, "location": 2}
 SPANS = {"global": 0, "local-m": 1, "local-p": 2}
+
+
+class WordLists(NamedTuple):
+    """A shortlist: a sentence may use the words of `always` and those of its source ids' lists."""
+
+    always: NDArray[np.int32]
+    """EOS among them."""
+    offsets: NDArray[np.int32]
+    """[source vocabulary + 1]: the list of source id s is `targets[offsets[s] : offsets[s + 1]]`."""
+    targets: NDArray[np.int32]
+
+    def without_always(self) -> WordLists:
+        """The lists without the words of `always`."""
+        is_own = ~np.isin(self.targets, self.always)
+        before = np.concatenate([[0], np.cumsum(is_own)])
+        return self._replace(offsets=before[self.offsets].astype(np.int32), targets=self.targets[is_own])
 
 
 def refusal(config: ModelConfig) -> str:
@@ -94,10 +110,12 @@ class Layout:
         bias: Floats | None = None,
         order: NDArray[np.int32] | None = None,
         padding: float = 0.0,
+        *,
+        in_lines: bool = False,
     ) -> Matrix:
         """[outputs, inputs] weights in parts side by side, each padded on its own; rows taken in `order`.
 
-        `padding`: the bias of rows that only fill up the last panel.
+        `padding`: the bias of rows that only fill up the last panel. `in_lines`: each output's weights side by side.
         """
         padded = [np.pad(part, ((0, 0), (0, -part.shape[1] % K_BLOCK))) for part in parts] if self._arena.writes else []
         outputs, inputs = parts[0].shape[0], sum(part.shape[1] + -part.shape[1] % K_BLOCK for part in parts)
@@ -110,7 +128,15 @@ class Layout:
         if self._arena.writes:
             weight = np.ascontiguousarray(np.concatenate(padded, axis=1), dtype=np.float32)
             self._library.nmt_pack(
-                weight.ctypes.data, order.ctypes.data, len(order), inputs, self._precision, panels, scale, offset
+                weight.ctypes.data,
+                order.ctypes.data,
+                len(order),
+                inputs,
+                self._precision,
+                1 if in_lines else self._panel,
+                panels,
+                scale,
+                offset,
             )
         ordered = np.full(len(order), padding, np.float32)
         ordered[order >= 0] = 0.0 if bias is None else bias[order[order >= 0]]
@@ -132,6 +158,10 @@ class Layout:
         ):  # embeddings are large: no copy only to count them, or where another process made one
             return self._arena.take(4 * (len(values) + missing))
         return self._arena.put(np.pad(values.astype(np.float32), (0, missing)))
+
+    def ids(self, values: NDArray[np.int32]) -> int:
+        """The address of ids."""
+        return self._arena.put(values.astype(np.int32))
 
     def table(self, weight: Floats, bias: Floats, embedding: Floats) -> int:
         """The bottom cell's gates from every token's embedding, bias included: a row each instead of a product."""
@@ -158,6 +188,7 @@ def lay_out(
     bos_id: int,
     eos_id: int,
     forbidden_ids: Collection[int],
+    shortlist: WordLists | None,
 ) -> Model:
     """The C structure of a network whose `refusal` is empty. Its arrays lie in `arena`."""
     to = Layout(arena, variant, precision)
@@ -226,8 +257,21 @@ def lay_out(
         model.v_p = to.vector(weights[f"{attention}.v.weight"][0], K_BLOCK)
     model.values = to.matrix([combine[:, :H]])
     model.combine = to.matrix([combine[:, H:]])
-    model.output = to.matrix([output], weights["output.bias"], padding=NEVER)
-    barred = np.zeros(model.output.outputs, np.float32)
-    barred[[*forbidden_ids, *range(len(output), len(barred))]] = -np.inf
-    model.barred = to.vector(barred)
+    bias = weights["output.bias"]
+    barred = np.zeros(len(output), np.float32)
+    barred[list(forbidden_ids)] = -np.inf
+
+    def words(matrix: Matrix, ids: NDArray[np.int32] | slice) -> tuple[Matrix, int]:
+        return matrix, to.vector(np.pad(barred[ids], (0, matrix.outputs - len(barred[ids])), constant_values=-np.inf))
+
+    if shortlist is None:
+        model.output, model.barred = words(to.matrix([output], bias, padding=NEVER), slice(None))
+        model.eos_at = eos_id
+        return model
+    lists = shortlist.without_always()
+    model.output, model.barred = words(to.matrix([output], bias, lists.always, NEVER), lists.always)
+    model.output_ids = to.ids(np.pad(lists.always, (0, model.output.outputs - len(lists.always)), constant_values=-1))
+    model.eos_at = int(np.flatnonzero(lists.always == eos_id)[0])
+    model.list_from, model.list_words = to.ids(lists.offsets), to.ids(lists.targets)
+    model.lines, model.lines_barred = words(to.matrix([output], bias, padding=NEVER, in_lines=True), slice(None))
     return model

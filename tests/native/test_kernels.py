@@ -6,16 +6,19 @@ import ctypes
 import resource
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from nmt.bundle import Bundle
 from nmt.config import ModelConfig, SearchConfig
 from nmt.native import build, library
 from nmt.native.engine import Engine, Result, Sentence, aligned
-from nmt.native.model import PRECISIONS, Arena, Layout, Precision
+from nmt.native.model import PRECISIONS, Arena, Layout, Precision, WordLists
 from nmt.native.sharing import make_file, shared_block
 from tests.bundles import make_bundle
 
@@ -118,13 +121,25 @@ def test_half_precision_rounds_as_numpy_does() -> None:
         np.testing.assert_array_equal(multiply(variant, "int8", weight, bias, x)[0], expected)
 
 
+@cache
+def toy() -> Bundle:
+    with TemporaryDirectory() as folder:
+        return make_bundle(Path(folder) / "toy")
+
+
 def make_engine(
-    tmp_path: Path, precision: Precision = "int8", *, broken: bool = False, shared_file: int | None = None
+    precision: Precision = "int8",
+    *,
+    bias: NDArray[np.float32] | None = None,
+    shortlist: WordLists | None = None,
+    variant: str | None = None,
+    shared_file: int | None = None,
 ) -> Engine:
-    bundle = make_bundle(tmp_path / "bundle")
+    """`bias`: added to the logits of the output layer."""
+    bundle = toy()
     weights = dict(bundle.weights)
-    if broken:
-        weights["output.bias"] = np.full_like(weights["output.bias"], np.nan)
+    if bias is not None:
+        weights["output.bias"] = weights["output.bias"] + bias
     config: ModelConfig = bundle.config.model
     search: SearchConfig = bundle.config.search
     return Engine(
@@ -135,6 +150,8 @@ def make_engine(
         bos_id=1,
         eos_id=EOS,
         forbidden_ids=(0, 1, 3),
+        shortlist=shortlist,
+        variant=variant,
         shared_file=shared_file,
     )
 
@@ -154,21 +171,66 @@ def search(engine: Engine, sentences: list[Sentence]) -> list[list[Result]]:
     return finish(engine, engine.admit(sentences))
 
 
+def word_lists(src_vocab: int, tgt_vocab: int) -> WordLists:
+    """Random ones: some empty, one that holds nearly everything, with words that every sentence may use among them."""
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(0, 12, size=src_vocab)
+    lengths[[10, 11]] = 0, tgt_vocab - 5
+    lists = [rng.choice(tgt_vocab, length, replace=False) for length in lengths]
+    always = np.union1d([EOS], rng.choice(tgt_vocab, 9, replace=False))
+    offsets = np.cumsum([0, *lengths])
+    return WordLists(always.astype(np.int32), offsets.astype(np.int32), np.concatenate(lists).astype(np.int32))
+
+
+def toy_lists() -> WordLists:
+    config = toy().config
+    return word_lists(config.src_vocab, config.tgt_vocab)
+
+
+def check_shortlist(variant: str, precision: Precision) -> None:
+    """Together with a shortlist, sentences find what each finds alone where all other words are out of reach."""
+    lists = toy_lists()
+    texts = [
+        sentence(10, beam=1),
+        sentence(10, 11, beam=7),
+        *(sentence(i, i + 1, beam=1 + i % 6) for i in range(12, 24)),
+    ]
+    together = search(make_engine(precision, shortlist=lists, variant=variant), texts)
+    for text, found in zip(texts, together, strict=True):
+        own = [lists.targets[lists.offsets[i] : lists.offsets[i + 1]] for i in text.ids]
+        bias = np.full(toy().config.tgt_vocab, -1e30, np.float32)
+        bias[np.concatenate([lists.always, *own])] = 0
+        alone = search(make_engine(precision, bias=bias, variant=variant), [text])[0]
+        assert [result.tokens for result in found] == [result.tokens for result in alone]
+        assert [result.log_prob for result in found] == pytest.approx([result.log_prob for result in alone], abs=2e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_translation_is_the_same_to_the_bit_whatever_else_runs(tmp_path: Path, precision: Precision) -> None:
-    engine = make_engine(tmp_path, precision)
+def test_a_sentence_chooses_among_its_own_words_whatever_those_of_others(variant: str, precision: Precision) -> None:
+    check_shortlist(variant, precision)
+
+
+def test_a_shortlist_beside_tiles(emulated_amx: str) -> None:
+    check_shortlist(emulated_amx, "int8")
+
+
+@pytest.mark.parametrize("has_shortlist", [False, True])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_translation_is_the_same_to_the_bit_whatever_else_runs(precision: Precision, has_shortlist: bool) -> None:
+    engine = make_engine(precision, shortlist=toy_lists() if has_shortlist else None)
     texts = [sentence(*range(10, 10 + n), beam=1 + n % 5) for n in range(1, 12)]
     together = search(engine, texts)
     assert together == [search(engine, [text])[0] for text in texts]
 
 
-def test_weights_that_are_no_numbers_give_no_hypothesis(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path, broken=True)
+def test_weights_that_are_no_numbers_give_no_hypothesis() -> None:
+    engine = make_engine(bias=np.array([np.nan], np.float32))
     assert search(engine, [sentence(10, 11)]) == [[]]
 
 
-def test_a_slot_that_was_dropped_serves_another_sentence(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path)
+def test_a_slot_that_was_dropped_serves_another_sentence() -> None:
+    engine = make_engine()
     one, two, three = sentence(10, 11), sentence(12, 13), sentence(14)
     expected = [search(engine, [text])[0] for text in (two, three)]
     first, second = engine.admit([one, two])
@@ -179,8 +241,8 @@ def test_a_slot_that_was_dropped_serves_another_sentence(tmp_path: Path) -> None
     assert finish(engine, [second, third]) == expected
 
 
-def test_slots_give_their_memory_back(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path)
+def test_slots_give_their_memory_back() -> None:
+    engine = make_engine()
 
     def use(times: int) -> None:
         for _ in range(times):
@@ -194,11 +256,11 @@ def test_slots_give_their_memory_back(tmp_path: Path) -> None:
     assert grown_kb < 4_000  # 4,000 slots of some 50 kB each
 
 
-def test_engines_that_share_their_weights_translate_as_one_that_does_not(tmp_path: Path) -> None:
-    texts = [sentence(10, 11), sentence(12, 13, 14)]
-    expected = search(make_engine(tmp_path), texts)
+def test_engines_that_share_their_weights_translate_as_one_that_does_not() -> None:
+    texts, lists = [sentence(10, 11), sentence(12, 13, 14)], toy_lists()
+    expected = search(make_engine(shortlist=lists), texts)
     with make_file() as file:
-        first, second = (make_engine(tmp_path, shared_file=file.fileno()) for _ in range(2))
+        first, second = (make_engine(shortlist=lists, shared_file=file.fileno()) for _ in range(2))
     assert search(first, texts) == expected
     assert search(second, texts) == expected
 

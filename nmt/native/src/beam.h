@@ -34,10 +34,10 @@ typedef struct {
     int32_t *parents, *tokens;
     float *attention; /* [max_length, beam, S] of the live ones before each step, or null */
     float *coverage;  /* [2, beam, S]: attention summed over the steps, old and new in turn; or null */
-    int32_t *ids;     /* the shortlist's words, padded with -1, or null */
-    int eos_at;       /* EOS's place among them */
+    /* the shortlist's words for this sentence alone, and their lines; outputs 0 without a shortlist */
+    int32_t *ids; /* rising, then whatever fills up the last panel */
     float *barred;
-    Matrix output;    /* the shortlist's columns */
+    Matrix output;
     void *block;      /* all of the above lies in it */
 } Slot;
 

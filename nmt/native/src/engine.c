@@ -16,6 +16,7 @@ struct Engine {
     int current; /* which of them the next step reads */
     int used;    /* its rows */
     Scratch bytes, scale, floats, query, centre, rows, best, lists, weights;
+    Scratch seen, words; /* a bit for every word, none set between calls; ids */
     float *list_logits; /* in `lists` */
     int32_t *list_tokens;
     Slot *slots;
@@ -87,7 +88,8 @@ void nmt_engine_free(Engine *engine) {
         for (size_t j = 0; j < sizeof engine->states[i] / sizeof *all; j++) free(all[j].at);
     }
     Scratch *own[] = {&engine->bytes, &engine->scale, &engine->floats, &engine->query,  &engine->centre,
-                      &engine->rows,  &engine->best,  &engine->lists,  &engine->weights};
+                      &engine->rows,  &engine->best,  &engine->lists,  &engine->weights, &engine->seen,
+                      &engine->words};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) free(own[i]->at);
     free_encoder_space(&engine->encoder);
     free(engine->slots);
@@ -108,11 +110,11 @@ static void *piece(Layout *layout, size_t bytes) {
     return bytes ? at : 0;
 }
 
-static void lay_out(const Model *model, Slot *slot, Layout *layout, float **keys, float **values) {
+static void lay_out(const Model *model, Slot *slot, int words, Layout *layout, float **keys, float **values) {
     const Options *options = &slot->options;
     size_t beam = (size_t)options->beam, steps = (size_t)options->max_length, length = (size_t)slot->memory.length;
     size_t width = (size_t)padded(model->hidden, K_BLOCK), out = (size_t)padded(model->attentional, K_BLOCK);
-    size_t words = (size_t)padded(options->words, NR), depth = (size_t)model->output.inputs;
+    size_t columns = (size_t)padded(words, NR);
     *keys = piece(layout, model->score == LOCATION ? 0 : sizeof(float) * length * width);
     *values = piece(layout, sizeof(float) * length * out);
     slot->log_prob = piece(layout, sizeof(float) * beam);
@@ -126,26 +128,46 @@ static void lay_out(const Model *model, Slot *slot, Layout *layout, float **keys
     slot->tokens = piece(layout, sizeof(int32_t) * steps * beam);
     slot->attention = piece(layout, options->with_attention ? sizeof(float) * steps * beam * length : 0);
     slot->coverage = piece(layout, model->coverage_penalty > 0 ? sizeof(float) * 2 * beam * length : 0);
-    slot->ids = piece(layout, sizeof(int32_t) * words);
-    slot->barred = piece(layout, sizeof(float) * words);
-    slot->output.bias = piece(layout, sizeof(float) * words);
-    slot->output.scale = piece(layout, sizeof(float) * words);
-    slot->output.offset = piece(layout, sizeof(int32_t) * words);
-    slot->output.panels = piece(layout, words * depth * (model->precision == INT8 ? 1 : 4));
+    slot->ids = piece(layout, sizeof(int32_t) * columns);
+    slot->barred = piece(layout, sizeof(float) * columns);
+    slot->output.bias = piece(layout, sizeof(float) * columns);
+    slot->output.scale = piece(layout, sizeof(float) * columns);
+    slot->output.offset = piece(layout, sizeof(int32_t) * columns);
 }
 
-static void set_shortlist(const Model *model, Slot *slot, const int32_t *words) {
-    int count = padded(slot->options.words, NR);
-    for (int j = 0; j < count; j++) {
-        slot->ids[j] = j < slot->options.words ? words[j] : -1;
-        slot->barred[j] = slot->ids[j] < 0 ? -INFINITY : model->barred[slot->ids[j]];
-        if (slot->ids[j] == model->eos) slot->eos_at = j;
+/* The words that the shortlist allows a sentence beside those of `output`, rising, in `engine->words`: how many, or -1. */
+static int list_words(Engine *engine, const int32_t *ids, int length) {
+    const Model *model = engine->model;
+    if (!model->lines.outputs) return 0;
+    int parts = (model->target_vocabulary + 63) / 64, count = 0;
+    uint64_t *seen = scratch(&engine->seen, sizeof(uint64_t) * (size_t)parts, 0);
+    int32_t *words = scratch(&engine->words, sizeof(int32_t) * (size_t)model->target_vocabulary, 0);
+    if (!seen || !words) return -1;
+    for (int s = 0; s < length; s++)
+        for (int i = model->list_from[ids[s]]; i < model->list_from[ids[s] + 1]; i++)
+            seen[model->list_words[i] / 64] |= UINT64_C(1) << model->list_words[i] % 64;
+    for (int p = 0; p < parts; p++) {
+        for (uint64_t rest = seen[p]; rest; rest &= rest - 1) words[count++] = 64 * p + __builtin_ctzll(rest);
+        seen[p] = 0;
     }
-    slot->output.inputs = model->output.inputs;
-    slot->output.outputs = count;
-    slot->output.precision = model->precision;
-    copy_columns(&model->output, slot->ids, count, (void *)slot->output.panels, (float *)slot->output.scale,
-                 (int32_t *)slot->output.offset, (float *)slot->output.bias);
+    return count;
+}
+
+static void set_words(const Model *model, Slot *slot, const int32_t *words, int count) {
+    const Matrix *lines = &model->lines;
+    float *bias = (float *)slot->output.bias, *scale = (float *)slot->output.scale;
+    int32_t *offset = (int32_t *)slot->output.offset;
+    slot->output.inputs = lines->inputs;
+    slot->output.outputs = padded(count, NR);
+    slot->output.precision = lines->precision;
+    slot->output.panels = lines->panels;
+    for (int j = 0; j < slot->output.outputs; j++) {
+        int word = slot->ids[j] = words[j < count ? j : 0]; /* columns that only fill up are some word's, without mass */
+        slot->barred[j] = j < count ? model->lines_barred[word] : -INFINITY;
+        bias[j] = j < count ? lines->bias[word] : -1e30f;
+        scale[j] = j < count ? lines->scale[word] : 0;
+        offset[j] = lines->offset[word];
+    }
 }
 
 static int free_slot_number(Engine *engine) {
@@ -174,7 +196,7 @@ static int grow_states(const Engine *engine, States *states, int rows) {
 }
 
 static int begin(Engine *engine, int number, const Encoded *encoded, int count, int sentence, int64_t position,
-                 int length, const Options *options, const int32_t *words) {
+                 int length, const Options *options, int words) {
     const Model *model = engine->model;
     Slot *slot = &engine->slots[number];
     int width = padded(model->hidden, K_BLOCK), out = padded(model->attentional, K_BLOCK), row = engine->used;
@@ -183,18 +205,18 @@ static int begin(Engine *engine, int number, const Encoded *encoded, int count, 
     float *keys, *values;
     Layout layout = {0};
     *slot = (Slot){.options = *options, .memory.length = length};
-    lay_out(model, slot, &layout, &keys, &values);
+    lay_out(model, slot, words, &layout, &keys, &values);
     size_t bytes = layout.used;
     layout = (Layout){.base = aligned_alloc(ALIGN, bytes)};
     if (!layout.base) return 0;
     memset(layout.base, 0, bytes);
-    lay_out(model, slot, &layout, &keys, &values);
+    lay_out(model, slot, words, &layout, &keys, &values);
     slot->block = layout.base;
 
     if (keys) memcpy(keys, encoded->keys + position * width, sizeof(float) * (size_t)length * (size_t)width);
     memcpy(values, encoded->values + position * out, sizeof(float) * (size_t)length * (size_t)out);
     slot->memory = (Memory){length, keys, values};
-    if (options->words) set_shortlist(model, slot, words);
+    set_words(model, slot, engine->words.at, words);
 
     for (int k = 0; k < model->decoder_layers; k++) {
         int64_t from = ((int64_t)k * count + sentence) * width;
@@ -213,7 +235,7 @@ static int begin(Engine *engine, int number, const Encoded *encoded, int count, 
 }
 
 int nmt_admit(Engine *engine, int count, const int32_t *ids, const int32_t *lengths, const Options *options,
-              const int32_t *words, int32_t *slots) {
+              int32_t *slots) {
     enum { AT_ONCE = 16 }; /* sentences encoded together: more win nothing and leave the cache */
     if (!engine->running) engine->used = 0;
     for (int first = 0; first < count; first += AT_ONCE) {
@@ -222,14 +244,14 @@ int nmt_admit(Engine *engine, int count, const int32_t *ids, const int32_t *leng
         int is_encoded = encode(engine->model, &engine->encoder, group, ids, lengths + first, &encoded);
         int64_t position = 0;
         for (int i = first; i < first + group; i++) {
-            slots[i] = is_encoded ? free_slot_number(engine) : -1;
+            int words = list_words(engine, ids + position, lengths[i]);
+            slots[i] = is_encoded && words >= 0 ? free_slot_number(engine) : -1;
             if (slots[i] < 0 ||
                 !begin(engine, slots[i], &encoded, group, i - first, position, lengths[i], &options[i], words)) {
                 while (i-- > 0) nmt_drop(engine, slots[i]);
                 return -1;
             }
             position += lengths[i];
-            words += options[i].words;
         }
         ids += position;
     }
@@ -267,7 +289,7 @@ typedef struct {
     Best *best;
     const float *barred;
     const int32_t *ids; /* of the columns; null: column numbers are ids */
-    int eos, eos_at;    /* EOS's id and column */
+    int eos, eos_at;    /* EOS's id and column; -1: it has none here */
 } Rank;
 
 /* The running log-sum-exp and the best tokens: the distribution itself is never written. */
@@ -447,25 +469,16 @@ static void attend_all(const Engine *engine, const Step *step, const float *top,
     }
 }
 
-/* The output layer: one product for all rows, or each sentence's shortlist for its own. */
+/* The output layer: one product for all rows, and each sentence's own words for its own. */
 static void rank_all(const Engine *engine, const Step *step) {
     const Model *model = engine->model;
-    int whole = 0; /* rows without a shortlist seen and not yet multiplied */
-    for (int row = 0; row <= step->count;) {
-        const Slot *slot = row < step->count ? step->live[row].slot : 0;
-        if (slot && !slot->options.words) {
-            whole += slot->alive;
-            row += slot->alive;
-            continue;
-        }
-        if (whole) {
-            Rank to = {step->best, model->barred, 0, model->eos, model->eos};
-            product(&model->output, &step->x, row - whole, whole, rank, &to);
-            whole = 0;
-        }
-        if (!slot) return;
-        Rank to = {step->best, slot->barred, slot->ids, model->eos, slot->eos_at};
-        product(&slot->output, &step->x, row, slot->alive, rank, &to);
+    Rank to = {step->best, model->barred, model->output_ids, model->eos, model->eos_at};
+    product(&model->output, &step->x, 0, step->count, rank, &to);
+    if (!model->lines.outputs) return;
+    for (int row = 0; row < step->count;) {
+        const Slot *slot = step->live[row].slot;
+        Rank own = {step->best, slot->barred, slot->ids, model->eos, -1};
+        line_product(&slot->output, slot->ids, &step->x, row, slot->alive, rank, &own);
         row += slot->alive;
     }
 }

@@ -34,8 +34,14 @@ typedef struct {
     Matrix centre;     /* LOCAL_P: W_p */
     const float *v_p;  /* LOCAL_P: [H] */
     Matrix combine;    /* the state's half of W_c */
-    Matrix output;
+    Matrix output;     /* of all words; with a shortlist, of those that every sentence may use */
     const float *barred; /* [output.outputs]: -inf for what may never be generated and for padding, else 0 */
+    const int32_t *output_ids; /* with a shortlist: the words of `output`, padded with -1; else null, columns are ids */
+    int32_t eos_at;            /* EOS's column of `output` */
+    /* the shortlist: source id s allows `list_words` from list_from[s] to list_from[s + 1], none of them in `output_ids` */
+    const int32_t *list_from, *list_words;
+    Matrix lines;              /* all words, in lines; outputs 0 without a shortlist */
+    const float *lines_barred; /* [lines.outputs], as `barred` */
 } Model;
 
 typedef struct {
@@ -43,7 +49,6 @@ typedef struct {
     int32_t max_length; /* tokens, EOS counted */
     int32_t min_length; /* tokens before EOS may come */
     int32_t with_attention;
-    int32_t words; /* of the shortlist; 0: the whole vocabulary */
 } Options;
 
 typedef struct Engine Engine;
@@ -60,10 +65,9 @@ int nmt_fill_table(const Matrix *matrix, const float *embedding, int vocabulary,
 Engine *nmt_engine_new(const Model *model);
 void nmt_engine_free(Engine *engine);
 
-/* Encode sentences (ids one after the other, EOS among them) and begin their search; a slot each, or -1 (no memory).
- * `words`: the shortlists one after the other. */
+/* Encode sentences (ids one after the other, EOS among them) and begin their search; a slot each, or -1 (no memory). */
 int nmt_admit(Engine *engine, int count, const int32_t *ids, const int32_t *lengths, const Options *options,
-              const int32_t *words, int32_t *slots);
+              int32_t *slots);
 
 /* Up to `steps` tokens for every running sentence, returning once any has finished. Writes the slots that have
  * finished, at most `room`, and returns how many; -1 where memory is short. */

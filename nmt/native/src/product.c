@@ -32,8 +32,8 @@ INLINE void to_bytes(const float *x, int size, float inverse, int zero, uint8_t 
     for (; i < size; i++) out[i] = (uint8_t)(lrintf(x[i] * inverse) + zero);
 }
 
-void nmt_pack(const float *weight, const int32_t *order, int outputs, int inputs, int precision, void *panels,
-              float *scale, int32_t *offset) {
+void nmt_pack(const float *weight, const int32_t *order, int outputs, int inputs, int precision, int width,
+              void *panels, float *scale, int32_t *offset) {
     int depth = padded(inputs, K_BLOCK);
     memset(panels, 0, (size_t)nmt_packed_bytes(outputs, inputs, precision));
     int8_t row[depth]; /* at most a few thousand */
@@ -42,42 +42,22 @@ void nmt_pack(const float *weight, const int32_t *order, int outputs, int inputs
         if (precision == INT8) scale[o] = 0, offset[o] = 0;
         if (order[o] < 0) continue;
         const float *w = weight + (int64_t)order[o] * inputs;
+        int64_t panel = (int64_t)(o / width) * depth * width;
         if (precision == FP32) {
-            float *out = (float *)panels + (int64_t)(o / NR) * depth * NR + o % NR;
-            for (int i = 0; i < inputs; i++) out[i * NR] = w[i];
+            float *out = (float *)panels + panel + o % width;
+            for (int i = 0; i < inputs; i++) out[i * width] = w[i];
             continue;
         }
         float peak = peak_of(w, inputs);
         if (!(peak > 0)) continue;
         to_bytes(w, inputs, 127.0f / peak, 0, (uint8_t *)row);
-        int32_t *out = (int32_t *)((int8_t *)panels + (int64_t)(o / NR) * depth * NR) + o % NR, sum = 0;
+        int32_t *out = (int32_t *)((int8_t *)panels + panel) + o % width, sum = 0; /* four inputs at once */
         for (int i = 0; i < depth; i += 4) {
-            memcpy(out + i / 4 * NR, row + i, 4);
+            memcpy(out + i / 4 * width, row + i, 4);
             sum += row[i] + row[i + 1] + row[i + 2] + row[i + 3];
         }
         scale[o] = peak / 127.0f;
         offset[o] = -X_ZERO * sum;
-    }
-}
-
-void copy_columns(const Matrix *from, const int32_t *columns, int count, void *panels, float *scale, int32_t *offset,
-                  float *bias) {
-    int depth = from->inputs;
-    for (int j = 0; j < count; j++) {
-        int source = columns[j];
-        bias[j] = source < 0 ? -1e30f : from->bias[source];
-        int64_t to = (int64_t)(j / NR) * depth * NR, at = (int64_t)(source / NR) * depth * NR;
-        if (from->precision == FP32) {
-            float *out = (float *)panels + to + j % NR;
-            const float *in = (const float *)from->panels + at + source % NR;
-            for (int i = 0; i < depth; i++) out[i * NR] = source < 0 ? 0 : in[i * NR];
-            continue;
-        }
-        scale[j] = source < 0 ? 0 : from->scale[source];
-        offset[j] = source < 0 ? 0 : from->offset[source];
-        int32_t *out = (int32_t *)((int8_t *)panels + to) + j % NR; /* four inputs at once */
-        const int32_t *in = (const int32_t *)((const int8_t *)from->panels + at) + source % NR;
-        for (int i = 0; i < depth / 4; i++) out[i * NR] = source < 0 ? 0 : in[i * NR];
     }
 }
 
@@ -132,14 +112,28 @@ INLINE void tile_fp32(int rows, const float *x, int depth, const float *panel, c
         LOOP_UNROLLED for (int j = 0; j < 4; j++) vstore(tile[r] + j * W, sum[r][j]);
 }
 
-INLINE void scale_tile(int rows, const int32_t (*sums)[NR], const float *row_scale, const float *scale,
-                       const float *bias, float (*tile)[NR]) {
-    for (int r = 0; r < rows; r++)
-        LOOP_UNROLLED for (int j = 0; j < NR; j += W) {
-            vf value = __builtin_convertvector(*(const vi_u *)(sums[r] + j), vf);
-            vstore(tile[r] + j, value * (vload(scale + j) * row_scale[r]) + vload(bias + j));
-        }
+/* Each lane's sum plus the four products of its bytes of w with those of x. */
+#if defined(__AVX512VNNI__)
+INLINE vi dot4(vi sum, vi x, vi w) {
+    return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w);
 }
+#elif defined(__AVXVNNI__)
+INLINE vi dot4(vi sum, vi x, vi w) {
+    return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w);
+}
+#elif defined(__AVX2__)
+INLINE vi dot4(vi sum, vi x, vi w) {
+    /* pairs are summed in 16 bits: |x| <= 127 with its sign moved to w keeps them from saturating */
+    __m256i value = (__m256i)x;
+    __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(value), _mm256_sign_epi8((__m256i)w, value));
+    return sum + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+#else
+INLINE vi dot4(vi sum, vi x, vi w) {
+    for (int b = 0; b < 32; b += 8) sum += ((x << (24 - b)) >> 24) * ((w << (24 - b)) >> 24);
+    return sum;
+}
+#endif
 
 #if defined(__AMX_INT8__)
 /* 16 rows by 64 columns: four accumulators side by side share the tile of x. */
@@ -177,28 +171,6 @@ static void sums_int8(int rows, const uint8_t *x, int depth, const int8_t *panel
     _tile_stored(3, sums[0] + 48, sizeof sums[0]);
 }
 #else
-/* Each lane's sum plus the four products of its bytes of w with the four bytes of x. */
-#if defined(__AVX512VNNI__)
-INLINE vi dot4(vi sum, int32_t x, vi w) {
-    return (vi)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(x), (__m512i)w);
-}
-#elif defined(__AVXVNNI__)
-INLINE vi dot4(vi sum, int32_t x, vi w) {
-    return (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, _mm256_set1_epi32(x), (__m256i)w);
-}
-#elif defined(__AVX2__)
-INLINE vi dot4(vi sum, int32_t x, vi w) {
-    /* pairs are summed in 16 bits: |x| <= 127 with its sign moved to w keeps them from saturating */
-    __m256i value = _mm256_set1_epi32(x);
-    __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(value), _mm256_sign_epi8((__m256i)w, value));
-    return sum + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
-#else
-INLINE vi dot4(vi sum, int32_t x, vi w) {
-    for (int b = 0; b < 32; b += 8) sum += (int32_t)(int8_t)(x >> b) * ((w << (24 - b)) >> 24);
-    return sum;
-}
-#endif
 INLINE void sums_int8_rows(int rows, const uint8_t *x, int depth, const int8_t *panel, const int32_t *offset,
                            int32_t (*sums)[NR]) {
     vi sum[INT8_ROWS][4];
@@ -210,7 +182,7 @@ INLINE void sums_int8_rows(int rows, const uint8_t *x, int depth, const int8_t *
         LOOP_UNROLLED for (int r = 0; r < rows; r++) {
             int32_t four;
             memcpy(&four, x + (int64_t)r * depth + k, 4);
-            LOOP_UNROLLED for (int j = 0; j < 4; j++) sum[r][j] = dot4(sum[r][j], four, w[j]);
+            LOOP_UNROLLED for (int j = 0; j < 4; j++) sum[r][j] = dot4(sum[r][j], four - (vi){0}, w[j]);
         }
     }
     LOOP_UNROLLED for (int r = 0; r < rows; r++)
@@ -256,6 +228,115 @@ static void finish_int8(int rows, const int32_t (*sums)[NR], const float *row_sc
             vstore(tile[r] + j, value * (vload(scale + j) * row_scale[r]) + vload(bias + j));
         }
 }
+
+/* ---- lines ------------------------------------------------------------------------------------------------------ */
+
+/* to[j] = from[j] + the lanes of sum[j], four j. */
+INLINE void add_lanes(const vi sum[4], const int32_t *from, int32_t *to) {
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+    __m512i a = (__m512i)sum[0], b = (__m512i)sum[1], c = (__m512i)sum[2], d = (__m512i)sum[3];
+    __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+#else
+    __m256i ab = _mm256_hadd_epi32((__m256i)sum[0], (__m256i)sum[1]);
+    __m256i cd = _mm256_hadd_epi32((__m256i)sum[2], (__m256i)sum[3]), half = _mm256_hadd_epi32(ab, cd);
+#endif
+    __m128i whole = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    _mm_storeu_si128((__m128i *)to, _mm_add_epi32(_mm_loadu_si128((const __m128i *)from), whole));
+#else
+    for (int j = 0; j < 4; j++) {
+        to[j] = from[j];
+        for (int lane = 0; lane < W; lane++) to[j] += sum[j][lane];
+    }
+#endif
+}
+
+enum { LINES = 4 /* at once */, AHEAD = 16 /* lines: what memory takes to answer; they lie anywhere */ };
+
+INLINE void line_sums_int8(int rows, const uint8_t *x, int depth, const char *const *line, const int32_t *offset,
+                           int32_t (*sums)[NR]) {
+    vi sum[LINE_ROWS][LINES] = {{{0}}};
+    for (int k = 0; k < depth; k += 4 * W) {
+        vi w[LINES];
+        LOOP_UNROLLED for (int j = 0; j < LINES; j++) w[j] = *(const vi_u *)(line[j] + k);
+        LOOP_UNROLLED for (int r = 0; r < rows; r++) {
+            vi bytes = *(const vi_u *)(x + (int64_t)r * depth + k);
+            LOOP_UNROLLED for (int j = 0; j < LINES; j++) sum[r][j] = dot4(sum[r][j], bytes, w[j]);
+        }
+    }
+    LOOP_UNROLLED for (int r = 0; r < rows; r++) add_lanes(sum[r], offset, sums[r]);
+}
+
+INLINE void line_sums_fp32(int rows, const float *x, int depth, const char *const *line, const float *bias,
+                           float (*tile)[NR]) {
+    vf sum[LINE_ROWS][LINES] = {{{0}}};
+    for (int k = 0; k < depth; k += W) {
+        vf w[LINES];
+        LOOP_UNROLLED for (int j = 0; j < LINES; j++) w[j] = vload((const float *)line[j] + k);
+        LOOP_UNROLLED for (int r = 0; r < rows; r++) {
+            vf values = vload(x + (int64_t)r * depth + k);
+            LOOP_UNROLLED for (int j = 0; j < LINES; j++) sum[r][j] += values * w[j];
+        }
+    }
+    LOOP_UNROLLED for (int r = 0; r < rows; r++)
+        LOOP_UNROLLED for (int j = 0; j < LINES; j++) tile[r][j] = bias[j] + vsum(sum[r][j]);
+}
+
+/* NR of the lines for a tile's rows: sums of int8, or values of fp32. */
+INLINE void line_tile(int rows, const Matrix *matrix, const int32_t *lines, const Rows *x, int row, int column,
+                      int32_t (*sums)[NR], float (*tile)[NR]) {
+    int depth = matrix->inputs, is_int8 = matrix->precision == INT8;
+    int64_t bytes = depth * (is_int8 ? 1 : 4);
+    for (int j = 0; j < NR; j += LINES) {
+        const char *line[LINES];
+        for (int i = 0; i < LINES; i++) {
+            int at = column + j + i, next = at + AHEAD < matrix->outputs ? at + AHEAD : at;
+            line[i] = (const char *)matrix->panels + lines[at] * bytes;
+            for (int64_t k = 0; k < bytes; k += ALIGN)
+                __builtin_prefetch((const char *)matrix->panels + lines[next] * bytes + k);
+        }
+        if (is_int8)
+            line_sums_int8(rows, x->bytes + (int64_t)row * depth, depth, line, matrix->offset + column + j,
+                           (int32_t(*)[NR])(sums[0] + j));
+        else
+            line_sums_fp32(rows, x->floats + (int64_t)row * depth, depth, line, matrix->bias + column + j,
+                           (float(*)[NR])(tile[0] + j));
+    }
+}
+
+static void line_tile_any(int rows, const Matrix *matrix, const int32_t *lines, const Rows *x, int row, int column,
+                          int32_t (*sums)[NR], float (*tile)[NR]) {
+    switch (rows) {
+    case 1: line_tile(1, matrix, lines, x, row, column, sums, tile); return;
+    case 2: line_tile(2, matrix, lines, x, row, column, sums, tile); return;
+#if LINE_ROWS > 2
+    case 3: line_tile(3, matrix, lines, x, row, column, sums, tile); return;
+    case 4: line_tile(4, matrix, lines, x, row, column, sums, tile); return;
+    case 5: line_tile(5, matrix, lines, x, row, column, sums, tile); return;
+    case 6: line_tile(6, matrix, lines, x, row, column, sums, tile); return;
+#endif
+    }
+}
+
+void line_product(const Matrix *matrix, const int32_t *lines, const Rows *x, int first, int rows, Epilogue epilogue,
+                  void *context) {
+    float tile[LINE_ROWS][NR] __attribute__((aligned(ALIGN)));
+    int32_t sums[LINE_ROWS][NR] __attribute__((aligned(ALIGN)));
+    for (int column = 0; column < matrix->outputs; column += NR)
+        for (int row = first; row < first + rows; row += LINE_ROWS) {
+            int count = first + rows - row < LINE_ROWS ? first + rows - row : LINE_ROWS;
+            line_tile_any(count, matrix, lines, x, row, column, sums, tile);
+            if (matrix->precision == INT8)
+                finish_int8(count, (const int32_t(*)[NR])sums, x->scale + row, matrix->scale + column,
+                            matrix->bias + column, tile);
+            epilogue(context, row, count, column, (const float(*)[NR])tile);
+        }
+}
+
+/* ---- all of a matrix -------------------------------------------------------------------------------------------- */
 
 void product(const Matrix *matrix, const Rows *x, int first, int rows, Epilogue epilogue, void *context) {
     int depth = matrix->inputs, most = matrix->precision == INT8 ? INT8_ROWS : FP32_ROWS;

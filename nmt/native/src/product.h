@@ -10,8 +10,10 @@
 /* Rows of a tile: as many as leave every sum in a register (AMX: one tile register's 16). */
 #if defined(__AVX512F__)
 #define FP32_ROWS 6
+#define LINE_ROWS 6
 #else
 #define FP32_ROWS 3
+#define LINE_ROWS 2
 #endif
 #if defined(__AMX_INT8__)
 #define INT8_ROWS 16
@@ -31,7 +33,8 @@
 
 enum { FP32 = 0, INT8 = 1 };
 
-/* W [outputs, inputs], packed into panels of NR columns. int8: [panel][inputs / 4][NR][4]; fp32: [panel][inputs][NR]. */
+/* W [outputs, inputs], packed into panels of NR columns. int8: [panel][inputs / 4][NR][4]; fp32: [panel][inputs][NR].
+ * In lines, panels of one column, an output's inputs lie side by side: a few outputs are read without the others. */
 typedef struct {
     int32_t inputs;   /* K_BLOCK-padded */
     int32_t outputs;  /* NR-padded */
@@ -58,14 +61,11 @@ static inline int padded(int n, int to) { return (n + to - 1) / to * to; }
 /* Bytes of the packed panels. */
 int64_t nmt_packed_bytes(int outputs, int inputs, int precision);
 
-/* Pack `weight` [outputs, inputs], its rows taken in the order of `order` (-1: a row of zeros; length NR-padded). */
-void nmt_pack(const float *weight, const int32_t *order, int outputs, int inputs, int precision, void *panels,
-              float *scale, int32_t *offset);
+/* Pack `weight` [outputs, inputs] into panels of `width` columns, NR or 1, its rows taken in the order of `order` (-1: a
+ * row of zeros; length NR-padded). */
+void nmt_pack(const float *weight, const int32_t *order, int outputs, int inputs, int precision, int width,
+              void *panels, float *scale, int32_t *offset);
 #pragma GCC visibility pop
-
-/* Copy some columns of one matrix's panels into another of the same inputs; `columns` is NR-padded, -1 for zeros. */
-void copy_columns(const Matrix *from, const int32_t *columns, int count, void *panels, float *scale, int32_t *offset,
-                  float *bias);
 
 /* Row `row` of x becomes the parts side by side, each padded with zeros to K_BLOCK, and zeros after them. */
 void set_row(const Rows *x, int precision, int inputs, int row, const float *const *parts, const int *sizes, int count);
@@ -75,6 +75,10 @@ void set_rows(const Rows *x, int precision, int inputs, const float *from, int s
 
 /* All outputs of the rows `first` to `first + rows` of x, tile by tile. */
 void product(const Matrix *matrix, const Rows *x, int first, int rows, Epilogue epilogue, void *context);
+
+/* The same for a matrix whose output j is line `lines[j]` of `panels`; the rest of it is in its outputs' order. */
+void line_product(const Matrix *matrix, const int32_t *lines, const Rows *x, int first, int rows, Epilogue epilogue,
+                  void *context);
 
 /* y [rows, outputs] = x W^T + bias. */
 typedef struct {
