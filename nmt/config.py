@@ -146,6 +146,8 @@ class ModelConfig(Section):
     bidirectional: bool = True
     direction: Literal["forward", "backward"] = "forward"
     """In which an encoder reads that is not bidirectional."""
+    reverse_source: bool = False
+    """The encoder reads the words of the source from the last to the first, and then the end (Sutskever et al. 2014)."""
     residual: bool = False
     """Every layer above a side's first adds its input to its output (Wu et al. 2016, 3.1)."""
     attention: AttentionKind = "general"
@@ -196,6 +198,10 @@ class ModelConfig(Section):
             raise ValueError("residual connects layers: set encoder_layers or decoder_layers to 2 or more with it")
         if self.direction != "forward" and self.bidirectional:
             raise ValueError("direction is for an encoder of one direction: set bidirectional = false with it")
+        if self.reverse_source and (self.bidirectional or self.direction == "backward"):
+            raise ValueError(
+                "reverse_source is for an encoder that reads forward alone: set bidirectional = false with it"
+            )
         return self
 
 
@@ -303,11 +309,18 @@ _NO_SOURCE = dict.fromkeys(
     (*_OF_ATTENTION, "model.input_feeding", "model.bridge", "model.encoder_layers"),
     "a language model has no source and no encoder; its layers are model.decoder_layers",
 ) | dict.fromkeys(
-    ("model.bidirectional", "model.direction"),
+    ("model.bidirectional", "model.direction", "model.reverse_source"),
     "a language model reads forward only: it must not see what it is to predict",
 )
 _LABELS_ONLY = dict.fromkeys(
-    (*_OF_ATTENTION, "model.input_feeding", "model.bridge", "model.tying", "model.decoder_layers"),
+    (
+        *_OF_ATTENTION,
+        "model.input_feeding",
+        "model.bridge",
+        "model.tying",
+        "model.decoder_layers",
+        "model.reverse_source",
+    ),
     "labels come straight from the encoder, there is no decoder; its layers are model.encoder_layers",
 )
 _OF_LANGUAGE_MODELS = dict.fromkeys(("data.running_text", "training.bptt"), "only a language model has it")

@@ -246,7 +246,10 @@ class Seq2SeqOracle:
 
     def encode(self, src: Sequence[int]) -> tuple[Array, list[State]]:
         """The memory [S, H], and the state of each layer, its directions side by side."""
-        inputs = [self.weights["src_embedding.weight"][token] for token in src]
+        order = list(range(len(src)))
+        if self.config.reverse_source:
+            order = [*order[-2::-1], order[-1]]  # the end of the sentence, the last token, stays where it is
+        inputs = [self.weights["src_embedding.weight"][src[s]] for s in order]
         directions = ["forward", "backward"] if self.config.bidirectional else [self.config.direction]
         last: list[State] = []
         for layer in range(self.config.encoder_layers):
@@ -255,7 +258,7 @@ class Seq2SeqOracle:
             is_added = self.config.residual and layer
             inputs = [x + h for x, h in zip(inputs, outputs, strict=True)] if is_added else outputs
             last.append(tuple(np.concatenate(parts) for parts in zip(*(state for _, state in found), strict=True)))
-        return np.stack(inputs), last
+        return np.stack(inputs)[order], last
 
     def _direction(self, inputs: Sequence[Array], layer: int, number: int, direction: str) -> tuple[list[Array], State]:
         """The outputs in the order of the words, and the last state."""

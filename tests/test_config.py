@@ -87,6 +87,7 @@ def test_all_mistakes_are_reported_together() -> None:
         ({"model": {"bidirectional": 1}}, "bidirectional"),
         ({"model": {"nonlinearity": "relu"}}, 'is of cell = "rnn" alone'),
         ({"model": {"direction": "backward"}}, "set bidirectional = false"),
+        ({"model": {"reverse_source": True}}, "reads forward alone"),
         ({"model": {"peepholes": ["f"]}}, 'are of cell = "lstm_peephole" alone'),
         ({"model": {"cell": "lstm_peephole", "peepholes": []}}, 'is cell = "lstm"'),
         ({"model": {"cell": "lstm_peephole", "peepholes": ["f", "f"]}}, "a gate twice"),

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nmt.bundle import Bundle
 from nmt.inference.runner import Found, SearchOptions
@@ -41,6 +45,7 @@ class NativeRunner:
         """
         self.precision = precision
         lists = bundle.shortlist
+        self._reverses = bundle.config.model.reverse_source
         self._engine = Engine(
             bundle.config.model,
             bundle.config.search,
@@ -64,7 +69,10 @@ class NativeRunner:
 
     def take(self, slot: int) -> list[Found]:
         """Results of a finished slot, best first; frees it."""
-        return [Found(*result) for result in self._engine.take(slot)]
+        found = [Found(*result) for result in self._engine.take(slot)]
+        if not self._reverses:
+            return found
+        return [one if one.attention is None else replace(one, attention=_in_order(one.attention)) for one in found]
 
     def drop(self, slot: int) -> None:
         """Free a slot, finished or not."""
@@ -72,10 +80,15 @@ class NativeRunner:
 
     def _sentence(self, ids: Sequence[int], options: SearchOptions) -> Sentence:
         return Sentence(
-            ids=[*ids, EOS_ID],
+            ids=[*(reversed(ids) if self._reverses else ids), EOS_ID],
             beam=options.beam_size,
             n_best=options.n_best,
             max_length=options.max_length,
             min_length=options.min_length,
             with_attention=options.with_attention,
         )
+
+
+def _in_order(attention: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[T, S] over a source that was read from its last word to its first, in the order of the source; its end is last."""
+    return np.concatenate([attention[:, -2::-1], attention[:, -1:]], axis=1)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -226,9 +226,22 @@ def run_cell(
 
 def reversed_words(x: Float[Tensor, "B S X"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B S X"]:
     """Each sentence from its last word to its first; padding stays behind."""
+    return _mirrored(x, lengths.to(x.device).unsqueeze(1) - 1)
+
+
+def _mirrored(x: Shaped[Tensor, "B S *X"], last: Int[Tensor, "B 1"]) -> Shaped[Tensor, "B S *X"]:
+    """What lies up to `last` in the other order, the rest as it is."""
     positions = torch.arange(x.shape[1], device=x.device)
-    mirrored = lengths.to(x.device).unsqueeze(1) - 1 - positions
-    return x.take_along_dim(torch.where(mirrored >= 0, mirrored, positions).unsqueeze(-1), dim=1)
+    there = torch.where(last >= positions, last - positions, positions)
+    return x.take_along_dim(there.view(*there.shape, *[1] * (x.dim() - 2)), dim=1)
+
+
+def reversed_before_end(x: Shaped[Tensor, "B S *X"], lengths: Int[Tensor, " B"]) -> Shaped[Tensor, "B S *X"]:
+    """Each sentence from its last word to its first, the end of the sentence where it was (Sutskever et al. 2014, 3.3).
+
+    Twice is not at all.
+    """
+    return _mirrored(x, lengths.to(x.device).unsqueeze(1) - 2)
 
 
 def _stacked(states: tuple[State, ...]) -> Tensor | tuple[Tensor, ...]:

@@ -15,7 +15,7 @@ from nmt.model.attention import Memory, build_attention
 from nmt.model.cells import CELLS, Cell, CellOptions
 from nmt.model.decoder import Bridge, Decoder, DecoderState
 from nmt.model.dropout import Dropout
-from nmt.model.encoder import Encoder
+from nmt.model.encoder import Encoder, reversed_before_end
 
 
 class Seq2Seq(nn.Module):
@@ -33,8 +33,10 @@ class Seq2Seq(nn.Module):
         dropout: float = 0.0,
         dropout_form: str = "zaremba",
         word_dropout: float = 0.0,
+        reverse_source: bool = False,
     ) -> None:
         super().__init__()
+        self.reverse_source = reverse_source
         self.src_embedding = src_embedding
         self.tgt_embedding = tgt_embedding
         self.encoder = encoder
@@ -51,10 +53,13 @@ class Seq2Seq(nn.Module):
     def encode(self, src: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]) -> tuple[Memory, DecoderState]:
         """Read B sentences, padded to S. Returns their memory and the decoder's state before its first step.
 
-        `lengths` may lie on the CPU while `src` is elsewhere: there nobody has to wait for them.
+        `lengths` may lie on the CPU while `src` is elsewhere: there nobody has to wait for them. The memory lies in the
+        order of the source, whichever way it was read.
         """
-        embedded = self._embed(self.src_embedding, src)
-        encoded = self.encoder(embedded, lengths)
+        read = reversed_before_end(src, lengths) if self.reverse_source else src
+        encoded = self.encoder(self._embed(self.src_embedding, read), lengths)
+        if self.reverse_source:
+            encoded = encoded._replace(states=reversed_before_end(encoded.states, lengths))
         positions = torch.arange(src.shape[1], device=src.device)
         lengths = lengths.to(src.device)
         memory = Memory(
@@ -139,6 +144,7 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
         dropout=config.dropout,
         dropout_form=config.dropout_form,
         word_dropout=config.word_dropout,
+        reverse_source=config.reverse_source,
     )
     _tie(model, config.tying)
     if draw_weights:

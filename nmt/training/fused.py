@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from nmt.model.attention import Dot, General, GlobalAttention
 from nmt.model.cells import Cell, LSTMCell, LSTMState
-from nmt.model.encoder import EncoderOutput
+from nmt.model.encoder import EncoderOutput, reversed_before_end
 from nmt.model.seq2seq import Seq2Seq
 from nmt.native import training as native
 from nmt.text.tokenizer import PAD_ID
@@ -71,6 +71,8 @@ def forward(
     assert dtype in DTYPES, dtype
     seeds = _seeds()
     (B, S), T = src.shape, tgt_in.shape[1]
+    if model.reverse_source:  # and so does the memory lie: attention of this kind does not ask where a state is
+        src = reversed_before_end(src, lengths)
     encoded = _encode(model, _embed(model, model.src_embedding, src.t(), dtype, seeds), lengths, S, seeds)
     states = encoded.states
     decoder = model.decoder

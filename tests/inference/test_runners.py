@@ -49,6 +49,7 @@ FORMS: dict[str, dict[str, Any]] = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "relu": {"cell": "rnn", "nonlinearity": "relu"},
     "backward": {"bidirectional": False, "direction": "backward", "encoder_layers": 2},
+    "reverse_source": {"bidirectional": False, "reverse_source": True, "encoder_layers": 2},
     "layer_norm": {"layer_norm": True, "decoder_layers": 2, "init_range": 0.2},
     "residual": {"residual": True, "encoder_layers": 3, "decoder_layers": 3},
     "all": {
@@ -75,6 +76,7 @@ NETWORKS = [
         for i, score in enumerate(SCORES)
     ),
     *((choices.get("cell", "lstm"), "general", "global", option) for option, choices in OPTIONS.items()),
+    *(("lstm", score, span, "reverse_source") for score, span in (("concat", "global"), ("dot", "local-m"))),
 ]
 """Every score and span together, each with two forms; every cell with each score, each span and most forms."""
 SIZES: dict[str, Any] = {

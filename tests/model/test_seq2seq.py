@@ -23,6 +23,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no input feeding": {"input_feeding": False},
     "one direction": {"bidirectional": False},
     "one direction, backward": {"bidirectional": False, "direction": "backward"},
+    "source reversed": {"bidirectional": False, "reverse_source": True},
+    "source reversed, local-p": {"bidirectional": False, "reverse_source": True, "attention_span": "local-p"},
     "deeper decoder": {"encoder_layers": 1, "decoder_layers": 3},
     "shallower decoder": {"encoder_layers": 3, "decoder_layers": 1},
     "residual": {"residual": True, "encoder_layers": 3, "decoder_layers": 3},

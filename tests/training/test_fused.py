@@ -21,6 +21,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "three layers, one direction": {"decoder_layers": 3, "encoder_layers": 1, "bidirectional": False},
     "dot, wider than a vector": {"attention": "dot", "hidden_size": 40, "embedding_size": 36},
     "untied": {"tying": "none", "bridge": "copy"},
+    "source reversed": {"bidirectional": False, "reverse_source": True},
 }
 
 
