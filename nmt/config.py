@@ -147,7 +147,7 @@ class ModelConfig(Section):
     direction: Literal["forward", "backward"] = "forward"
     """In which an encoder reads that is not bidirectional."""
     reverse_source: bool = False
-    """The encoder reads the words of the source from the last to the first, and then the end (Sutskever et al. 2014)."""
+    """The encoder reads the words of the source from the last to the first, then its end (Sutskever et al. 2014)."""
     residual: bool = False
     """Every layer above a side's first adds its input to its output (Wu et al. 2016, 3.1)."""
     attention: AttentionKind = "general"

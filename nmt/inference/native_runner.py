@@ -90,5 +90,5 @@ class NativeRunner:
 
 
 def _in_order(attention: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[T, S] over a source that was read from its last word to its first, in the order of the source; its end is last."""
+    """[T, S] of a source that was read from its last word to its first, in the order of the source: its end is last."""
     return np.concatenate([attention[:, -2::-1], attention[:, -1:]], axis=1)
