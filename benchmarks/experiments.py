@@ -1,0 +1,249 @@
+"""Luong's progression, the cells and the beams, on one small and fixed budget: the tables of docs/experiments.md.
+
+    python -m benchmarks.experiments                         everything that is not there yet, two runs at a time
+    python -m benchmarks.experiments --rows base,reversal    some rows
+    python -m benchmarks.experiments --print                 the tables of what is there
+
+Every row trains the same number of updates on the same pairs of Multi30k with three seeds; a run takes at most four
+minutes of one core. A run that has ended is never made again, and one that was cut off goes on from its checkpoint: the
+program may be stopped at any time. `$NMT_DATA` is the folder of corpora (docs/data.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmt.bundle import load_bundle
+from nmt.cli.models import one_thread_a_process
+from nmt.config import expand_path
+from nmt.data.corpus import read_lines
+from nmt.evaluation.quality import bleu, by_length
+from nmt.files import write_atomic
+from nmt.hardware import available_cores
+from nmt.inference import TranslateOptions, Translator
+
+RECIPE = Path(__file__).with_name("experiments.toml")
+DATA = "$NMT_DATA/multi30k"
+TEST = "test_2016_flickr"
+SEEDS = (1, 2, 3)
+BEAM = 5
+RESULT = "result.json"
+
+Overrides = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: what is trained, and how it is asked."""
+
+    name: str
+    title: str
+    table: str
+    train: Overrides
+    """Keys of the recipe set anew."""
+    beam: int = BEAM
+    replace_unknown: bool = False
+    model: str = ""
+    """The row whose model is used; empty: its own."""
+
+
+REVERSED: Overrides = {"model.reverse_source": True}
+DROPOUT: Overrides = REVERSED | {"model.dropout": 0.2}
+GENERAL: Overrides = DROPOUT | {"model.attention": "general"}
+FEEDING: Overrides = GENERAL | {"model.input_feeding": True}
+DICTIONARY: Overrides = {"search.unknown_words": "replace"}
+SUBWORDS: Overrides = FEEDING | {"text.kind": "unigram", "text.joint": True, "text.byte_fallback": True}
+STEPS = "progression"
+CELLS = "cells"
+BEAMS = "beams"
+
+ROWS = (
+    Row("base", "base: no attention", STEPS, {}),
+    Row("reversal", "+ source reversed", STEPS, REVERSED),
+    Row("dropout", "+ dropout 0.2", STEPS, DROPOUT),
+    Row("location", "+ global attention, location", STEPS, DROPOUT | {"model.attention": "location"}),
+    Row("dot", "+ global attention, dot", STEPS, DROPOUT | {"model.attention": "dot"}),
+    Row("general", "+ global attention, general", STEPS, GENERAL),
+    Row("concat", "+ global attention, concat", STEPS, DROPOUT | {"model.attention": "concat"}),
+    Row("feeding", "general + input feeding", STEPS, FEEDING | DICTIONARY),
+    Row("unk", "the same, unknown words replaced", STEPS, {}, replace_unknown=True, model="feeding"),
+    Row("local-m", "general + input feeding, local-m", STEPS, FEEDING | {"model.attention_span": "local-m"}),
+    Row(
+        "local-p",
+        "general + input feeding, local-p",
+        STEPS,
+        FEEDING | DICTIONARY | {"model.attention_span": "local-p"},
+    ),
+    Row("local-p-unk", "the same, unknown words replaced", STEPS, {}, replace_unknown=True, model="local-p"),
+    Row("subwords", "general + input feeding, subwords", STEPS, SUBWORDS),
+    Row(
+        "bidirectional",
+        "the same, encoder in both directions",
+        STEPS,
+        SUBWORDS | {"model.bidirectional": True, "model.reverse_source": False},
+    ),
+    Row("cell-rnn", "rnn (tanh)", CELLS, SUBWORDS | {"model.cell": "rnn"}),
+    Row("cell-gru", "gru", CELLS, SUBWORDS | {"model.cell": "gru"}),
+    Row("cell-peephole", "lstm_peephole", CELLS, SUBWORDS | {"model.cell": "lstm_peephole"}),
+    Row("cell-coupled", "lstm_coupled", CELLS, SUBWORDS | {"model.cell": "lstm_coupled"}),
+    Row("cell-lstm", "lstm", CELLS, {}, model="subwords"),
+    *(Row(f"beam-{beam}", f"beam {beam}", BEAMS, {}, beam=beam, model="subwords") for beam in (1, 2, 5, 10)),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row with one seed."""
+
+    row: str
+    seed: int
+    bleu: float
+    perplexity: float
+    """Of the dev set, a token; comparable between rows of one vocabulary."""
+    buckets: dict[str, float]
+    """BLEU by source length in words."""
+    seconds: int
+    """Of training."""
+    updates: int
+    signature: str
+
+
+def run(row: Row, seed: int, folder: Path) -> None:
+    """Train, if its model is not there, and score. Raises RuntimeError where training fails."""
+    owner = ROW[row.model] if row.model else row
+    model = train(owner, seed, folder)
+    source, target = (expand_path(f"{DATA}/{TEST}.{side}.gz") for side in ("en", "de"))
+    sources, references = list(read_lines(source)), list(read_lines(target))
+    options = TranslateOptions(beam_size=row.beam, raw=True, replace_unknown=row.replace_unknown)
+    with Translator.load(model, device="cpu", precision="fp32") as translator:
+        texts = [translation.text for translation in translator.translate(sources, options)]
+    score = bleu(texts, [references])
+    buckets = {
+        words: bleu([texts[i] for i in lines], [[references[i] for i in lines]]).value
+        for words, lines in by_length(sources).items()
+    }
+    summary = load_bundle(model).config.training
+    result = Result(
+        row.name,
+        seed,
+        score.value,
+        summary["dev"]["perplexity"],
+        buckets,
+        summary["seconds"],
+        summary["updates"],
+        score.signature,
+    )
+    place = folder / row.name / str(seed)
+    place.mkdir(parents=True, exist_ok=True)
+    write_atomic(place / RESULT, json.dumps(result.__dict__, indent=1) + "\n")
+
+
+def train(row: Row, seed: int, folder: Path) -> Path:
+    """The bundle of a row that has a model of its own."""
+    place = folder / row.name / str(seed)
+    done = place / "done"
+    if done.is_file():
+        return place / "bundle"
+    changes = row.train | {"training.seed": seed}
+    settings = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+    command = [sys.executable, "-m", "nmt.cli.main", "train", str(RECIPE), *settings, "-o", str(place)]
+    resumed = ["--resume"] if (place / "checkpoints").is_dir() else []
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "log").open("a") as log:
+        code = subprocess.run([*command, "--no-tensorboard", *resumed], stdout=log, stderr=log, check=False).returncode
+    if code:
+        raise RuntimeError(f"{row.name}, seed {seed}: nmt train ended with exit code {code}; see {place / 'log'}")
+    done.touch()
+    return place / "bundle"
+
+
+def results(folder: Path) -> dict[str, list[Result]]:
+    """What has ended, by row."""
+    found: dict[str, list[Result]] = {}
+    for path in sorted(folder.glob(f"*/*/{RESULT}")):
+        result = Result(**json.loads(path.read_text("utf-8")))
+        found.setdefault(result.row, []).append(result)
+    return found
+
+
+def tables(found: dict[str, list[Result]]) -> Iterator[str]:
+    """Markdown, a table a group of rows, and BLEU by length of the first and the last step."""
+    for table in dict.fromkeys(row.table for row in ROWS):
+        yield f"| {table} | BLEU | dev perplexity | seeds | training, s |"
+        yield "|---|---|---|---|---|"
+        for row in ROWS:
+            if row.table == table and (some := found.get(row.name)):
+                bleus, perplexities = ([getattr(one, key) for one in some] for key in ("bleu", "perplexity"))
+                seconds = statistics.mean(one.seconds for one in some)
+                yield f"| {row.title} | {spread(bleus)} | {spread(perplexities)} | {len(some)} | {seconds:.0f} |"
+        yield ""
+    shown = [ROW[name] for name in ("base", "dropout", "general", "feeding", "subwords") if name in found]
+    if shown:
+        words = list(found[shown[0].name][0].buckets)
+        yield f"| BLEU by source length in words | {' | '.join(words)} |"
+        yield "|---" * (len(words) + 1) + "|"
+        for row in shown:
+            means = [statistics.mean(one.buckets.get(name, 0.0) for one in found[row.name]) for name in words]
+            yield f"| {row.title} | {' | '.join(f'{mean:.1f}' for mean in means)} |"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation over the seeds."""
+    mean = statistics.mean(values)
+    return f"{mean:.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
+
+
+ROW = {row.name: row for row in ROWS}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("runs/experiments"))
+    parser.add_argument("--rows", help="names separated by commas; default: all")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--parallel", type=int, default=available_cores())
+    parser.add_argument("--print", action="store_true", help="run nothing")
+    chosen = parser.parse_args()
+    rows = ROWS if chosen.rows is None else [ROW[name] for name in chosen.rows.split(",")]
+    if not chosen.print:
+        one_thread_a_process()
+        for is_owner in (True, False):  # models before the rows that only ask them again
+            jobs = [
+                (row, seed)
+                for seed in chosen.seeds
+                for row in rows
+                if bool(row.model) != is_owner and not (chosen.output / row.name / str(seed) / RESULT).is_file()
+            ]
+            with ThreadPoolExecutor(chosen.parallel) as pool:
+                for line in pool.map(lambda job: timed(job[0], job[1], chosen.output), jobs):
+                    print(line, flush=True)
+    print("\n".join(tables(results(chosen.output))))
+
+
+def timed(row: Row, seed: int, folder: Path) -> str:
+    """Run; what to say of it."""
+    began = time.monotonic()
+    # a process of its own for the scoring too: the threads of one would take turns
+    program = "import sys; from benchmarks.experiments import main_one; main_one(*sys.argv[1:])"
+    command = [sys.executable, "-c", program, row.name, str(seed), str(folder)]
+    code = subprocess.run(command, check=False).returncode
+    return f"{row.name}, seed {seed}: {time.monotonic() - began:.0f} s" + (f", exit code {code}" if code else "")
+
+
+def main_one(name: str, seed: str, folder: str) -> None:
+    """One run, in this process."""
+    run(ROW[name], int(seed), Path(folder))
+
+
+if __name__ == "__main__":
+    main()
