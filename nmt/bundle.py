@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from nmt.config import ModelConfig, SearchConfig, Section, parse_section
+from nmt.config import ModelConfig, SearchConfig, Section, TaskName, parse_section
 from nmt.errors import BundleError, ConfigError, TokenizerError
 from nmt.files import atomic_folder, sha256
 from nmt.shortlist import Shortlist
@@ -31,7 +31,11 @@ from nmt.text.tokenizer import UNK_ID, TokenizerPair, load_tokenizers
 if TYPE_CHECKING:
     from torch import nn
 
+    from nmt.model.labeller import Labeller
+    from nmt.model.language_model import LanguageModel
     from nmt.model.seq2seq import Seq2Seq
+
+    Network = TypeVar("Network", bound=nn.Module)
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD, SUMS = "config.json", "model.safetensors", "README.md", "SHA256SUMS"
@@ -45,12 +49,23 @@ Array = NDArray[np.float32]
 Storage = Literal["float32", "float16", "int8"]
 """How weights lie on disk. `int8`: matrices as one byte a weight and one scale a row, dequantised when loaded."""
 
+KINDS: Mapping[TaskName, str] = {
+    "translation": "a translator (nmt translate, nmt serve)",
+    "language-model": "a language model (nmt sample, nmt score)",
+    "tagging": "a tagger (nmt label)",
+    "classification": "a classifier (nmt label)",
+}
+"""What a bundle is, and which commands use it."""
+
 
 class BundleConfig(Section):
-    """`config.json`."""
+    """`config.json`.
+
+    A language model has one language and one vocabulary, twice. Of a tagger or classifier the labels are the target.
+    """
 
     format: int
-    task: Literal["translation"]
+    task: TaskName
     source_lang: str
     target_lang: str
     src_vocab: int
@@ -97,12 +112,48 @@ class Bundle:
         return forbidden - {UNK_ID} if may_be_unknown else forbidden
 
     def build_model(self) -> Seq2Seq:
-        """The network with these weights, in evaluation mode, without gradients."""
-        import torch
-
+        """A translator with these weights, in evaluation mode, without gradients."""
         from nmt.model.seq2seq import build
 
-        model = build(self.config.model, self.config.src_vocab, self.config.tgt_vocab, draw_weights=False)
+        assert self.config.task == "translation"
+        return self._filled(build(self.config.model, self.config.src_vocab, self.config.tgt_vocab, draw_weights=False))
+
+    def build_language_model(self) -> LanguageModel:
+        """A language model with these weights, in evaluation mode, without gradients."""
+        from nmt.model.language_model import build_language_model
+
+        assert self.config.task == "language-model"
+        return self._filled(build_language_model(self.config.model, self.config.tgt_vocab, draw_weights=False))
+
+    def build_labeller(self) -> Labeller:
+        """A tagger or classifier with these weights, in evaluation mode, without gradients."""
+        from nmt.model.labeller import build_labeller
+
+        config = self.config
+        assert config.task in ("tagging", "classification")
+        return self._filled(
+            build_labeller(
+                config.model,
+                config.src_vocab,
+                config.tgt_vocab,
+                is_by_word=config.task == "tagging",
+                draw_weights=False,
+            )
+        )
+
+    def build_network(self) -> nn.Module:
+        """The network, whichever it is."""
+        match self.config.task:
+            case "translation":
+                return self.build_model()
+            case "language-model":
+                return self.build_language_model()
+            case "tagging" | "classification":
+                return self.build_labeller()
+
+    def _filled(self, model: Network) -> Network:
+        import torch
+
         expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
         found = {name: weight.shape for name, weight in self.weights.items()}
         if expected != found:
@@ -188,11 +239,20 @@ def write_sums(folder: Path) -> None:
     (folder / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in files), "utf-8")
 
 
-def load_bundle(folder: Path | str) -> Bundle:
-    """Read and verify a bundle. Raises BundleError naming the file that is missing, damaged or of another version."""
+TRANSLATION: tuple[TaskName, ...] = ("translation",)
+
+
+def load_bundle(folder: Path | str, tasks: Collection[TaskName] = TRANSLATION) -> Bundle:
+    """Read and verify a bundle. `tasks`: those that the caller can make use of.
+
+    Raises BundleError naming the file that is missing, damaged or of another version, and for another task.
+    """
     folder = Path(folder)
     digests = verify(folder)
     config = load_config(folder)
+    if config.task not in tasks:
+        wanted = " or ".join(KINDS[task].partition(" (")[0] for task in tasks)
+        raise BundleError(f"{folder}: {KINDS[config.task]}, not {wanted}")
     try:
         tokenizers = load_tokenizers(folder)
         dictionary = Dictionary.load(folder / DICTIONARY) if DICTIONARY in digests else None

@@ -16,7 +16,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 COMMANDS = {
-    "train": ("nmt.cli.train:train", "Train a translator on parallel text, from a recipe or from options."),
+    "train": ("nmt.cli.train:train", "Train a translator, or another model, from a recipe or from options."),
     "translate": ("nmt.cli.translate:translate", "Translate a file or standard input, line by line."),
     "serve": ("nmt.cli.serve:serve", "Answer translations over HTTP."),
     "evaluate": ("nmt.cli.evaluate:app", "Score translations and word alignments: quality, alignment."),

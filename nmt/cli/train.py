@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,16 @@ from typing import Annotated
 import typer
 
 from nmt.cli.main import EXIT_INTERRUPTED
-from nmt.config import load_recipe
+from nmt.config import TaskName, load_recipe
 from nmt.errors import ConfigError
+
+TRY: Mapping[TaskName, str] = {
+    "translation": "echo 'Hello.' | nmt translate {}",
+    "language-model": "nmt sample {}",
+    "tagging": "echo 'Some words .' | nmt label {}",
+    "classification": "echo 'Some text.' | nmt label {}",
+}
+"""A first use of what has been trained."""
 
 
 class StorageOption(StrEnum):
@@ -42,7 +51,7 @@ def train(
     ] = StorageOption.float16,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard events into the run folder.")] = True,
 ) -> None:
-    """Train a translator on parallel text.
+    """Train a translator on parallel text; or a language model, tagger or classifier, as the recipe's task says.
 
     The run folder receives checkpoints, the learning curve and the finished model in OUTPUT/bundle. Ctrl-C leaves a
     checkpoint; --resume continues as if nothing had happened.
@@ -61,7 +70,7 @@ def train(
     if outcome.reason == "interrupted":
         typer.echo(f"interrupted at update {outcome.position.update}: go on with --resume", err=True)
         raise typer.Exit(EXIT_INTERRUPTED)
-    typer.echo(f"{outcome.bundle}: try  echo 'Hello.' | nmt translate {outcome.bundle}")
+    typer.echo(f"{outcome.bundle}: try  {TRY[recipe.task].format(outcome.bundle)}")
 
 
 def _split(settings: list[str]) -> tuple[Path | None, list[str]]:

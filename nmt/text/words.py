@@ -51,7 +51,12 @@ def split_characters(text: str) -> list[str]:
     return list(_marked(text))
 
 
-RULES: Mapping[str, Callable[[str], list[str]]] = {"words": split_words, "plain": split_plain}
+def split_blanks(text: str) -> list[str]:
+    """What stands between blanks, whatever it is: labels."""
+    return [SPACE + word for word in _readable(text).split()]
+
+
+RULES: Mapping[str, Callable[[str], list[str]]] = {"words": split_words, "plain": split_plain, "blanks": split_blanks}
 """Ways to split words, by the name under which a vocabulary remembers its own."""
 
 

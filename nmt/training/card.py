@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmt.bundle import Bundle
+from nmt.bundle import KINDS, Bundle
+from nmt.text.tokenizer import SPECIAL_IDS
+
+FIGURES = ("perplexity", "accuracy", "bleu", "chrf")
 
 
 def describe_model(bundle: Bundle) -> str:
     """The network in one sentence."""
-    model = bundle.config.model
+    config, model = bundle.config, bundle.config.model
     cell = model.cell.upper()
-    encoder = f"bi{cell}" if model.bidirectional else cell
-    return (
-        f"A translator of {bundle.parameters / 1e6:.1f} million weights: {encoder} encoder "
-        f"({_layers(model.encoder_layers)} of {model.hidden_size}), {cell} decoder ({_layers(model.decoder_layers)} of "
-        f"{model.hidden_size}), {model.attention_span} attention ({model.attention})"
-        f"{', input feeding' if model.input_feeding else ''}."
+    size = f"{bundle.parameters / 1e6:.1f} million weights"
+    encoder = (
+        f"{'bi' if model.bidirectional else ''}{cell} encoder ({_layers(model.encoder_layers, model.hidden_size)})"
     )
+    match config.task:
+        case "translation":
+            decoder = f"{cell} decoder ({_layers(model.decoder_layers, model.hidden_size)})"
+            attention = f"{model.attention_span} attention ({model.attention})"
+            feeding = ", input feeding" if model.input_feeding else ""
+            return f"A translator of {size}: {encoder}, {decoder}, {attention}{feeding}."
+        case "language-model":
+            return f"A language model of {size}: {cell} ({_layers(model.decoder_layers, model.hidden_size)})."
+        case "tagging":
+            return f"A tagger of {size}: {encoder}, one of {config.tgt_vocab - len(SPECIAL_IDS)} labels a word."
+        case "classification":
+            return f"A classifier of {size}: {encoder}, one of {config.tgt_vocab - len(SPECIAL_IDS)} labels a text."
 
 
 def bundle_card(bundle: Bundle) -> str:
@@ -25,25 +37,30 @@ def bundle_card(bundle: Bundle) -> str:
     config = bundle.config
     summary = config.training
     dev: dict[str, Any] = summary["dev"]
+    is_translator = config.task == "translation"
+    unit = "pairs" if is_translator else "lines"
+    tokens = "target tokens" if is_translator else "tokens" if config.task == "language-model" else "labels"
+    kind = KINDS[config.task].partition(" (")[0]
+    title = f"{config.source_lang} to {config.target_lang}" if is_translator else f"{config.source_lang}: {kind}"
     lines = [
-        f"# {config.source_lang} to {config.target_lang}",
+        f"# {title}",
         "",
         describe_model(bundle),
         "",
         (
-            f"Trained on {summary['pairs']:,} pairs ({summary['target_tokens']:,} target tokens seen in "
+            f"Trained on {summary[unit]:,} {unit} ({summary['target_tokens']:,} {tokens} seen in "
             f"{summary['epochs']} epochs, {summary['seconds'] / 60:.0f} minutes)."
         ),
         "",
-        "| dev set, greedy | |",
+        f"| dev set{', greedy' if is_translator else ''} | |",
         "|---|---|",
-        f"| perplexity | {dev['perplexity']} |",
     ]
-    for name in ("bleu", "chrf"):
+    for name in FIGURES:
         if name in dev:
-            lines.append(f"| {name} | {dev[name]} (`{dev[f'{name}_signature']}`) |")
+            signature = f" (`{dev[f'{name}_signature']}`)" if f"{name}_signature" in dev else ""
+            lines.append(f"| {name} | {dev[name]}{signature} |")
     return "\n".join(lines) + "\n"
 
 
-def _layers(count: int) -> str:
-    return "1 layer" if count == 1 else f"{count} layers"
+def _layers(count: int, size: int) -> str:
+    return f"1 layer of {size}" if count == 1 else f"{count} layers of {size}"

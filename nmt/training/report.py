@@ -40,12 +40,14 @@ BAR_EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """The dev set's figures. `loss` is nats a target token; `samples` are (source, reference, output)."""
+    """The dev set's figures. `loss` is nats a token (a label); `samples` are (source, reference, output)."""
 
     loss: float
     perplexity: float
     bleu: Score | None = None
     chrf: Score | None = None
+    accuracy: float | None = None
+    """Share of the labels that are right."""
     samples: Sequence[tuple[str, str, str]] = ()
     seconds: float = 0.0
 
@@ -201,6 +203,8 @@ class Reporter:
         """After each validation: its row and its samples."""
         self._record_training(self._clock() - result.seconds)
         figures: dict[str, int | float | str | None] = {"loss": result.loss, "perplexity": result.perplexity}
+        if result.accuracy is not None:
+            figures["accuracy"] = result.accuracy
         for name, score in (("bleu", result.bleu), ("chrf", result.chrf)):
             if score is not None:
                 figures |= {name: score.value, f"{name}_signature": score.signature}
@@ -276,14 +280,18 @@ class Reporter:
     def _print_validation(self, update: int, epoch: int, result: ValidationResult) -> None:
         scores = [score for score in (result.bleu, result.chrf) if score is not None]
         figures = [f"loss {result.loss:.3f}", f"perplexity {result.perplexity:.2f}", *map(str, scores)]
+        if result.accuracy is not None:
+            figures.append(f"accuracy {result.accuracy:.2%}")
         place = [f"validation at update {update:,}", f"epoch {epoch}"]
         self.message("  ".join([*place, *figures, f"{result.seconds:.1f} s"]))
         for score in scores:
             if score.signature not in self._shown_signatures:
                 self._shown_signatures.add(score.signature)
                 self.message(f"  {score.metric} signature: {score.signature}")
-        for source, reference, output in result.samples:
-            self.message(f"  source     {source}\n  reference  {reference}\n  output     {output}\n")
+        for sample in result.samples:
+            lines = zip(("source", "reference", "output"), sample, strict=True)
+            # of a sample from a language model there is an output only
+            self.message("".join(f"  {name:<9}  {text}\n" for name, text in lines if text or name == "output"))
 
     def _open_events(self, update: int) -> None:
         try:

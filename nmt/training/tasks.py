@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from nmt.config import TaskName
+from nmt.training.labelling import Classification, Tagging
+from nmt.training.language_modelling import LanguageModelling
 from nmt.training.task import Task
 from nmt.training.translation import Translation
 
-TASKS: dict[str, type[Task]] = {"translation": Translation}
+TASKS: dict[TaskName, type[Task]] = {
+    "translation": Translation,
+    "language-model": LanguageModelling,
+    "tagging": Tagging,
+    "classification": Classification,
+}

@@ -213,6 +213,8 @@ class Trainer:
                 return result.bleu.value
             case "chrf" if result.chrf is not None:
                 return result.chrf.value
+            case "accuracy" if result.accuracy is not None:
+                return result.accuracy
             case _:
                 return -result.loss
 
@@ -259,7 +261,7 @@ class Trainer:
         summary: dict[str, Any] = {
             "updates": position.update,
             "epochs": round(position.epoch + position.batch / self._batches_an_epoch, 2),
-            "pairs": self._pairs,
+            self._task.unit: self._pairs,
             "target_tokens": position.tokens,
             "seconds": round(time.monotonic() - self._began),
             "dev": _figures(result),
@@ -269,7 +271,7 @@ class Trainer:
             format=FORMAT_VERSION,
             task=recipe.task,
             source_lang=recipe.data.source_lang,
-            target_lang=recipe.data.target_lang,
+            target_lang=recipe.data.target_lang if recipe.task == "translation" else recipe.data.source_lang,
             src_vocab=self._tokenizers.source.size,
             tgt_vocab=self._tokenizers.target.size,
             storage=self._storage,
@@ -302,6 +304,8 @@ def _counted(count: int, one: str, many: str) -> str:
 
 def _figures(result: ValidationResult) -> dict[str, Any]:
     figures: dict[str, Any] = {"perplexity": round(result.perplexity, 3)}
+    if result.accuracy is not None:
+        figures["accuracy"] = round(result.accuracy, 4)
     for name, score in (("bleu", result.bleu), ("chrf", result.chrf)):
         if score is not None:
             figures[name] = round(score.value, 2)
@@ -311,7 +315,9 @@ def _figures(result: ValidationResult) -> dict[str, Any]:
 
 def _summary(result: ValidationResult) -> str:
     figures = _figures(result)
-    return ", ".join(f"dev {name} {figures[name]}" for name in ("perplexity", "bleu", "chrf") if name in figures)
+    return ", ".join(
+        f"dev {name} {figures[name]}" for name in ("perplexity", "accuracy", "bleu", "chrf") if name in figures
+    )
 
 
 def _vocabulary(folder: Path, recipe: Recipe, task: Task, corpus: PreparedCorpus) -> TokenizerPair:

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from nmt.config import Recipe
 from nmt.data.prepared import PreparedCorpus, Progress, TextPair, prepare
+from nmt.errors import ConfigError
 from nmt.model.seq2seq import Seq2Seq, build
 from nmt.text.tokenizer import PAD_ID, TokenizerPair, train_tokenizers
 from nmt.training import fused
 from nmt.training.batches import Batch, BatchStream, PairLengths, derive_seed, make_batch, token_lengths
 from nmt.training.loss import Loss, cross_entropy
 from nmt.training.validation import Validator
+from nmt.training.vocabulary import bundled_tokenizers
 
 
 class Translation:
@@ -30,7 +32,12 @@ class Translation:
         return prepare(self._recipe.data, folder, self._recipe.training.seed, progress)
 
     def learn_vocabulary(self, corpus: PreparedCorpus) -> TokenizerPair:
-        return train_tokenizers(iter(corpus), self._recipe.text, seed=self._recipe.training.seed)
+        if not self._recipe.text.vocabulary:
+            return train_tokenizers(iter(corpus), self._recipe.text, seed=self._recipe.training.seed)
+        tokenizers = bundled_tokenizers(self._recipe.text.vocabulary)
+        if self._recipe.model.tying == "all" and not tokenizers.is_joint:
+            raise ConfigError(f'model.tying = "all" needs a joint vocabulary: {self._recipe.text.vocabulary} has two')
+        return tokenizers
 
     def measure(self, corpus: PreparedCorpus, tokenizers: TokenizerPair) -> PairLengths:
         return token_lengths(corpus, tokenizers)

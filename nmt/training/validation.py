@@ -51,7 +51,7 @@ class Validator:
             strict=True,
         )
         by_length = sorted(encoded, key=lambda pair: len(pair[1]))
-        self._batches = [make_batch(*zip(*chunk, strict=True)) for chunk in _chunks(by_length)]
+        self._batches = [make_batch(*zip(*chunk, strict=True)) for chunk in chunks(by_length)]
 
     @torch.no_grad()
     def validate(self, model: Seq2Seq) -> ValidationResult:
@@ -85,7 +85,7 @@ class Validator:
         stepper = PlainStepper(model, allowed)
         ids = self._tokenizers.source.encode_batch(list(texts))
         outputs = [""] * len(texts)
-        for chunk in _chunks(sorted(range(len(ids)), key=lambda i: len(ids[i]))):
+        for chunk in chunks(sorted(range(len(ids)), key=lambda i: len(ids[i]))):
             lengths = torch.tensor([len(ids[i]) + 1 for i in chunk], device=self._device)
             limit = (lengths * self._factor).long() + self._offset
             src = pad([[*ids[i], EOS_ID] for i in chunk]).to(self._device)
@@ -95,6 +95,7 @@ class Validator:
         return outputs
 
 
-def _chunks(items: Sequence[Item], size: int = BATCH_SENTENCES) -> Iterator[Sequence[Item]]:
+def chunks(items: Sequence[Item], size: int = BATCH_SENTENCES) -> Iterator[Sequence[Item]]:
+    """The items in their order, so many at a time."""
     for first in range(0, len(items), size):
         yield items[first : first + size]

@@ -41,7 +41,7 @@ UNSEEN = {
     "search": {"model", "native"},  # sees a model only through Stepper
 }
 """Rows above that a part does without all the same."""
-BUILDERS = {"nmt.model.seq2seq", "nmt.model.language_model"}
+BUILDERS = {"nmt.model.seq2seq", "nmt.model.language_model", "nmt.model.labeller"}
 """Where config becomes plain arguments: the only modules of `model` that may import it."""
 
 WITHOUT_TORCH = ("errors", "files", "config", "text", "data", "shortlist", "native", "evaluation", "client")
