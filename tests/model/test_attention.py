@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import TypeCheckError
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd import gradcheck
 
 from nmt.config import AttentionKind, AttentionSpan
 from nmt.model.attention import GlobalAttention, LocalPredictive, Memory, build_attention, masked_softmax
 from tests import oracles
-from tests.model.networks import ATTENTIONS, KINDS
+from tests.model.networks import ATTENTIONS
 
 H, WINDOW, MAX_LENGTH = 6, 2, 5
 LENGTHS = [7, 1, 4]
+PAST_ITS_LENGTH = ("location", "local-m")
+"""A window may lie where `location` has no weights: then nothing is attended to."""
 
 
 def attention_of(kind: str, span: str) -> GlobalAttention:
@@ -64,8 +67,9 @@ def test_weights_and_context_equal_the_equations(kind: AttentionKind, span: Atte
             np.testing.assert_allclose(context[row, t].numpy(), expected @ states, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS[:3])
-@pytest.mark.parametrize("span", ["global", "local-m"])
+@pytest.mark.parametrize(
+    ("kind", "span"), [(k, s) for k, s in ATTENTIONS if k != "none" and s != "local-p" and (k, s) != PAST_ITS_LENGTH]
+)
 @torch.no_grad()
 def test_weights_sum_to_one_without_a_gaussian(kind: str, span: str) -> None:
     attention = attention_of(kind, span)
@@ -89,6 +93,52 @@ def test_local_m_window_is_clipped_at_both_ends(t: int, expected: list[int]) -> 
     attention = attention_of("dot", "local-m")
     _, weights = attention(queries(1), memory_of(attention, LENGTHS, 7), torch.full((3, 1), t))
     assert weights[0, 0].nonzero().flatten().tolist() == expected
+
+
+@pytest.mark.parametrize(("v", "p_t", "inside"), [(-1.0, 0, [0, 1, 2]), (0.0, 3, [1, 2, 3, 4, 5]), (1.0, 6, [4, 5, 6])])
+@torch.no_grad()
+def test_local_p_is_a_gaussian_in_a_window_that_is_clipped_at_both_ends(v: float, p_t: int, inside: list[int]) -> None:
+    """Where all scores are equal: a_t(s) = exp(-(s - p_t)^2 / (2 (D / 2)^2)) / |window|, p_t at an end or between."""
+    attention = attention_of("dot", "local-p")
+    assert isinstance(attention, LocalPredictive)
+    attention.position.weight.fill_(100.0)
+    attention.v.weight.fill_(v * 100.0)
+    memory = memory_of(attention, LENGTHS, 7)
+    query = torch.ones(3, 1, H, dtype=torch.float64)
+    _, weights = attention(query, memory._replace(keys=torch.zeros_like(memory.keys)), torch.zeros(3, 1).long())
+    expected = [np.exp(-((s - p_t) ** 2) / 2) / len(inside) if s in inside else 0.0 for s in range(7)]
+    np.testing.assert_allclose(weights[0, 0].numpy(), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "span"), ATTENTIONS)
+def test_gradients_of_context_and_weights_equal_finite_differences(kind: str, span: str) -> None:
+    """By query, source states and all weights. (A window's edge is no matter: no position lies on one here.)"""
+    attention = attention_of(kind, span)
+    lengths = [4, 2]
+    mask = torch.arange(4) < torch.tensor(lengths).unsqueeze(1)
+    states = memory_of(attention, lengths, 4).states.requires_grad_()
+    query = queries(2)[:2].requires_grad_()
+    names = [name for name, _ in attention.named_parameters()]
+
+    class Attend(nn.Module):
+        """So that a functional call can put the weights in."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = attention
+
+        def forward(self, query: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+            memory = Memory(states, self.attention.score.keys(states), mask, torch.tensor(lengths))
+            context, weights = self.attention(query, memory, torch.tensor([[0, 1], [1, 2]]))
+            return context, weights
+
+    def attend(query: Tensor, states: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        weights = {f"attention.{name}": value for name, value in zip(names, tensors, strict=True)}
+        found: tuple[Tensor, ...] = torch.func.functional_call(Attend(), weights, (query, states))
+        return found
+
+    values = [p.detach().clone().requires_grad_() for p in attention.parameters()]
+    assert gradcheck(attend, (query, states, *values))
 
 
 @torch.no_grad()
