@@ -86,6 +86,9 @@ class NativeRunner:
             max_length=options.max_length,
             min_length=options.min_length,
             with_attention=options.with_attention,
+            prefix=options.prefix,
+            no_repeat_ngram=options.no_repeat_ngram,
+            forbidden=options.forbidden,
         )
 
 

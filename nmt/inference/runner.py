@@ -26,6 +26,13 @@ class SearchOptions:
     with_attention: bool = False
     min_length: int = 1
     """Fewest tokens before EOS: a translation is not empty."""
+    no_repeat_ngram: int = 0
+    """n: no n tokens may come twice; 0: any may."""
+    prefix: tuple[int, ...] = ()
+    """Tokens that every hypothesis begins with, whatever else is asked; fewer than `max_length`, none that the bundle
+    never generates. Where there is a shortlist they belong to it."""
+    forbidden: tuple[tuple[int, ...], ...] = ()
+    """Sequences of tokens that may not occur, none of them empty."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from nmt.inference.torch_step import (
     search_step,
 )
 from nmt.search.beam import first_beam
+from nmt.search.constraints import Constraints, Demand, needed_sizes
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import PlainModel
 from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
@@ -62,6 +63,33 @@ def rung(places: int) -> int:
     """The least of 1, 2, 3, 4, 6, 8, 12, 16, 24, ... that holds so many places."""
     power = 1 << max(places - 1, 0).bit_length()
     return power * 3 // 4 if power >= 4 and places <= power * 3 // 4 else power
+
+
+def constraint_sizes(options: SearchOptions) -> tuple[int, int, int, int] | None:
+    """The shape of constraints that a sentence's fit into, in powers of two; None where it has none."""
+    if not (options.no_repeat_ngram or options.prefix or options.forbidden):
+        return None
+    F, L, G, P = (1 << max(size - 1, 0).bit_length() for size in needed_sizes([_demand(options)]))
+    return F, L, G, P
+
+
+def _demand(options: SearchOptions) -> Demand:
+    return Demand(options.no_repeat_ngram, options.prefix, options.forbidden)
+
+
+class LaneKey(NamedTuple):
+    """What sentences of a lane have in common: the shapes of their buffers."""
+
+    beam_size: int
+    source_length: int
+    """The bucket's."""
+    with_attention: bool
+    constraints: tuple[int, int, int, int] | None
+    """See `constraint_sizes`."""
+
+    @classmethod
+    def of(cls, ids: Sequence[int], options: SearchOptions) -> LaneKey:
+        return cls(options.beam_size, bucket(len(ids) + 1), options.with_attention, constraint_sizes(options))
 
 
 def padded(sentences: Sequence[Sequence[int]], width: int) -> NDArray[np.int64]:
@@ -146,7 +174,7 @@ class TorchRunner:
             self._try_kernels()
         self.uses_kernels = self._rules.kernels is not None
         """Whether parts of a step are Triton kernels."""
-        self._lanes: dict[tuple[int, int, bool], _Lane] = {}
+        self._lanes: dict[LaneKey, _Lane] = {}
         self._lane_of: dict[int, _Lane] = {}
         self._results: dict[int, list[Found]] = {}
         self._numbers = count()
@@ -170,7 +198,7 @@ class TorchRunner:
         sentence: Sentence = ([UNK_ID], SearchOptions(2, 1, 4))
         lane = _Lane(self._model, self._rules, 2, self._as_on_gpu, None)
         try:
-            lane.put(self._begin([sentence], 2, BUCKETS[0], False), [0], [sentence])
+            lane.put(self._begin([sentence], LaneKey.of(*sentence)), [0], [sentence])
             lane.step()
             lane.finished().tolist()
         except Exception as error:  # compilers and drivers fail in ways of their own
@@ -182,14 +210,13 @@ class TorchRunner:
     def admit(self, sentences: Sequence[Sentence]) -> list[int]:
         """Encode sentences, those of one lane together, and begin their search."""
         slots = [next(self._numbers) for _ in sentences]
-        groups: dict[tuple[int, int, bool], list[int]] = {}
+        groups: dict[LaneKey, list[int]] = {}
         for index, (ids, options) in enumerate(sentences):
-            key = (options.beam_size, bucket(len(ids) + 1), options.with_attention)
-            groups.setdefault(key, []).append(index)
+            groups.setdefault(LaneKey.of(ids, options), []).append(index)
         for key, indices in groups.items():
             lane = self._lane(key)
             with self._besides():
-                first = self._begin([sentences[i] for i in indices], *key)
+                first = self._begin([sentences[i] for i in indices], key)
             self._hand_over(first)
             lane.put(first, [slots[i] for i in indices], [sentences[i] for i in indices])
             self._lane_of.update((slots[i], lane) for i in indices)
@@ -284,17 +311,18 @@ class TorchRunner:
         if self._results.pop(slot, None) is None:
             lane.remove([lane.slots.index(slot)])
 
-    def _lane(self, key: tuple[int, int, bool]) -> _Lane:
+    def _lane(self, key: LaneKey) -> _Lane:
         if key not in self._lanes:
             empty = [old for old, lane in self._lanes.items() if not lane.slots]
             for old in empty[: max(0, len(self._lanes) + 1 - LANES)]:
                 del self._lanes[old]
-            self._lanes[key] = _Lane(self._model, self._rules, key[0], self._as_on_gpu, self._capture)
+            self._lanes[key] = _Lane(self._model, self._rules, key.beam_size, self._as_on_gpu, self._capture)
         return self._lanes[key]
 
-    def _begin(self, sentences: Sequence[Sentence], K: int, S: int, with_attention: bool) -> Slots:
+    def _begin(self, sentences: Sequence[Sentence], key: LaneKey) -> Slots:
         """Sentences before their first step, with a history of no step."""
         B, device = len(sentences), self._device
+        K, S = key.beam_size, key.source_length
         lengths = torch.tensor([len(ids) + 1 for ids, _ in sentences])
         src = torch.from_numpy(padded([ids for ids, _ in sentences], S)).to(device)
         with exact_encoder(device, self.precision):
@@ -302,6 +330,7 @@ class TorchRunner:
         length = lengths.to(device)
         limits = [[o.n_best, o.max_length, o.min_length] for _, o in sentences]
         nothing = torch.zeros(B, 0, K, dtype=torch.long, device=device)
+        attention = torch.zeros(B, 0, K, S, device=device) if key.with_attention else None
         return Slots(
             memory=memory,
             state=state.select(torch.arange(B, device=device).repeat_interleave(K)),
@@ -310,15 +339,25 @@ class TorchRunner:
             mask=torch.arange(S, device=device).unsqueeze(0) < length.unsqueeze(1),
             attended=torch.zeros(B * K, S, device=device) if self._rules.scoring.coverage_penalty else None,
             words=self._words(sentences),
-            history=History(nothing, nothing, torch.zeros(B, 0, K, S, device=device) if with_attention else None),
+            history=History(nothing, nothing, attention, None if key.constraints is None else nothing),
+            constraints=self._constraints(sentences, key.constraints),
         )
+
+    def _constraints(
+        self, sentences: Sequence[Sentence], sizes: tuple[int, int, int, int] | None
+    ) -> Constraints | None:
+        if sizes is None:
+            return None
+        demands = [_demand(options) for _, options in sentences]
+        return Constraints.of(demands, len(self._rules.forbidden), device=self._device, sizes=sizes)
 
     def _words(self, sentences: Sequence[Sentence]) -> Tensor | None:
         if self._shortlist is None:
             return None
         words = torch.zeros(len(sentences), self._shortlist.tgt_vocab, dtype=torch.bool)
-        for row, (ids, _) in zip(words, sentences, strict=True):
+        for row, (ids, options) in zip(words, sentences, strict=True):
             row[torch.from_numpy(self._shortlist.words([*ids, EOS_ID])).long()] = True
+            row[list(options.prefix)] = True
         return words.to(self._device)
 
 

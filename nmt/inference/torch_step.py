@@ -20,6 +20,7 @@ from nmt.model.cells import Cell, LSTMCell, LSTMState, State
 from nmt.model.decoder import Decoder, DecoderState
 from nmt.model.seq2seq import Seq2Seq
 from nmt.search.beam import Beam, advance, is_done
+from nmt.search.constraints import Constraints, allowed
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, PlainModel
 
@@ -166,6 +167,8 @@ class History(NamedTuple):
     """[B, T, K]"""
     attention: Tensor | None
     """[B, T, K, S], before the hypotheses were reordered."""
+    written: Tensor | None = None
+    """[B, T, K]: the live hypotheses' own tokens, which move with them; None where no constraint asks for them."""
 
 
 class Slots(NamedTuple):
@@ -183,6 +186,7 @@ class Slots(NamedTuple):
     words: Tensor | None
     """[B, V]: each sentence's shortlist."""
     history: History
+    constraints: Constraints | None = None
 
 
 class Rules(NamedTuple):
@@ -205,6 +209,7 @@ def search_step(model: PlainModel, slots: Slots, rules: Rules) -> None:
     B, K = beam.log_probs.shape
     logits, state, weights = model.step(beam.tokens.view(-1), slots.state, slots.memory)
     candidates = best_tokens(logits, slots, rules)
+    step = beam.steps if slots.history.written is None else beam.steps.clone()  # `beam` is about to advance
     coverage = attended = None
     if slots.attended is not None:
         attended = slots.attended + weights
@@ -228,6 +233,9 @@ def search_step(model: PlainModel, slots: Slots, rules: Rules) -> None:
         )
     else:
         rows = _advance(slots, candidates, coverage, rules)
+    if slots.history.written is not None:
+        _reorder(slots.history.written, rows)
+        _write(slots.history.written, step, beam.tokens)
     if isinstance(model, FusedModel):
         map_tensors(lambda old, value: torch.index_select(value, 0, rows, out=old), slots.state, state)
     else:
@@ -265,7 +273,7 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
     """
     K, V = slots.beam.tokens.shape[1], logits.shape[1]
     kernels, limits = rules.kernels, slots.limits
-    if kernels is not None and V <= kernels.MAX_WORDS and K <= kernels.MAX_BEAM:
+    if kernels is not None and slots.constraints is None and V <= kernels.MAX_WORDS and K <= kernels.MAX_BEAM:
         few = kernels.best_tokens(
             logits, slots.words, rules.forbidden, slots.beam.steps, limits.min_length, limits.max_length, rules.eos_id
         )
@@ -276,6 +284,10 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
         logits = logits.view(len(barred), K, -1).masked_fill(barred, -torch.inf).view(logits.shape)
     total = torch.logsumexp(logits, dim=1, keepdim=True)
     end = logits[:, rules.eos_id] - total.squeeze(1)
+    if slots.constraints is not None and slots.history.written is not None:
+        choice = allowed(slots.constraints, slots.history.written.transpose(1, 2), slots.beam.steps)
+        beyond = logits.shape[1] - choice.shape[1]  # ids of copied words, which no constraint names
+        logits = logits.masked_fill(~torch.nn.functional.pad(choice, (0, beyond), value=True), -torch.inf)
     steps = slots.beam.steps
     must_go_on = (steps < limits.min_length).repeat_interleave(K)
     must_end = (steps + 1 >= limits.max_length).repeat_interleave(K)
@@ -286,6 +298,13 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
     scores[:, 0] = torch.where(must_end, end, scores[:, 0])
     ids[:, 0].masked_fill_(must_end, rules.eos_id)
     return Candidates(scores, ids)
+
+
+def _reorder(written: Tensor, rows: Tensor) -> None:
+    """Each hypothesis takes over what its parent has written. written [B, T, K]; rows [B * K]."""
+    B, T, K = written.shape
+    by_row = written.transpose(1, 2).reshape(B * K, T)
+    written.copy_(by_row.index_select(0, rows).view(B, K, T).transpose(1, 2))
 
 
 def _write(history: Tensor, steps: Tensor, values: Tensor) -> None:

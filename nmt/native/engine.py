@@ -30,6 +30,12 @@ class Sentence(NamedTuple):
     min_length: int = 0
     """Fewest tokens before EOS."""
     with_attention: bool = False
+    prefix: Sequence[int] = ()
+    """Tokens that every hypothesis begins with, whatever the shortlist says; fewer than `max_length`."""
+    no_repeat_ngram: int = 0
+    """n: no n tokens may come twice; 0: any may."""
+    forbidden: Sequence[Sequence[int]] = ()
+    """Sequences of tokens that may not occur, none of them empty."""
 
 
 class Result(NamedTuple):
@@ -109,6 +115,11 @@ class Engine:
         """Encode sentences and begin their search; a slot each. Raises MemoryError."""
         ids = np.fromiter((i for sentence in sentences for i in sentence.ids), np.int32)
         lengths = np.array([len(sentence.ids) for sentence in sentences], np.int32)
+        forbidden = [[number for part in s.forbidden for number in (len(part), *part)] for s in sentences]
+        bounds = np.fromiter(
+            (number for s, numbers in zip(sentences, forbidden, strict=True) for number in (*s.prefix, *numbers)),
+            np.int32,
+        )
         options = (Options * len(sentences))(
             *(
                 Options(
@@ -117,8 +128,11 @@ class Engine:
                     sentence.max_length,
                     sentence.min_length,
                     sentence.with_attention,
+                    len(sentence.prefix),
+                    sentence.no_repeat_ngram,
+                    len(numbers),
                 )
-                for sentence in sentences
+                for sentence, numbers in zip(sentences, forbidden, strict=True)
             )
         )
         slots = np.empty(len(sentences), np.int32)
@@ -128,6 +142,7 @@ class Engine:
             ids.ctypes.data,
             lengths.ctypes.data,
             options,
+            bounds.ctypes.data,
             slots.ctypes.data,
         )
         if admitted < 0:

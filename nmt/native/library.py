@@ -71,7 +71,6 @@ class Model(ctypes.Structure):
         ("output", Matrix),
         ("barred", c_void_p),
         ("output_ids", c_void_p),
-        ("eos_at", c_int32),
         ("list_from", c_void_p),
         ("list_words", c_void_p),
         ("lines", Matrix),
@@ -86,6 +85,9 @@ class Options(ctypes.Structure):
         ("max_length", c_int32),
         ("min_length", c_int32),
         ("with_attention", c_int32),
+        ("prefix", c_int32),
+        ("no_repeat", c_int32),
+        ("forbidden", c_int32),
     ]
 
 
@@ -98,7 +100,7 @@ FUNCTIONS = {
     "nmt_fill_table": (c_int, [POINTER(Matrix), c_void_p, c_int, c_int, c_void_p]),
     "nmt_engine_new": (c_void_p, [POINTER(Model)]),
     "nmt_engine_free": (None, [c_void_p]),
-    "nmt_admit": (c_int, [c_void_p, c_int, c_void_p, c_void_p, POINTER(Options), c_void_p]),
+    "nmt_admit": (c_int, [c_void_p, c_int, c_void_p, c_void_p, POINTER(Options), c_void_p, c_void_p]),
     "nmt_step": (c_int, [c_void_p, c_int, c_void_p, c_int]),
     "nmt_found": (c_int, [c_void_p, c_int]),
     "nmt_hypothesis": (c_int, [c_void_p, c_int, c_int, c_void_p, c_void_p, c_void_p]),

@@ -268,12 +268,10 @@ def lay_out(
 
     if shortlist is None:
         model.output, model.barred = words(to.matrix([output], bias, padding=NEVER), slice(None))
-        model.eos_at = eos_id
         return model
     lists = shortlist.without_always()
     model.output, model.barred = words(to.matrix([output], bias, lists.always, NEVER), lists.always)
     model.output_ids = to.ids(np.pad(lists.always, (0, model.output.outputs - len(lists.always)), constant_values=-1))
-    model.eos_at = int(np.flatnonzero(lists.always == eos_id)[0])
     model.list_from, model.list_words = to.ids(lists.offsets), to.ids(lists.targets)
     model.lines, model.lines_barred = words(to.matrix([output], bias, padding=NEVER, in_lines=True), slice(None))
     return model

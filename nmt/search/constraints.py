@@ -96,10 +96,14 @@ def allowed(constraints: Constraints, written: Int[Tensor, "B K T"], steps: Int[
 
 
 def _bar(mask: Bool[Tensor, "B K V"], tokens: Int[Tensor, "B K M"], is_barred: Bool[Tensor, "B K M"]) -> None:
-    """Take tokens out of the mask, in place. Those that are not barred after all go to a column that nobody reads."""
+    """Take tokens out of the mask, in place.
+
+    Those that are not barred after all, or that lie beyond the vocabulary (copied words), go to a column that nobody
+    reads.
+    """
     V = mask.shape[2]
     barred = torch.nn.functional.pad(torch.zeros_like(mask), (0, 1))
-    barred.scatter_(2, torch.where(is_barred, tokens, V), True)
+    barred.scatter_(2, torch.where(is_barred & (tokens < V), tokens, V), True)
     mask &= ~barred[:, :, :V]
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
+from numpy.typing import NDArray
 
 from nmt.bundle import Bundle
 from nmt.inference.native_runner import NativeRunner
@@ -15,8 +20,9 @@ from nmt.inference.runner import Found, Runner, SearchOptions, Sentence
 from nmt.inference.torch_runner import TorchRunner
 from nmt.native.library import available
 from nmt.search.beam import beam_search
+from nmt.search.constraints import Constraints, Demand
 from nmt.search.scoring import Scoring
-from nmt.search.stepper import PlainStepper
+from nmt.search.stepper import PlainStepper, WordLists
 from nmt.text.tokenizer import BOS_ID, EOS_ID
 
 TOLERANCE = 1e-4
@@ -59,12 +65,25 @@ def translate(runner: Runner, sentences: Sequence[Sentence], group: int = 3) -> 
 def reference(bundle: Bundle, sentences: Sequence[Sentence]) -> list[list[Found]]:
     """Each sentence, unpadded and alone, by the plain search."""
     allowed = torch.tensor([i not in bundle.forbidden_ids for i in range(bundle.config.tgt_vocab)])
-    stepper = PlainStepper(bundle.build_model(), allowed, bundle.shortlist)
+    stepper = PlainStepper(bundle.build_model(), allowed)
     return [_search(bundle, stepper, ids, options) for ids, options in sentences]
+
+
+class _WithPrefix:
+    """A bundle's shortlists, with a prefix in each."""
+
+    def __init__(self, shortlist: WordLists, prefix: Sequence[int]) -> None:
+        self.tgt_vocab = shortlist.tgt_vocab
+        self._shortlist, self._prefix = shortlist, prefix
+
+    def words(self, source_ids: Iterable[int]) -> NDArray[np.int32]:
+        return np.union1d(self._shortlist.words(source_ids), self._prefix).astype(np.int32)
 
 
 def _search(bundle: Bundle, stepper: PlainStepper, ids: Sequence[int], options: SearchOptions) -> list[Found]:
     search = bundle.config.search
+    stepper.shortlist = None if bundle.shortlist is None else _WithPrefix(bundle.shortlist, options.prefix)
+    demand = Demand(options.no_repeat_ngram, options.prefix, options.forbidden)
     found = beam_search(
         stepper,
         torch.tensor([[*ids, EOS_ID]]),
@@ -77,6 +96,7 @@ def _search(bundle: Bundle, stepper: PlainStepper, ids: Sequence[int], options: 
         n_best=options.n_best,
         min_length=options.min_length,
         with_attention=options.with_attention,
+        constraints=None if demand == Demand() else Constraints.of([demand], bundle.config.tgt_vocab),
     )[0]
     return [
         Found(h.tokens, h.score, h.log_prob, None if h.attention is None else h.attention.numpy(), h.is_truncated)
@@ -87,6 +107,24 @@ def _search(bundle: Bundle, stepper: PlainStepper, ids: Sequence[int], options: 
 def is_near_tie(expected: Sequence[Found]) -> bool:
     """Whether the reference itself hardly separates two of these."""
     return any(a.score - b.score < max(TOLERANCE, RELATIVE * abs(b.score)) for a, b in pairwise(expected))
+
+
+def compare(found: Sequence[Sequence[Found]], wanted: Sequence[Sequence[Found]]) -> int:
+    """Assert that these are the same, near-ties apart; how many near-ties there were."""
+    ties = 0
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert [h.score for h in mine] == pytest.approx([h.score for h in theirs], rel=RELATIVE, abs=TOLERANCE)
+        if [h.tokens for h in mine] != [h.tokens for h in theirs]:
+            assert is_near_tie(theirs)
+            ties += 1
+            continue
+        for one, other in zip(mine, theirs, strict=True):
+            assert one.log_prob == pytest.approx(other.log_prob, abs=10 * TOLERANCE)
+            assert one.is_truncated == other.is_truncated
+            assert (one.attention is None) == (other.attention is None)
+            if one.attention is not None and other.attention is not None:
+                np.testing.assert_allclose(one.attention, other.attention, atol=1e-4)
+    return ties
 
 
 def mixed_options(count: int, with_attention: bool = True) -> list[SearchOptions]:
@@ -102,3 +140,24 @@ def mixed_options(count: int, with_attention: bool = True) -> list[SearchOptions
         )
         for i in range(count)
     ]
+
+
+CONSTRAINTS: dict[str, Callable[[random.Random, Sequence[int]], dict[str, Any]]] = {
+    "no_repeat_ngram": lambda rng, _: {"no_repeat_ngram": rng.randint(1, 4)},
+    "prefix": lambda rng, ids: {"prefix": tuple(rng.choices(ids, k=rng.randint(1, 4)))},
+    "forbidden": lambda rng, ids: {
+        "forbidden": tuple(tuple(rng.choices(ids, k=rng.randint(1, 3))) for _ in range(rng.randint(1, 30)))
+    },
+}
+"""What a search may be bound by, by the name of its option: one at random over some tokens."""
+
+
+def constrained_options(kinds: Sequence[str], ids: Sequence[Sequence[int]], seed: int = 0) -> list[SearchOptions]:
+    """`mixed_options` of so many sentences, most of them with constraints of these kinds over their own tokens."""
+    rng = random.Random(seed)
+    mixed = mixed_options(len(ids))
+    for i, options in enumerate(mixed):
+        if i % 4 != 3:
+            bounds = [CONSTRAINTS[kind](rng, ids[i]) for kind in kinds]
+            mixed[i] = replace(options, **dict(item for bound in bounds for item in bound.items()))
+    return mixed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -26,11 +25,9 @@ from nmt.shortlist import Shortlist
 from tests.bundles import make_bundle, toy_sentences
 from tests.inference.runners import (
     CPU,
-    RELATIVE,
     RUNNERS,
-    TOLERANCE,
     Factory,
-    is_near_tie,
+    compare,
     mixed_options,
     reference,
     torch_runner,
@@ -129,24 +126,6 @@ def random_shortlist(src_vocab: int, tgt_vocab: int) -> Shortlist:
     rng = np.random.default_rng(5)
     lists = [rng.choice(tgt_vocab, 4, replace=False).tolist() for _ in range(src_vocab)]
     return Shortlist.of_lists(lists, rng.choice(tgt_vocab, 20, replace=False).tolist(), tgt_vocab)
-
-
-def compare(found: Sequence[Sequence[Found]], wanted: Sequence[Sequence[Found]]) -> int:
-    """Assert that these are the same, near-ties apart; how many near-ties there were."""
-    ties = 0
-    for mine, theirs in zip(found, wanted, strict=True):
-        assert [h.score for h in mine] == pytest.approx([h.score for h in theirs], rel=RELATIVE, abs=TOLERANCE)
-        if [h.tokens for h in mine] != [h.tokens for h in theirs]:
-            assert is_near_tie(theirs)
-            ties += 1
-            continue
-        for one, other in zip(mine, theirs, strict=True):
-            assert one.log_prob == pytest.approx(other.log_prob, abs=10 * TOLERANCE)
-            assert one.is_truncated == other.is_truncated
-            assert (one.attention is None) == (other.attention is None)
-            if one.attention is not None and other.attention is not None:
-                np.testing.assert_allclose(one.attention, other.attention, atol=1e-4)
-    return ties
 
 
 @pytest.mark.parametrize("runner", RUNNERS)

@@ -27,8 +27,8 @@ from nmt.model.cells import lstm_pointwise
 from nmt.search.beam import Beam
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates
-from tests.inference.runners import TOLERANCE, translate
-from tests.inference.test_runners import compare, expected, network
+from tests.inference.runners import TOLERANCE, compare, translate
+from tests.inference.test_runners import expected, network
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 EOS = 2

@@ -93,6 +93,33 @@ void advance(const Model *model, Slot *slot, const Best *best) {
     if (!alive || slot->finished == beam || slot->step >= slot->options.max_length) slot->phase = FINISHED;
 }
 
+int most_taboos(const Options *options) {
+    /* a sequence takes up two numbers at least */
+    return (options->no_repeat ? options->max_length : 0) + options->forbidden / 2;
+}
+
+int find_taboos(Slot *slot, int place, int32_t *taboos) {
+    const Options *options = &slot->options;
+    int step = slot->step, n = options->no_repeat, count = 0;
+    int32_t *written = slot->written;
+    for (int s = step - 1; s >= 0; s--) {
+        written[s] = slot->tokens[(int64_t)s * options->beam + place];
+        place = slot->parents[(int64_t)s * options->beam + place];
+    }
+    for (int end = n - 1; n && end < step; end++) {
+        const int32_t *before = written + end - n + 1, *last = written + step - n + 1;
+        if (!memcmp(before, last, sizeof(int32_t) * (size_t)(n - 1))) taboos[count++] = written[end];
+    }
+    const int32_t *end = slot->forbidden + options->forbidden;
+    for (const int32_t *sequence = slot->forbidden; sequence < end; sequence += 1 + *sequence) {
+        int before = *sequence - 1;
+        if (before > step) continue;
+        if (memcmp(sequence + 1, written + step - before, sizeof(int32_t) * (size_t)before)) continue;
+        taboos[count++] = sequence[1 + before];
+    }
+    return count;
+}
+
 int trace_back(const Slot *slot, int which, int32_t *tokens, float *scores, float *attention) {
     int last = slot->final_step[which], place = slot->final_place[which], beam = slot->options.beam;
     scores[0] = slot->final_score[which];

@@ -12,7 +12,9 @@ typedef struct {
     float *logits; /* best first */
     int32_t *tokens;
     int is_eos_barred;
-    int is_only_eos; /* at its maximal length */
+    int32_t only; /* the one token that may come: the prefix's next, or EOS at the maximal length; -1: any but the taboos */
+    const int32_t *taboos;
+    int taboo_count;
 } Best;
 
 typedef enum { FREE, RUNNING, FINISHED } Phase;
@@ -34,6 +36,8 @@ typedef struct {
     int32_t *parents, *tokens;
     float *attention; /* [max_length, beam, S] of the live ones before each step, or null */
     float *coverage;  /* [2, beam, S]: attention summed over the steps, old and new in turn; or null */
+    int32_t *prefix, *forbidden; /* as `nmt_admit` takes them */
+    int32_t *taboos, *written;   /* [beam, most_taboos] and [max_length]: room for `find_taboos` */
     /* the shortlist's words for this sentence alone, and their lines; outputs 0 without a shortlist */
     int32_t *ids; /* rising, then whatever fills up the last panel */
     float *barred;
@@ -43,6 +47,11 @@ typedef struct {
 
 /* Hypotheses are rows: `best[i]` belongs to the i-th live one. Afterwards `row` holds the row of each new one's parent. */
 void advance(const Model *model, Slot *slot, const Best *best);
+
+/* The tokens that a live hypothesis may not go on with, as they would complete n tokens that have come already, or a
+ * forbidden sequence. Returns how many, `most_taboos` at most. */
+int find_taboos(Slot *slot, int place, int32_t *taboos);
+int most_taboos(const Options *options);
 
 /* A finished slot's hypothesis; see nmt_hypothesis. */
 int trace_back(const Slot *slot, int which, int32_t *tokens, float *scores, float *attention);

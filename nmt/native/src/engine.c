@@ -128,6 +128,11 @@ static void lay_out(const Model *model, Slot *slot, int words, Layout *layout, f
     slot->tokens = piece(layout, sizeof(int32_t) * steps * beam);
     slot->attention = piece(layout, options->with_attention ? sizeof(float) * steps * beam * length : 0);
     slot->coverage = piece(layout, model->coverage_penalty > 0 ? sizeof(float) * 2 * beam * length : 0);
+    size_t taboos = (size_t)most_taboos(options);
+    slot->prefix = piece(layout, sizeof(int32_t) * (size_t)options->prefix);
+    slot->forbidden = piece(layout, sizeof(int32_t) * (size_t)options->forbidden);
+    slot->taboos = piece(layout, sizeof(int32_t) * beam * taboos);
+    slot->written = piece(layout, taboos ? sizeof(int32_t) * steps : 0);
     slot->ids = piece(layout, sizeof(int32_t) * columns);
     slot->barred = piece(layout, sizeof(float) * columns);
     slot->output.bias = piece(layout, sizeof(float) * columns);
@@ -135,8 +140,15 @@ static void lay_out(const Model *model, Slot *slot, int words, Layout *layout, f
     slot->output.offset = piece(layout, sizeof(int32_t) * columns);
 }
 
-/* The words that the shortlist allows a sentence beside those of `output`, rising, in `engine->words`: how many, or -1. */
-static int list_words(Engine *engine, const int32_t *ids, int length) {
+static int is_always_open(const Model *model, int32_t word) {
+    for (int j = 0; j < model->output.outputs; j++)
+        if (model->output_ids[j] == word) return 1;
+    return 0;
+}
+
+/* The words that the shortlist allows a sentence beside those of `output`, and those of its prefix; rising, in
+ * `engine->words`: how many, or -1. */
+static int list_words(Engine *engine, const int32_t *ids, int length, const int32_t *prefix, int forced) {
     const Model *model = engine->model;
     if (!model->lines.outputs) return 0;
     int parts = (model->target_vocabulary + 63) / 64, count = 0;
@@ -146,6 +158,8 @@ static int list_words(Engine *engine, const int32_t *ids, int length) {
     for (int s = 0; s < length; s++)
         for (int i = model->list_from[ids[s]]; i < model->list_from[ids[s] + 1]; i++)
             seen[model->list_words[i] / 64] |= UINT64_C(1) << model->list_words[i] % 64;
+    for (int i = 0; i < forced; i++)
+        if (!is_always_open(model, prefix[i])) seen[prefix[i] / 64] |= UINT64_C(1) << prefix[i] % 64;
     for (int p = 0; p < parts; p++) {
         for (uint64_t rest = seen[p]; rest; rest &= rest - 1) words[count++] = 64 * p + __builtin_ctzll(rest);
         seen[p] = 0;
@@ -168,6 +182,13 @@ static void set_words(const Model *model, Slot *slot, const int32_t *words, int 
         scale[j] = j < count ? lines->scale[word] : 0;
         offset[j] = lines->offset[word];
     }
+}
+
+static void set_bounds(Slot *slot, const int32_t *bounds) {
+    const Options *options = &slot->options;
+    if (options->prefix) memcpy(slot->prefix, bounds, sizeof(int32_t) * (size_t)options->prefix);
+    if (options->forbidden)
+        memcpy(slot->forbidden, bounds + options->prefix, sizeof(int32_t) * (size_t)options->forbidden);
 }
 
 static int free_slot_number(Engine *engine) {
@@ -196,7 +217,7 @@ static int grow_states(const Engine *engine, States *states, int rows) {
 }
 
 static int begin(Engine *engine, int number, const Encoded *encoded, int count, int sentence, int64_t position,
-                 int length, const Options *options, int words) {
+                 int length, const Options *options, const int32_t *bounds, int words) {
     const Model *model = engine->model;
     Slot *slot = &engine->slots[number];
     int width = padded(model->hidden, K_BLOCK), out = padded(model->attentional, K_BLOCK), row = engine->used;
@@ -217,6 +238,7 @@ static int begin(Engine *engine, int number, const Encoded *encoded, int count, 
     memcpy(values, encoded->values + position * out, sizeof(float) * (size_t)length * (size_t)out);
     slot->memory = (Memory){length, keys, values};
     set_words(model, slot, engine->words.at, words);
+    set_bounds(slot, bounds);
 
     for (int k = 0; k < model->decoder_layers; k++) {
         int64_t from = ((int64_t)k * count + sentence) * width;
@@ -235,7 +257,7 @@ static int begin(Engine *engine, int number, const Encoded *encoded, int count, 
 }
 
 int nmt_admit(Engine *engine, int count, const int32_t *ids, const int32_t *lengths, const Options *options,
-              int32_t *slots) {
+              const int32_t *bounds, int32_t *slots) {
     enum { AT_ONCE = 16 }; /* sentences encoded together: more win nothing and leave the cache */
     if (!engine->running) engine->used = 0;
     for (int first = 0; first < count; first += AT_ONCE) {
@@ -244,14 +266,16 @@ int nmt_admit(Engine *engine, int count, const int32_t *ids, const int32_t *leng
         int is_encoded = encode(engine->model, &engine->encoder, group, ids, lengths + first, &encoded);
         int64_t position = 0;
         for (int i = first; i < first + group; i++) {
-            int words = list_words(engine, ids + position, lengths[i]);
+            const Options *own = &options[i];
+            int words = list_words(engine, ids + position, lengths[i], bounds, own->prefix);
             slots[i] = is_encoded && words >= 0 ? free_slot_number(engine) : -1;
             if (slots[i] < 0 ||
-                !begin(engine, slots[i], &encoded, group, i - first, position, lengths[i], &options[i], words)) {
+                !begin(engine, slots[i], &encoded, group, i - first, position, lengths[i], own, bounds, words)) {
                 while (i-- > 0) nmt_drop(engine, slots[i]);
                 return -1;
             }
             position += lengths[i];
+            bounds += own->prefix + own->forbidden;
         }
         ids += position;
     }
@@ -289,8 +313,16 @@ typedef struct {
     Best *best;
     const float *barred;
     const int32_t *ids; /* of the columns; null: column numbers are ids */
-    int eos, eos_at;    /* EOS's id and column; -1: it has none here */
+    int eos;
 } Rank;
+
+static int is_open(const Best *best, int32_t token, int eos) {
+    if (best->only >= 0) return token == best->only;
+    if (token == eos && best->is_eos_barred) return 0;
+    for (int i = 0; i < best->taboo_count; i++)
+        if (best->taboos[i] == token) return 0;
+    return 1;
+}
 
 /* The running log-sum-exp and the best tokens: the distribution itself is never written. */
 static void rank(void *context, int row, int rows, int column, const float (*tile)[NR]) {
@@ -306,10 +338,6 @@ static void rank(void *context, int row, int rows, int column, const float (*til
             best->peak = top;
         }
         for (int j = 0; j < 4; j++) best->sum += vexp(logit[j] - best->peak);
-        if (best->is_only_eos) {
-            if (to->eos_at >= column && to->eos_at < column + NR) put(best, tile[r][to->eos_at - column], to->eos);
-            continue;
-        }
         if (!(top > best->threshold)) continue;
         for (int j = 0; j < 4; j++) {
             vf open = logit[j] + vload(to->barred + column + j * W);
@@ -317,7 +345,7 @@ static void rank(void *context, int row, int rows, int column, const float (*til
                 int lane = __builtin_ctz(better), at = column + j * W + lane;
                 int32_t token = to->ids ? to->ids[at] : at;
                 float value = tile[r][j * W + lane];
-                if (value > best->threshold && !(token == to->eos && best->is_eos_barred)) put(best, value, token);
+                if (value > best->threshold && is_open(best, token, to->eos)) put(best, value, token);
             }
         }
     }
@@ -375,6 +403,20 @@ static int make_room(Engine *engine, int rows, int candidates, int longest, Step
     return 1;
 }
 
+/* What may come next after a live hypothesis. */
+static void bind(const Model *model, Slot *slot, int place, Best *best) {
+    const Options *options = &slot->options;
+    int step = slot->step, most = most_taboos(options);
+    best->only = -1;
+    if (step < options->prefix) best->only = slot->prefix[step];
+    else if (step + 1 >= options->max_length) best->only = model->eos;
+    else if (most) {
+        int32_t *taboos = slot->taboos + (int64_t)place * most;
+        best->taboos = taboos;
+        best->taboo_count = find_taboos(slot, place, taboos);
+    }
+}
+
 /* Every live hypothesis of every running sentence gets a row, those of one sentence together. */
 static int gather(Engine *engine, Step *step) {
     int rows = 0, candidates = 0, longest = 0;
@@ -402,8 +444,8 @@ static int gather(Engine *engine, Step *step) {
                 .logits = engine->list_logits + used,
                 .tokens = engine->list_tokens + used,
                 .is_eos_barred = slot->step < options->min_length,
-                .is_only_eos = slot->step + 1 >= options->max_length,
             };
+            bind(engine->model, slot, k, &step->best[row]);
             used += 2 * options->beam;
         }
     }
@@ -472,12 +514,12 @@ static void attend_all(const Engine *engine, const Step *step, const float *top,
 /* The output layer: one product for all rows, and each sentence's own words for its own. */
 static void rank_all(const Engine *engine, const Step *step) {
     const Model *model = engine->model;
-    Rank to = {step->best, model->barred, model->output_ids, model->eos, model->eos_at};
+    Rank to = {step->best, model->barred, model->output_ids, model->eos};
     product(&model->output, &step->x, 0, step->count, rank, &to);
     if (!model->lines.outputs) return;
     for (int row = 0; row < step->count;) {
         const Slot *slot = step->live[row].slot;
-        Rank own = {step->best, slot->barred, slot->ids, model->eos, -1};
+        Rank own = {step->best, slot->barred, slot->ids, model->eos};
         line_product(&slot->output, slot->ids, &step->x, row, slot->alive, rank, &own);
         row += slot->alive;
     }

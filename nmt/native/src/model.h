@@ -37,7 +37,6 @@ typedef struct {
     Matrix output;     /* of all words; with a shortlist, of those that every sentence may use */
     const float *barred; /* [output.outputs]: -inf for what may never be generated and for padding, else 0 */
     const int32_t *output_ids; /* with a shortlist: the words of `output`, padded with -1; else null, columns are ids */
-    int32_t eos_at;            /* EOS's column of `output` */
     /* the shortlist: source id s allows `list_words` from list_from[s] to list_from[s + 1], none of them in `output_ids` */
     const int32_t *list_from, *list_words;
     Matrix lines;              /* all words, in lines; outputs 0 without a shortlist */
@@ -49,6 +48,9 @@ typedef struct {
     int32_t max_length; /* tokens, EOS counted */
     int32_t min_length; /* tokens before EOS may come */
     int32_t with_attention;
+    int32_t prefix;    /* tokens that every hypothesis begins with */
+    int32_t no_repeat; /* n: no n tokens may come twice; 0: any may */
+    int32_t forbidden; /* numbers that the forbidden sequences take up: of each its length, then its tokens */
 } Options;
 
 typedef struct Engine Engine;
@@ -65,9 +67,10 @@ int nmt_fill_table(const Matrix *matrix, const float *embedding, int vocabulary,
 Engine *nmt_engine_new(const Model *model);
 void nmt_engine_free(Engine *engine);
 
-/* Encode sentences (ids one after the other, EOS among them) and begin their search; a slot each, or -1 (no memory). */
+/* Encode sentences (ids one after the other, EOS among them) and begin their search; a slot each, or -1 (no memory).
+ * `bounds`: of one sentence after the other its prefix and its forbidden sequences. */
 int nmt_admit(Engine *engine, int count, const int32_t *ids, const int32_t *lengths, const Options *options,
-              int32_t *slots);
+              const int32_t *bounds, int32_t *slots);
 
 /* Up to `steps` tokens for every running sentence, returning once any has finished. Writes the slots that have
  * finished, at most `room`, and returns how many; -1 where memory is short. */
