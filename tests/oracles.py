@@ -98,7 +98,7 @@ def lstm_peephole(x: Array, state: State, w: Weights, config: ModelConfig) -> Ce
 
 
 def lstm_coupled(x: Array, state: State, w: Weights, config: ModelConfig) -> CellStep:
-    """Greff et al. 2017, appendix: i = 1 - f."""
+    """Greff et al. 2017: i = 1 - f."""
     h, c = state
     at = CellWeights("fgo", w, config)
     f, o = (sigmoid(at.gate(k, at.W(k) @ x + at.U(k) @ h)) for k in "fo")

@@ -11,6 +11,8 @@ from nmt.errors import BundleError, DeviceError
 from nmt.inference import TranslateOptions, Translation
 from nmt.inference.loading import choose_runner, load_pipeline
 from nmt.inference.native_runner import why_not
+from nmt.model.cells import CELLS
+from nmt.native.library import available
 from tests.bundles import make_bundle, toy_sentences
 
 
@@ -54,6 +56,20 @@ def test_a_precision_that_nobody_can_do_names_those_that_can(bundle: Bundle, no_
         choose_runner(bundle, "cpu", "fp64")
     with pytest.raises(DeviceError, match="no device 'abacus'"):
         choose_runner(bundle, "abacus")
+
+
+@pytest.mark.parametrize("cell", sorted(CELLS.keys() - {"lstm"}))
+def test_a_cell_that_the_kernels_do_not_know_is_named_and_runs_on_torch(
+    tmp_path: Path, cell: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From disk, where matrices lie in bytes."""
+    other = make_bundle(tmp_path / cell, cell=cell, storage="int8", hidden_size=16)
+    runner = choose_runner(other, "cpu")
+    assert (runner.name, runner.precision) == ("torch", "fp32")
+    if available():
+        assert f"torch translates with this model: cell {cell!r}" in caplog.text
+        with pytest.raises(DeviceError, match=f"no int8 on cpu for this model .cell {cell!r}.: use fp32"):
+            choose_runner(other, "cpu", "int8")
 
 
 def test_a_pipeline_says_what_it_runs_on(bundle: Bundle) -> None:
