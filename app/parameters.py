@@ -39,6 +39,7 @@ class TranslateCall(NamedTuple):
     n_best: int | None
     scores: bool
     alignments: bool
+    attention: bool
     flags: bool
     raw: bool
 
@@ -97,6 +98,7 @@ def parse_call(fields: Fields, settings: Settings) -> TranslateCall:
         n_best=_count(fields, "n_best", settings.max_n_best),
         scores=_boolean(fields, "scores"),
         alignments=_boolean(fields, "alignments"),
+        attention=_boolean(fields, "attention"),
         flags=_boolean(fields, "flags"),
         raw=_boolean(fields, "raw"),
     )

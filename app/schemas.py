@@ -16,6 +16,7 @@ OneOrList: TypeAlias = T | list[T]
 """One value for a string `q`; for a list `q` a list of values in the same order."""
 
 Link = Annotated[tuple[int, int], Field(examples=[(0, 0)])]
+Look = Annotated[tuple[int, float], Field(examples=[(0, 0.9)])]
 Score = Annotated[float | None, Field(description="Length-normalised log-probability; higher is better.")]
 
 
@@ -50,6 +51,7 @@ class TranslateRequest(BaseModel):
     n_best: Annotated[int | None, Field(ge=1, description="Adds `nBest`: so many translations with scores.")] = None
     scores: Annotated[bool, Field(description="Adds `scores`.")] = False
     alignments: Annotated[bool, Field(description="Adds `alignments` (and to each entry of `nBest`).")] = False
+    attention: Annotated[bool, Field(description="Adds `attention` (and to each entry of `nBest`).")] = False
     flags: Annotated[bool, Field(description="Adds `flags`.")] = False
     raw: Annotated[bool, Field(description="Take each text as one segment: no sentence splitting, no repair.")] = False
 
@@ -60,6 +62,7 @@ class NBestEntry(Shape):
     text: str
     score: Score
     alignment: Annotated[list[Link] | None, Field(description="Present if `alignments` was asked for.")] = None
+    attention: Annotated[list[list[Look]] | None, Field(description="Present if `attention` was asked for.")] = None
 
 
 class ItemError(Shape):
@@ -102,6 +105,13 @@ class TranslateAnswer(Shape):
         OneOrList[list[Link]],
         Field(
             description="Links [i, j]: word i of the text and word j of its translation, split at white space, from 0."
+        ),
+    ] = []
+    attention: Annotated[
+        OneOrList[list[list[Look]]],
+        Field(
+            description="For each word of the translation the words of the text that the model looked at: [i, weight], "
+            "the largest first; weights under 0.01 are left out."
         ),
     ] = []
     flags: Annotated[OneOrList[list[str]], Field(description="What a reader should know, such as `truncated`.")] = []

@@ -90,7 +90,11 @@ async def _translate_each(
     if model is None or not places:
         return outcomes
     options = TranslateOptions(
-        beam_size=call.beam_size, n_best=call.hypotheses, alignments=call.alignments, raw=call.raw
+        beam_size=call.beam_size,
+        n_best=call.hypotheses,
+        alignments=call.alignments,
+        attention=call.attention,
+        raw=call.raw,
     )
     results = await service.admission.translate([call.texts[place] for place in places], model, options, receive)
     for place, result in zip(places, results, strict=True):
@@ -125,6 +129,8 @@ def _row(call: TranslateCall, text: str, outcome: Outcome) -> dict[str, Any]:
         row["scores"] = _number(done.score)
     if call.alignments:
         row["alignments"] = done.alignment
+    if call.attention:
+        row["attention"] = done.attention
     if call.flags:
         row["flags"] = sorted(done.flags)
     return row
@@ -132,7 +138,11 @@ def _row(call: TranslateCall, text: str, outcome: Outcome) -> dict[str, Any]:
 
 def _entry(call: TranslateCall, hypothesis: Hypothesis) -> dict[str, Any]:
     entry: dict[str, Any] = {"text": hypothesis.text, "score": _number(hypothesis.score)}
-    return entry | ({"alignment": hypothesis.alignment} if call.alignments else {})
+    if call.alignments:
+        entry["alignment"] = hypothesis.alignment
+    if call.attention:
+        entry["attention"] = hypothesis.attention
+    return entry
 
 
 def _number(score: float) -> float | None:

@@ -1,4 +1,4 @@
-"""From attention over pieces to links between words. Knows nothing of models."""
+"""From attention over pieces to weights and links between words. Knows nothing of models."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.inference.types import Links
+from nmt.inference.types import Attention, Links
 from nmt.text.sampling import SPACE
 from nmt.text.words import GLUE
+
+
+LEAST_WEIGHT = 0.01
+"""What is less is left out of `word_attention`: so at most 100 source words stand beside a target word."""
 
 
 def word_links(attention: NDArray[np.float32], source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Links:
@@ -29,6 +33,29 @@ def link_words(attention: NDArray[np.float32], source_words: Sequence[int], targ
     np.add.at(weights, (rows, columns), attention[: len(target_words), : len(source_words)])
     linked = set(target_words)
     return tuple((source, target) for target, source in enumerate(weights.argmax(axis=1).tolist()) if target in linked)
+
+
+def word_attention(
+    attention: NDArray[np.float32], source_pieces: Sequence[str], target_pieces: Sequence[str]
+) -> Attention:
+    """What each target word looks at: weights are added up over a source word's pieces, and a target word has the mean
+    of its pieces.
+
+    `attention` is [T, S]; T and S count EOS. What is missing to 1 was spent on EOS and on words below `LEAST_WEIGHT`.
+    """
+    source_words, target_words = words_of(source_pieces), words_of(target_pieces)
+    if not source_words or not target_words:
+        return ()
+    weights = np.zeros((target_words[-1] + 1, source_words[-1] + 1), np.float64)
+    rows, columns = np.ix_(target_words, source_words)
+    np.add.at(weights, (rows, columns), attention[: len(target_words), : len(source_words)])
+    weights /= np.bincount(target_words)[:, None]
+    return tuple(_largest_first(row) for row in weights)
+
+
+def _largest_first(weights: NDArray[np.float64]) -> tuple[tuple[int, float], ...]:
+    order = np.argsort(-weights, kind="stable").tolist()
+    return tuple((word, round(float(weights[word]), 3)) for word in order if weights[word] >= LEAST_WEIGHT)
 
 
 def words_of(pieces: Sequence[str]) -> list[int]:

@@ -13,10 +13,10 @@ from itertools import count
 
 from nmt.bundle import Bundle
 from nmt.errors import Cancelled, InputTooLong, NmtError, TranslationError
-from nmt.inference.alignment import word_links
+from nmt.inference.alignment import word_attention, word_links
 from nmt.inference.engine import Answer, Engine
 from nmt.inference.runner import Found, Runner, SearchOptions
-from nmt.inference.types import Hypothesis, Links, ModelInfo, Result, TranslateOptions, Translation
+from nmt.inference.types import Attention, Hypothesis, Links, ModelInfo, Result, TranslateOptions, Translation
 from nmt.inference.unknown import stand_ins
 from nmt.text.sentences import Segment, fit, join, split
 from nmt.text.tokenizer import UNK_ID, UNKNOWN, with_unknown
@@ -182,7 +182,9 @@ class Pipeline:
             beam_size=max(options.beam_size or search.beam_size, options.n_best),
             n_best=options.n_best,
             max_length=max(2, int(length * factor) + search.max_length_offset + 1),
-            with_attention=options.alignments or (options.replace_unknown and self._dictionary is not None),
+            with_attention=options.alignments
+            or options.attention
+            or (options.replace_unknown and self._dictionary is not None),
         )
 
     def _collect(self, ticket: int, answer: Answer) -> None:
@@ -249,6 +251,7 @@ class Pipeline:
             score=best.score,
             alternatives=alternatives,
             alignment=best.alignment,
+            attention=best.attention,
             flags=frozenset(name for name, is_set in flags.items() if is_set),
             source_tokens=sum(len(ids) for ids in one.encoded),
             target_tokens=sum(len(segment[0].tokens) for segment in found),
@@ -272,18 +275,25 @@ class Pipeline:
 
     def _hypothesis(self, one: _Text, outputs: Sequence[_Output]) -> Hypothesis:
         score = sum(output.found.score for output in outputs) / len(outputs)
-        links = self._links(one, outputs) if one.options.alignments else ()
-        return Hypothesis(join(one.segments, [output.text for output in outputs]), score, links)
+        links, attention = self._words(one, outputs)
+        return Hypothesis(join(one.segments, [output.text for output in outputs]), score, links, attention)
 
-    def _links(self, one: _Text, outputs: Sequence[_Output]) -> Links:
-        """Links over the words of the whole text: each segment's, moved on by the words before it."""
+    def _words(self, one: _Text, outputs: Sequence[_Output]) -> tuple[Links, Attention]:
+        """Links and attention over the words of the whole text: each segment's, moved on by the words before it.
+
+        Each is empty where it was not asked for.
+        """
+        if not (one.options.alignments or one.options.attention):
+            return (), ()
         links: list[tuple[int, int]] = []
+        looked: list[tuple[tuple[int, float], ...]] = []
         source = target = 0
         translated = iter(zip(one.encoded, outputs, strict=True))
         for segment in one.segments:
             words = len(segment.text.split())
             if not segment.translatable:
                 source, target = source + words, target + words
+                looked += [()] * words
                 continue
             encoded, output = next(translated)
             attention = output.found.attention
@@ -291,11 +301,16 @@ class Pipeline:
             source_pieces = self._source.split(segment.text) if UNK_ID in encoded else self._source.pieces(encoded)
             tokens = output.found.tokens
             target_pieces = with_unknown(tokens, self._target.pieces(tokens), output.unknown)
-            found = word_links(attention, source_pieces, target_pieces)
             output_words = len(output.text.split())
-            links += [(source + s, target + t) for s, t in found if s < words and t < output_words]
+            if one.options.alignments:
+                found = word_links(attention, source_pieces, target_pieces)
+                links += [(source + s, target + t) for s, t in found if s < words and t < output_words]
+            if one.options.attention:
+                rows = word_attention(attention, source_pieces, target_pieces)[:output_words]
+                looked += [tuple((source + s, weight) for s, weight in row if s < words) for row in rows]
+                looked += [()] * (output_words - len(rows))
             source, target = source + words, target + output_words
-        return tuple(links)
+        return tuple(links), tuple(looked)
 
 
 def combine(found: Sequence[Sequence[Found]], n_best: int) -> list[tuple[Found, ...]]:

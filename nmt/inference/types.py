@@ -10,6 +10,9 @@ from nmt.errors import NmtError
 Links = tuple[tuple[int, int], ...]
 """Alignment: (source word, target word), counted from 0 over the words that white space separates."""
 
+Attention = tuple[tuple[tuple[int, float], ...], ...]
+"""For each word of the translation the source words that the model looked at, each (word, weight), the largest first."""
+
 
 @dataclass(frozen=True)
 class TranslateOptions:
@@ -19,6 +22,7 @@ class TranslateOptions:
     """None: the bundle's own. Widened to `n_best` where that is larger."""
     n_best: int = 1
     alignments: bool = False
+    attention: bool = False
     raw: bool = False
     """The text is one segment: no sentence splitting, no repair."""
     max_length_factor: float | None = None
@@ -35,6 +39,7 @@ class Hypothesis:
     score: float
     """Mean over segments of log p / length penalty (see docs/search.md); higher is better, 0 is certainty."""
     alignment: Links = ()
+    attention: Attention = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Translation:
     alternatives: tuple[Hypothesis, ...] = ()
     """The n best, best first, the answer itself included."""
     alignment: Links = ()
+    attention: Attention = ()
     flags: frozenset[str] = field(default_factory=frozenset)
     """`truncated`: a segment ended at its maximal length. `unknown_words`: an `<unk>` stands in the text."""
     source_tokens: int = 0

@@ -100,12 +100,17 @@ def translate(text: str, options: TranslateOptions) -> Translation | NmtError:
     if text == "late":
         return DeadlineExceeded("no translation within 30 s")
     links = ((0, 0), (1, 1)) if options.alignments else ()
-    hypotheses = [Hypothesis(text.upper() + "!" * rank, -0.5 - rank, links) for rank in range(options.n_best)]
+    looked = tuple(((word, 0.75), (0, 0.25))[: word + 1] for word in range(len(text.split())))
+    attention = looked if options.attention else ()
+    hypotheses = [
+        Hypothesis(text.upper() + "!" * rank, -0.5 - rank, links, attention) for rank in range(options.n_best)
+    ]
     return Translation(
         text=hypotheses[0].text,
         score=math.nan if text == "odd" else -0.5,
         alternatives=tuple(hypotheses),
         alignment=links,
+        attention=attention,
         flags=frozenset({"truncated", "repetition"}) if text == "long" else frozenset(),
         source_tokens=1,
         target_tokens=1,

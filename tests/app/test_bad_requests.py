@@ -83,6 +83,7 @@ BAD_JSON_FIELDS: list[tuple[dict[str, Any], str]] = [
     ),
     ({**GOOD, "scores": "maybe"}, "Invalid request: scores parameter is not a boolean"),
     ({**GOOD, "alignments": 2}, "Invalid request: alignments parameter is not a boolean"),
+    ({**GOOD, "attention": "x"}, "Invalid request: attention parameter is not a boolean"),
     ({**GOOD, "flags": []}, "Invalid request: flags parameter is not a boolean"),
     ({**GOOD, "raw": 0.0}, "Invalid request: raw parameter is not a boolean"),
 ]

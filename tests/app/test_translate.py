@@ -144,12 +144,21 @@ async def test_alignments_scores_and_flags_appear_for_each_text(client: httpx.As
     assert answer["alignments"] == [[[0, 0], [1, 1]], [], [[0, 0], [1, 1]]]
 
 
+async def test_attention_has_a_row_for_each_word_of_each_translation(client: httpx.AsyncClient) -> None:
+    rows = [[[0, 0.75]], [[1, 0.75], [0, 0.25]]]
+    answer = await ask(client, "a b", attention=True, n_best=2)
+    assert answer["attention"] == rows
+    assert [entry["attention"] for entry in answer["nBest"]] == [rows, rows]
+    assert (await ask(client, ["a b", "", "fail"], attention="1"))["attention"] == [rows, [], []]
+
+
 async def test_options_reach_the_engine(client: httpx.AsyncClient, engine: FakeEngine) -> None:
-    await ask(client, "a", beam_size="7", n_best=3, alignments="true", raw=1)
+    await ask(client, "a", beam_size="7", n_best=3, alignments="true", attention=1, raw=1)
     await ask(client, "a")
     asked, plain = (job.options for job in engine.jobs)
-    assert (asked.beam_size, asked.n_best, asked.alignments, asked.raw) == (7, 3, True, True)
-    assert (plain.beam_size, plain.n_best, plain.alignments, plain.raw) == (None, 1, False, False)
+    assert (asked.beam_size, asked.n_best, asked.alignments, asked.attention, asked.raw) == (7, 3, True, True, True)
+    assert (plain.beam_size, plain.n_best) == (None, 1)
+    assert not (plain.alignments or plain.attention or plain.raw)
     assert engine.jobs[0].deadline_s == 5.0
 
 

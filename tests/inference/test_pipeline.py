@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from nmt.bundle import Bundle
 from nmt.errors import Cancelled, DeadlineExceeded, TranslationError
 from nmt.inference import TranslateOptions, Translation
-from nmt.inference.alignment import word_links, words_of
+from nmt.inference.alignment import LEAST_WEIGHT, word_attention, word_links, words_of
 from nmt.inference.pipeline import Pipeline
 from nmt.inference.runner import Found, Sentence
 from nmt.inference.torch_runner import TorchRunner
@@ -170,6 +171,39 @@ def test_word_links_add_up_attention_over_the_pieces_of_both_words() -> None:
     # x: a 0.6, c 0.4; y: a 0.1 + 1.0, c 0.9
     assert word_links(attention, source, target) == ((0, 0), (0, 1))
     assert word_links(attention, source, []) == ()
+
+
+def test_word_attention_adds_up_source_pieces_and_takes_the_mean_of_target_pieces() -> None:
+    source, target = ["▁a", "b", "▁c"], ["▁x", "▁y", "z"]
+    attention = np.array([[0.3, 0.3, 0.395, 0.005], [0.1, 0, 0.9, 0], [0.8, 0.2, 0, 0], [0, 0, 0, 1]], np.float32)
+    # x: a 0.6, c 0.395; y: a (0.1 + 1.0) / 2, c 0.9 / 2
+    assert word_attention(attention, source, target) == (((0, 0.6), (1, 0.395)), ((0, 0.55), (1, 0.45)))
+    assert word_attention(attention, source, []) == ()
+    spread = np.full((2, 1001), 0.9 * LEAST_WEIGHT, np.float32)
+    spread[0, 7] = 0.1
+    assert word_attention(spread, ["▁a"] * 1000, ["▁x"]) == (((7, 0.1),),)
+
+
+@pytest.mark.parametrize("options", [{}, {"raw": True}, {"n_best": 2, "alignments": True}])
+def test_attention_has_one_row_for_each_word_and_agrees_with_the_links(bundle: Bundle, options: dict[str, Any]) -> None:
+    texts = [*toy_sentences(8), f" {toy_sentences(1)[0]}\n\n... \n{toy_sentences(2)[1]}"][: 8 if "raw" in options else 9]
+    for text, result in zip(
+        texts, make_pipeline(bundle).translate(texts, TranslateOptions(attention=True, **options)), strict=True
+    ):
+        assert isinstance(result, Translation)
+        assert result.attention == result.alternatives[0].attention
+        for hypothesis in result.alternatives:
+            assert len(hypothesis.attention) == len(hypothesis.text.split())
+            assert any(hypothesis.attention)
+            for row in hypothesis.attention:
+                assert sum(weight for _, weight in row) <= 1.01
+                assert [weight for _, weight in row] == sorted((weight for _, weight in row), reverse=True)
+                assert all(0 <= word < len(text.split()) for word, _ in row)
+            if "alignments" in options:
+                largest = {(row[0][0], place) for place, row in enumerate(hypothesis.attention) if row}
+                assert len(largest & set(hypothesis.alignment)) >= 0.9 * len(largest)  # the rest are ties
+            else:
+                assert hypothesis.alignment == ()
 
 
 def test_pieces_that_touch_are_one_word() -> None:
