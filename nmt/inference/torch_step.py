@@ -20,7 +20,7 @@ from nmt.model.cells import Cell, LSTMCell, LSTMState, State
 from nmt.model.decoder import Decoder, DecoderState
 from nmt.model.seq2seq import Seq2Seq
 from nmt.search.beam import Beam, advance, is_done
-from nmt.search.constraints import Constraints, allowed
+from nmt.search.constraints import Constraints, open_tokens
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, PlainModel
 
@@ -285,7 +285,7 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
     total = torch.logsumexp(logits, dim=1, keepdim=True)
     end = logits[:, rules.eos_id] - total.squeeze(1)
     if slots.constraints is not None and slots.history.written is not None:
-        choice = allowed(slots.constraints, slots.history.written.transpose(1, 2), slots.beam.steps)
+        choice = open_tokens(slots.constraints, slots.history.written.transpose(1, 2), slots.beam.steps)
         beyond = logits.shape[1] - choice.shape[1]  # ids of copied words, which no constraint names
         logits = logits.masked_fill(~torch.nn.functional.pad(choice, (0, beyond), value=True), -torch.inf)
     steps = slots.beam.steps

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from nmt.search.constraints import Constraints, allowed
+from nmt.search.constraints import Constraints, open_tokens
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, Stepper
 
@@ -205,7 +205,7 @@ def beam_search(
 
     while len(order):
         b = len(order)
-        choice = None if constraints is None else allowed(constraints, written, beam.steps)
+        choice = None if constraints is None else open_tokens(constraints, written, beam.steps)
         candidates, state, weights = stepper.step(beam.tokens.view(-1), state, memory, choice)
         candidates = constrain(
             candidates,

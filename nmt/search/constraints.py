@@ -80,7 +80,9 @@ def needed_sizes(demands: Sequence[Demand]) -> tuple[int, int, int, int]:
     )
 
 
-def allowed(constraints: Constraints, written: Int[Tensor, "B K T"], steps: Int[Tensor, " B"]) -> Bool[Tensor, "N V"]:
+def open_tokens(
+    constraints: Constraints, written: Int[Tensor, "B K T"], steps: Int[Tensor, " B"]
+) -> Bool[Tensor, "N V"]:
     """The tokens that may come next, for B * K hypotheses; `written` holds their tokens, the first `steps` of each."""
     mask = constraints.open.unsqueeze(1).expand(-1, written.shape[1], -1).clone()
     if constraints.ngram.shape[1]:

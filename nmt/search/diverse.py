@@ -16,7 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from nmt.search.beam import Beam, Hypothesis, Step, advance, collect, constrain, first_beam, is_done
-from nmt.search.constraints import Constraints, allowed
+from nmt.search.constraints import Constraints, open_tokens
 from nmt.search.forced import score_targets
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, Stepper
@@ -118,7 +118,7 @@ def _search(
     while len(order):
         b = len(order)
         steps = beams[0].steps
-        choice = None if constraints is None else allowed(constraints, written, steps)
+        choice = None if constraints is None else open_tokens(constraints, written, steps)
         prev = torch.cat([beam.tokens for beam in beams], dim=1)
         candidates, state, _ = stepper.step(prev.view(-1), state, memory, choice)
         assert candidates.ids is None

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from nmt.search.beam import Hypothesis, constrain
-from nmt.search.constraints import Constraints, allowed
+from nmt.search.constraints import Constraints, open_tokens
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, Stepper
 
@@ -94,7 +94,7 @@ def sample(
         choice = None
         if constraints is not None:
             steps = torch.full((B,), step, device=device)
-            choice = allowed(constraints, written[:, 1:].view(B, samples, step), steps)
+            choice = open_tokens(constraints, written[:, 1:].view(B, samples, step), steps)
         candidates, state, weights = stepper.step(written[:, -1], state, memory, choice)
         must_go_on = torch.full_like(has_ended, step < min_length)
         candidates = constrain(candidates, eos_id, must_go_on=must_go_on, must_end=step + 1 >= limit)

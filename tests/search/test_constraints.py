@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nmt.search.beam import Hypothesis, beam_search
-from nmt.search.constraints import Constraints, Demand, allowed
+from nmt.search.constraints import Constraints, Demand, open_tokens
 from nmt.search.exhaustive import exhaustive_search
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import PlainStepper, Stepper
@@ -57,7 +57,7 @@ def test_masks_follow_the_rules(asked: list[Demand], data: st.DataObject) -> Non
         for k in range(K):
             tokens = data.draw(st.lists(st.integers(2, 3), min_size=T, max_size=T))
             written[row, k, : steps[row]] = torch.tensor(tokens[: int(steps[row])], dtype=torch.long)
-    mask = allowed(Constraints.of(asked, V), written, steps).view(len(asked), K, V)
+    mask = open_tokens(Constraints.of(asked, V), written, steps).view(len(asked), K, V)
     for row, demand in enumerate(asked):
         for k in range(K):
             expected = may_come(demand, written[row, k, : steps[row]].tolist())
