@@ -118,7 +118,7 @@ class Decoder(nn.Module):
         recurrent_dropout: float = 0.0,
         residual: bool = False,
     ) -> None:
-        """`residual`: every layer above the first adds its input to its output (Wu et al. 2016, eq. 6)."""
+        """`residual`: every layer above the first adds its input, undropped, to its output (Wu et al. 2016, eq. 6)."""
         super().__init__()
         self.attentional_size = attentional_size
         self.input_feeding = input_feeding

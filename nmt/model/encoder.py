@@ -67,8 +67,8 @@ class Encoder(nn.Module):
         """`hidden_size`: H of the output; each direction of a bidirectional encoder has H / 2.
 
         `is_backward`: an encoder of one direction reads from the last word to the first. `residual`: every layer above
-        the first adds its input to its output (Wu et al. 2016, eq. 6). `uses_library=False`: the cell itself in any
-        case.
+        the first adds its input, undropped, to its output (Wu et al. 2016, eq. 6). `uses_library=False`: the cell
+        itself in any case.
         """
         super().__init__()
         assert hidden_size % 2 == 0 or not bidirectional

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import cycle, repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from nmt.inference.runner import SearchOptions, Sentence
 from nmt.inference.torch_runner import TorchRunner, padded, trace_back
 from nmt.inference.torch_step import map_tensors, search_step
 from nmt.model.attention import SCORES, SPANS
+from nmt.model.cells import CELLS
 from nmt.text.tokenizer import EOS_ID, PAD_ID
 from tests.bundles import make_bundle, toy_sentences
 from tests.inference.runners import CPU, mixed_options, reference, translate
-from tests.inference.test_runners import FORMS, network
+from tests.inference.test_runners import FORMS, OPTIONS, network
 
 
 def test_padding_is_that_of_lists() -> None:
@@ -92,11 +93,21 @@ def without_values(thing: Any) -> Any:
     return thing.to("meta") if isinstance(thing, Tensor) else thing
 
 
+STEPS = [
+    *zip(repeat("lstm"), cycle(SCORES), cycle(SPANS), FORMS),
+    *zip(sorted(CELLS.keys() - {"lstm"}), cycle(SCORES), cycle(SPANS), FORMS),
+    *(("lstm", "general", "global", option) for option in OPTIONS),
+]
+"""Cell, score, span and form."""
+
+
 @pytest.mark.parametrize("is_fused", [True, False])
-@pytest.mark.parametrize(("score", "span", "form"), list(zip(cycle(SCORES), cycle(SPANS), FORMS)))
-def test_a_step_asks_for_no_value_and_stays_on_its_device(score: str, span: str, form: str, is_fused: bool) -> None:
+@pytest.mark.parametrize(("cell", "score", "span", "form"), STEPS)
+def test_a_step_asks_for_no_value_and_stays_on_its_device(
+    cell: str, score: str, span: str, form: str, is_fused: bool
+) -> None:
     """What a CUDA graph cannot capture: a shape or a branch that depends on a value, a copy from the host."""
-    bundle, _ = network("lstm", score, span, form)
+    bundle, _ = network(cell, score, span, form)
     runner = TorchRunner(bundle, CPU, as_on_gpu=True, is_fused=is_fused)
     ids = bundle.tokenizers.source.encode_batch(toy_sentences(3))
     runner.admit([(i, SearchOptions(3, 2, 9, with_attention=True)) for i in ids])

@@ -119,12 +119,16 @@ def _fed(cell: Any) -> Tensor:
 def test_a_masked_pass_is_a_pass_of_masked_weights(
     form: dict[str, Any], p: float, recurrent: float, feeding: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every mask of a sequence can be moved into the weights that it stands before: then nothing else was dropped."""
+    """Every mask of a sequence can be moved into the weights that it stands before: then nothing else was dropped.
+
+    What goes past a layer, by a residual connection, is not dropped.
+    """
     choices: dict[str, Any] = {
         "dropout": p,
         "dropout_form": "variational",
         "recurrent_dropout": recurrent,
         "input_feeding": feeding,
+        "residual": p == 0.4,
         **form,
     }
     model = tiny(tying="none", **choices).train()
