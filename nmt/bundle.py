@@ -80,6 +80,8 @@ class BundleConfig(Section):
     def _vocabularies_agree(self) -> BundleConfig:
         if self.model.tying == "all" and self.src_vocab != self.tgt_vocab:
             raise ValueError('model.tying = "all" shares embeddings, but src_vocab and tgt_vocab differ')
+        if self.model.copying and self.src_vocab != self.tgt_vocab:
+            raise ValueError("model.copying needs one vocabulary, but src_vocab and tgt_vocab differ")
         return self
 
 

@@ -158,6 +158,9 @@ class ModelConfig(Section):
     attention_max_length: Positive = 128
     """Longest source that `location` scores; later words get no weight."""
     input_feeding: bool = True
+    copying: bool = False
+    """Words of the source may be copied, unknown ones too (pointer-generator; See et al. 2017): needs a joint
+    vocabulary."""
     bridge: Literal["zero", "copy", "linear"] = "linear"
     """How the decoder's first state comes from the encoder's last."""
     tying: Literal["none", "target", "all"] = "all"
@@ -182,6 +185,10 @@ class ModelConfig(Section):
             raise ValueError(f'attention = "none" has no span: {self.attention_span} needs a score')
         if self.attention == "none" and self.bridge == "zero":
             raise ValueError('attention = "none" with bridge = "zero" would tell the decoder nothing of the source')
+        if self.copying and (self.attention == "none" or self.attention_span == "local-p"):
+            raise ValueError(
+                "copying goes by attention weights that sum to one: it needs a score, and the span global or local-m"
+            )
         return self
 
     @model_validator(mode="after")
@@ -306,7 +313,7 @@ TASK_DEFAULTS: Mapping[TaskName, Mapping[str, Any]] = {
 
 _OF_ATTENTION = tuple(f"model.attention{name}" for name in ("", "_span", "_window", "_max_length"))
 _NO_SOURCE = dict.fromkeys(
-    (*_OF_ATTENTION, "model.input_feeding", "model.bridge", "model.encoder_layers"),
+    (*_OF_ATTENTION, "model.input_feeding", "model.copying", "model.bridge", "model.encoder_layers"),
     "a language model has no source and no encoder; its layers are model.decoder_layers",
 ) | dict.fromkeys(
     ("model.bidirectional", "model.direction", "model.reverse_source"),
@@ -316,6 +323,7 @@ _LABELS_ONLY = dict.fromkeys(
     (
         *_OF_ATTENTION,
         "model.input_feeding",
+        "model.copying",
         "model.bridge",
         "model.tying",
         "model.decoder_layers",
@@ -386,6 +394,8 @@ class Recipe(Section):
             raise ValueError('model.tying = "all" shares the embedding of the source, which a language model has not')
         if self.model.tying == "all" and not self.text.joint:
             raise ValueError('model.tying = "all" shares source and target embeddings: it needs text.joint = true')
+        if self.model.copying and not self.text.joint:
+            raise ValueError("model.copying gives a copied word the id that the source gives it: set text.joint = true")
         return self
 
     @model_validator(mode="after")

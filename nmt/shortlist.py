@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.errors import BundleError
-from nmt.text.tokenizer import EOS_ID
+from nmt.text.tokenizer import EOS_ID, UNK_ID
 
 Ids = npt.NDArray[np.int32]
 OFFSETS, TARGETS, COMMON = "offsets", "targets", "common"
@@ -59,10 +59,13 @@ class Shortlist:
         return self._lists[source_id]
 
     def words(self, source_ids: Iterable[int]) -> Ids:
-        """The target ids that one sentence may use, rising, EOS among them. `source_ids`: with EOS or without."""
+        """The target ids that one sentence may use, rising, EOS among them. `source_ids`: with EOS or without.
+
+        A source id beyond the vocabulary is an unknown word.
+        """
         chosen = self._always.copy()
         lists = self._lists
-        for source_id in set(source_ids):
+        for source_id in {i if i < len(lists) else UNK_ID for i in source_ids}:
             chosen[lists[source_id]] = True
         return chosen.nonzero()[0].astype(np.int32)
 

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from nmt.config import ModelConfig
 
 Array = npt.NDArray[np.float64]
+UNKNOWN = 3
+"""The id of the unknown word."""
 
 
 def sigmoid(x: Array) -> Array:
@@ -228,7 +230,7 @@ class Seq2SeqOracle:
         feed = np.zeros(w["decoder.combine.weight"].shape[0])
         steps: list[Step] = []
         for t, token in enumerate(tgt_in):
-            x = w["tgt_embedding.weight"][token]
+            x = self._embedding("tgt", token)
             top = np.concatenate([x, feed]) if config.input_feeding else x
             for k, state in enumerate(layers):
                 layers[k] = cell.step(top, state, below(w, f"decoder.cells.{k}."), config).state
@@ -241,15 +243,33 @@ class Seq2SeqOracle:
             context = sum((a * h_s for a, h_s in zip(a_t, memory, strict=True)), np.zeros(memory.shape[1]))
             feed = np.tanh(w["decoder.combine.weight"] @ np.concatenate([context, top]))
             logits = w["output.weight"] @ feed + w["output.bias"]
-            steps.append(Step(np.log(softmax(logits)), a_t, feed))
+            probabilities = softmax(logits)
+            if config.copying:
+                probabilities = self._copying(probabilities, feed, a_t, src)
+            with np.errstate(divide="ignore"):  # an id beyond the vocabulary that is no word of this source
+                steps.append(Step(np.log(probabilities), a_t, feed))
         return steps
+
+    def _embedding(self, side: str, token: int) -> Array:
+        """An id beyond the vocabulary is an unknown word."""
+        table = self.weights[f"{side}_embedding.weight"]
+        return np.asarray(table[token if token < len(table) else UNKNOWN])
+
+    def _copying(self, generated: Array, attentional: Array, a_t: Array, src: Sequence[int]) -> Array:
+        """See et al. 2017, eq. 9, over the vocabulary and as many more ids as the source has words."""
+        gate = self.weights["copying.gate.weight"][0] @ attentional + self.weights["copying.gate.bias"][0]
+        p_gen = sigmoid(np.asarray(gate))
+        mixed = np.concatenate([p_gen * generated, np.zeros(len(src))])
+        for weight, word in zip(a_t, src, strict=True):
+            mixed[word] += (1 - p_gen) * weight
+        return mixed
 
     def encode(self, src: Sequence[int]) -> tuple[Array, list[State]]:
         """The memory [S, H], and the state of each layer, its directions side by side."""
         order = list(range(len(src)))
         if self.config.reverse_source:
             order = [*order[-2::-1], order[-1]]  # the end of the sentence, the last token, stays where it is
-        inputs = [self.weights["src_embedding.weight"][src[s]] for s in order]
+        inputs = [self._embedding("src", src[s]) for s in order]
         directions = ["forward", "backward"] if self.config.bidirectional else [self.config.direction]
         last: list[State] = []
         for layer in range(self.config.encoder_layers):

@@ -88,6 +88,8 @@ def test_all_mistakes_are_reported_together() -> None:
         ({"model": {"nonlinearity": "relu"}}, 'is of cell = "rnn" alone'),
         ({"model": {"direction": "backward"}}, "set bidirectional = false"),
         ({"model": {"reverse_source": True}}, "reads forward alone"),
+        ({"model": {"copying": True, "attention_span": "local-p"}}, "sum to one"),
+        ({"model": {"copying": True, "tying": "none"}, "text": {"joint": False}}, "text.joint = true"),
         ({"model": {"peepholes": ["f"]}}, 'are of cell = "lstm_peephole" alone'),
         ({"model": {"cell": "lstm_peephole", "peepholes": []}}, 'is cell = "lstm"'),
         ({"model": {"cell": "lstm_peephole", "peepholes": ["f", "f"]}}, "a gate twice"),

@@ -18,6 +18,7 @@ from nmt.inference.engine import Answer, Engine
 from nmt.inference.runner import Found, Runner, SearchOptions
 from nmt.inference.types import Attention, Hypothesis, Links, ModelInfo, Result, TranslateOptions, Translation
 from nmt.inference.unknown import stand_ins
+from nmt.text.copying import encode_to_copy, split_copies
 from nmt.text.sentences import Segment, fit, join, split
 from nmt.text.tokenizer import UNK_ID, UNKNOWN, with_unknown
 
@@ -46,6 +47,8 @@ class _Output:
     """A hypothesis of one segment, and its text."""
 
     found: Found
+    tokens: Sequence[int]
+    """`<unk>` for every copy."""
     text: str
     unknown: Sequence[str] = ()
     """The pieces that stand for each `<unk>` in turn."""
@@ -68,6 +71,7 @@ class Pipeline:
         self._config = bundle.config
         self._source, self._target = bundle.tokenizers
         self._dictionary = bundle.dictionary if bundle.config.search.unknown_words == "replace" else None
+        self._copies = bundle.config.model.copying
         self._another = another
         self._clock = clock
         self._engine = Engine(runner, clock)
@@ -159,7 +163,8 @@ class Pipeline:
             one.segments = [Segment(text)]
         else:
             one.segments = fit(split(text, self._config.source_lang), limit, self._count)
-        one.encoded = self._source.encode_batch([s.text for s in one.segments if s.translatable])
+        texts = [s.text for s in one.segments if s.translatable]
+        one.encoded = encode_to_copy(self._source, texts) if self._copies else self._source.encode_batch(texts)
         if options.raw and one.encoded and len(one.encoded[0]) > limit:
             raise InputTooLong(f"{len(one.encoded[0])} tokens; with raw this model takes {limit}")
 
@@ -263,15 +268,14 @@ class Pipeline:
         return [self._output(segment, found, one.options) for segment, found in zip(segments, chosen, strict=True)]
 
     def _output(self, segment: Segment, found: Found, options: TranslateOptions) -> _Output:
-        if UNK_ID not in found.tokens:
-            return _Output(found, self._target.decode(found.tokens))
-        if options.replace_unknown and self._dictionary is not None:
-            assert found.attention is not None
-            source = self._source.split(segment.text)
-            unknown = stand_ins(found.tokens, found.attention, source, self._dictionary)
-        else:
-            unknown = [UNKNOWN] * found.tokens.count(UNK_ID)
-        return _Output(found, self._target.decode(found.tokens, unknown), unknown)
+        V = self._target.size
+        if all(token != UNK_ID and token < V for token in found.tokens):
+            return _Output(found, found.tokens, self._target.decode(found.tokens))
+        source_pieces = self._source.split(segment.text)
+        tokens, copies = split_copies(found.tokens, source_pieces, V)
+        dictionary = self._dictionary if options.replace_unknown else None
+        unknown = stand_ins(tokens, copies, source_pieces, found.attention, dictionary)
+        return _Output(found, tokens, self._target.decode(tokens, unknown), unknown)
 
     def _hypothesis(self, one: _Text, outputs: Sequence[_Output]) -> Hypothesis:
         score = sum(output.found.score for output in outputs) / len(outputs)
@@ -298,9 +302,9 @@ class Pipeline:
             encoded, output = next(translated)
             attention = output.found.attention
             assert attention is not None
-            source_pieces = self._source.split(segment.text) if UNK_ID in encoded else self._source.pieces(encoded)
-            tokens = output.found.tokens
-            target_pieces = with_unknown(tokens, self._target.pieces(tokens), output.unknown)
+            all_known = UNK_ID not in encoded and max(encoded, default=0) < self._source.size
+            source_pieces = self._source.pieces(encoded) if all_known else self._source.split(segment.text)
+            target_pieces = with_unknown(output.tokens, self._target.pieces(output.tokens), output.unknown)
             output_words = len(output.text.split())
             if one.options.alignments:
                 found = word_links(attention, source_pieces, target_pieces)

@@ -40,7 +40,7 @@ class Found:
     """One finished hypothesis, in ids."""
 
     tokens: tuple[int, ...]
-    """Without BOS and EOS."""
+    """Without BOS and EOS. One beyond the vocabulary is a copy: V + the place of a source word."""
     score: float
     """After length and coverage terms; higher is better."""
     log_prob: float
@@ -51,7 +51,7 @@ class Found:
 
 
 Sentence = tuple[Sequence[int], SearchOptions]
-"""Source ids without EOS, and how they are searched."""
+"""Source ids without EOS, those beyond the vocabulary unknown words to be copied; and how they are searched."""
 
 
 class Runner(Protocol):

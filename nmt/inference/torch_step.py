@@ -22,7 +22,7 @@ from nmt.model.seq2seq import Seq2Seq
 from nmt.search.beam import Beam, advance, is_done
 from nmt.search.constraints import Constraints, open_tokens
 from nmt.search.scoring import Scoring
-from nmt.search.stepper import Candidates, PlainModel
+from nmt.search.stepper import Candidates, PlainModel, with_copies
 
 Tree = TypeVar("Tree")
 
@@ -119,6 +119,8 @@ class FusedModel:
 
 def refusal(model: Seq2Seq) -> str | None:
     """What of a network `FusedModel` does not know, by name; None where it can take it."""
+    if model.copying is not None:
+        return "copying"
     decoder = model.decoder
     if type(decoder) is not Decoder:
         return f"decoder {type(decoder).__name__}"
@@ -280,18 +282,18 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
         return Candidates(*few)
     logits = logits.float()
     if slots.words is not None:
-        barred = ~slots.words.unsqueeze(1)
+        barred = ~with_copies(slots.words, V).unsqueeze(1)
         logits = logits.view(len(barred), K, -1).masked_fill(barred, -torch.inf).view(logits.shape)
     total = torch.logsumexp(logits, dim=1, keepdim=True)
     end = logits[:, rules.eos_id] - total.squeeze(1)
     if slots.constraints is not None and slots.history.written is not None:
         choice = open_tokens(slots.constraints, slots.history.written.transpose(1, 2), slots.beam.steps)
-        beyond = logits.shape[1] - choice.shape[1]  # ids of copied words, which no constraint names
-        logits = logits.masked_fill(~torch.nn.functional.pad(choice, (0, beyond), value=True), -torch.inf)
+        logits = logits.masked_fill(~with_copies(choice, V), -torch.inf)
     steps = slots.beam.steps
     must_go_on = (steps < limits.min_length).repeat_interleave(K)
     must_end = (steps + 1 >= limits.max_length).repeat_interleave(K)
-    logits = logits.masked_fill(rules.forbidden, -torch.inf)
+    allowed = with_copies(~rules.forbidden.unsqueeze(0), V)
+    logits = logits.masked_fill(~allowed, -torch.inf)
     logits[:, rules.eos_id].masked_fill_(must_go_on, -torch.inf)
     scores, ids = logits.topk(min(2 * K, V), dim=1)
     scores = (scores - total).masked_fill_(must_end.unsqueeze(1), -torch.inf)

@@ -24,10 +24,12 @@ class Memory(NamedTuple):
     mask: Bool[Tensor, "B S"]
     """True on real tokens."""
     lengths: Int[Tensor, " B"]
+    words: Int[Tensor, "B S"] | None = None
+    """The source's ids, where a model copies them (`nmt.model.copy`)."""
 
     def select(self, sentences: Int[Tensor, " b"]) -> Memory:
         """The memory of some sentences, in the order given."""
-        return Memory(*(part.index_select(0, sentences) for part in self))
+        return Memory._make(None if part is None else part.index_select(0, sentences) for part in self)
 
 
 class Score(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nmt.config import ModelConfig
 from nmt.model.attention import Memory, build_attention
 from nmt.model.cells import CELLS, Cell, CellOptions
+from nmt.model.copy import Copying, in_vocabulary
 from nmt.model.decoder import Bridge, Decoder, DecoderState
 from nmt.model.dropout import Dropout
 from nmt.model.encoder import Encoder, reversed_before_end
@@ -34,8 +35,12 @@ class Seq2Seq(nn.Module):
         dropout_form: str = "zaremba",
         word_dropout: float = 0.0,
         reverse_source: bool = False,
+        copying: Copying | None = None,
     ) -> None:
+        """`copying`: for a model that may copy words of the source; its vocabularies are one."""
         super().__init__()
+        assert copying is None or src_embedding.weight.shape == tgt_embedding.weight.shape
+        self.copying = copying
         self.reverse_source = reverse_source
         self.src_embedding = src_embedding
         self.tgt_embedding = tgt_embedding
@@ -67,16 +72,24 @@ class Seq2Seq(nn.Module):
             keys=self.decoder.attention.score.keys(encoded.states),
             mask=positions.unsqueeze(0) < lengths.unsqueeze(1),
             lengths=lengths,
+            words=None if self.copying is None else src,
         )
         return memory, self.decoder.start(self.bridge(encoded))
 
     def step(
         self, prev: Int[Tensor, " N"], state: DecoderState, memory: Memory
     ) -> tuple[Float[Tensor, "N V"], DecoderState, Float[Tensor, "N S"]]:
-        """One step of N hypotheses after their tokens `prev`: logits, next state, attention weights."""
+        """One step of N hypotheses after their tokens `prev`: logits, next state, attention weights.
+
+        Of a model that copies the logits are log-probabilities, of V + S ids.
+        """
         projected = self.decoder.project(self._embed(self.tgt_embedding, prev))
         attentional, state, weights = self.decoder.step(projected, state, memory)
-        return self.output(attentional), state, weights
+        logits: Tensor = self.output(attentional)
+        if self.copying is not None:
+            assert memory.words is not None
+            logits = self.copying(attentional, logits, weights, memory.words)
+        return logits, state, weights
 
     def forward(
         self, src: Int[Tensor, "B S"], lengths: Int[Tensor, " B"], tgt_in: Int[Tensor, "B T"]
@@ -90,6 +103,8 @@ class Seq2Seq(nn.Module):
         return vectors, weights
 
     def _embed(self, embedding: nn.Embedding, ids: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows E"]:
+        if self.copying is not None:
+            ids = in_vocabulary(ids, embedding.num_embeddings)
         return embed(embedding, ids, self.dropout, self.word_dropout)
 
 
@@ -145,6 +160,7 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
         dropout_form=config.dropout_form,
         word_dropout=config.word_dropout,
         reverse_source=config.reverse_source,
+        copying=Copying(attentional_size) if config.copying else None,
     )
     _tie(model, config.tying)
     if draw_weights:

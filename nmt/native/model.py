@@ -53,6 +53,8 @@ def refusal(config: ModelConfig) -> str:
     """Why the kernels cannot run this network, in words; empty where they can."""
     if config.cell not in CELLS:
         return f"cell {config.cell!r}"
+    if config.copying:
+        return "copying"
     if config.layer_norm:
         return "layer_norm"
     if config.residual:

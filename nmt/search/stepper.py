@@ -52,7 +52,10 @@ class Stepper(Protocol):
 
 @runtime_checkable
 class PlainModel(Protocol):
-    """A model that gives logits over its whole vocabulary (`nmt.model.seq2seq.Seq2Seq`)."""
+    """A model that gives logits over its whole vocabulary (`nmt.model.seq2seq.Seq2Seq`).
+
+    One that copies gives them over further ids, V and above: words of the source sentence.
+    """
 
     def encode(self, src: Tensor, lengths: Tensor) -> tuple[Any, Any]: ...
 
@@ -81,6 +84,12 @@ class Encoded(NamedTuple):
     def select(self, sentences: Int[Tensor, " b"]) -> Encoded:
         words = None if self.words is None else self.words.index_select(0, sentences)
         return Encoded(self.memory.select(sentences), self.first.select(sentences), words)
+
+
+def with_copies(mask: Bool[Tensor, "n V"], width: int) -> Bool[Tensor, "n W"]:
+    """A mask over a vocabulary for a model that copies: what lies beyond are copies, and always allowed."""
+    copies = width - mask.shape[1]
+    return torch.nn.functional.pad(mask, (0, copies), value=True) if copies else mask
 
 
 class PlainStepper:
@@ -118,11 +127,12 @@ class PlainStepper:
         self, prev: Int[Tensor, " N"], state: Any, memory: Encoded, allowed: Bool[Tensor, "#N V"] | None = None
     ) -> tuple[Candidates, Any, Float[Tensor, "N S"]]:
         logits, state, weights = self.model.step(prev, state, memory.memory)
+        W = logits.shape[1]
         if memory.words is not None:
             words = memory.words.repeat_interleave(len(prev) // len(memory.words), dim=0)
-            logits = logits.masked_fill(~words, -torch.inf)
+            logits = logits.masked_fill(~with_copies(words, W), -torch.inf)
         log_probs = torch.log_softmax(logits.float(), dim=-1)
         for mask in (self.allowed, allowed):
             if mask is not None:
-                log_probs = log_probs.masked_fill(~mask, -torch.inf)
+                log_probs = log_probs.masked_fill(~with_copies(mask, W), -torch.inf)
         return Candidates(log_probs), state, weights

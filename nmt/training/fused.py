@@ -36,6 +36,8 @@ DTYPES = (torch.float32, torch.bfloat16)
 def refused(model: Seq2Seq) -> str | None:
     """Why a network has to take the general way; None where `forward` knows it."""
     decoder = model.decoder
+    if model.copying is not None:
+        return "it copies words"
     if next(model.parameters()).device.type != "cpu":
         return "it is not on the CPU"
     if next(model.parameters()).dtype != torch.float32:

@@ -12,9 +12,11 @@ from nmt.config import Recipe
 from nmt.data.prepared import PreparedCorpus, Progress, TextPair, prepare
 from nmt.errors import ConfigError
 from nmt.model.seq2seq import Seq2Seq, build
+from nmt.text.copying import number_pair
 from nmt.text.tokenizer import PAD_ID, TokenizerPair, train_tokenizers
 from nmt.training import fused
 from nmt.training.batches import Batch, BatchStream, PairLengths, derive_seed, make_batch, token_lengths
+from nmt.training.copying import copy_loss
 from nmt.training.loss import Loss, cross_entropy
 from nmt.training.validation import Validator
 from nmt.training.vocabulary import bundled_tokenizers
@@ -35,8 +37,10 @@ class Translation:
         if not self._recipe.text.vocabulary:
             return train_tokenizers(iter(corpus), self._recipe.text, seed=self._recipe.training.seed)
         tokenizers = bundled_tokenizers(self._recipe.text.vocabulary)
-        if self._recipe.model.tying == "all" and not tokenizers.is_joint:
-            raise ConfigError(f'model.tying = "all" needs a joint vocabulary: {self._recipe.text.vocabulary} has two')
+        model = self._recipe.model
+        if (model.tying == "all" or model.copying) and not tokenizers.is_joint:
+            key = "model.copying" if model.copying else 'model.tying = "all"'
+            raise ConfigError(f"{key} needs a joint vocabulary: {self._recipe.text.vocabulary} has two")
         return tokenizers
 
     def measure(self, corpus: PreparedCorpus, tokenizers: TokenizerPair) -> PairLengths:
@@ -46,7 +50,7 @@ class Translation:
         self, corpus: PreparedCorpus, tokenizers: TokenizerPair, measured: PairLengths, part: tuple[int, int]
     ) -> BatchStream[Batch]:
         training = self._recipe.training
-        encode = PairEncoder(tokenizers, self._recipe.text.sampling, training.seed)
+        encode = PairEncoder(tokenizers, self._recipe.text.sampling, training.seed, copies=self._recipe.model.copying)
         return BatchStream(corpus, encode, measured, batch_tokens=training.batch_tokens, seed=training.seed, part=part)
 
     def build(self, tokenizers: TokenizerPair, *, draw_weights: bool = True) -> Seq2Seq:
@@ -66,14 +70,19 @@ class Translation:
             samples=training.sample_translations,
             max_length_factor=search.max_length_factor,
             max_length_offset=search.max_length_offset,
+            copies=self._recipe.model.copying,
         )
 
 
 class PairEncoder:
     """Pairs of text as a batch."""
 
-    def __init__(self, tokenizers: TokenizerPair, sampling: float, seed: int) -> None:
-        """`sampling`: strength of subword regularisation, 0 for the one best segmentation."""
+    def __init__(self, tokenizers: TokenizerPair, sampling: float, seed: int, *, copies: bool = False) -> None:
+        """`sampling`: strength of subword regularisation, 0 for the one best segmentation.
+
+        `copies`: unknown words that both sides have are numbered (`nmt.text.copying`).
+        """
+        self._copies = copies
         self._tokenizers = tokenizers
         self._sampling = sampling
         self._seed = seed
@@ -83,11 +92,16 @@ class PairEncoder:
         sources, targets = [s for s, _ in pairs], [t for _, t in pairs]
         src, tgt = self._tokenizers
         if not self._sampling:
-            return make_batch(src.encode_batch(sources), tgt.encode_batch(targets))
-        return make_batch(
-            src.sample_batch(sources, self._sampling, derive_seed(self._seed, *draw, "src")),
-            tgt.sample_batch(targets, self._sampling, derive_seed(self._seed, *draw, "tgt")),
-        )
+            ids = src.encode_batch(sources), tgt.encode_batch(targets)
+        else:
+            ids = (
+                src.sample_batch(sources, self._sampling, derive_seed(self._seed, *draw, "src")),
+                tgt.sample_batch(targets, self._sampling, derive_seed(self._seed, *draw, "tgt")),
+            )
+        if not self._copies:
+            return make_batch(*ids)
+        numbered = [number_pair(self._tokenizers, *both) for both in zip(pairs, zip(*ids, strict=True), strict=True)]
+        return make_batch([s for s, _ in numbered], [t for _, t in numbered])
 
 
 class TranslationLoss:
@@ -100,6 +114,8 @@ class TranslationLoss:
 
     def __call__(self, batch: Batch) -> Loss:
         model = self._model
+        if model.copying is not None:
+            return copy_loss(model, batch, self._smoothing)
         if self._is_fused:
             vectors = fused.forward(model, batch.src, batch.src_lengths, batch.tgt_in)
             targets = batch.tgt_out.t()

@@ -46,6 +46,7 @@ FORMS: dict[str, dict[str, Any]] = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "relu": {"cell": "rnn", "nonlinearity": "relu"},
     "backward": {"bidirectional": False, "direction": "backward", "encoder_layers": 2},
+    "copying": {"copying": True, "tying": "none"},
     "reverse_source": {"bidirectional": False, "reverse_source": True, "encoder_layers": 2},
     "layer_norm": {"layer_norm": True, "decoder_layers": 2, "init_range": 0.2},
     "residual": {"residual": True, "encoder_layers": 3, "decoder_layers": 3},

@@ -59,12 +59,18 @@ def test_the_word_looked_at_most_is_translated_or_copied() -> None:
         [[0.1, 0.6, 0.1, 0.2], [0.2, 0.1, 0.6, 0.1], [0.1, 0.2, 0.0, 0.7], [0, 0, 0, 1], [0, 0, 0, 1]], np.float32
     )
     source = ["▁Zarkov", "▁dog", "!"]
-    # the second token is a word of the model's own; EOS has the largest weight of all in the third step, but is no word
-    assert stand_ins([UNK_ID, 7, UNK_ID], attention, source, DICTIONARY) == ["▁Dackel", "▁Dackel"]
-    assert stand_ins([7, UNK_ID, UNK_ID], attention, source, DICTIONARY) == ["!", "▁Dackel"]
-    assert stand_ins([7, 7, 7, UNK_ID], attention, source, DICTIONARY) == [UNKNOWN]
-    assert stand_ins([7, 7], attention, source, DICTIONARY) == []
-    assert stand_ins([UNK_ID], attention, [], DICTIONARY) == [UNKNOWN]
+
+    def chosen(*tokens: int) -> list[str]:
+        return stand_ins(tokens, [None] * tokens.count(UNK_ID), source, attention, DICTIONARY)
+
+    # the second token is a word of the model's own; EOS has the largest weight in the third step, but is no word
+    assert chosen(UNK_ID, 7, UNK_ID) == ["▁Dackel", "▁Dackel"]
+    assert chosen(7, UNK_ID, UNK_ID) == ["!", "▁Dackel"]
+    assert chosen(7, 7, 7, UNK_ID) == [UNKNOWN]
+    assert chosen(7, 7) == []
+    assert stand_ins([UNK_ID], [None], [], attention, DICTIONARY) == [UNKNOWN]
+    assert stand_ins([UNK_ID, UNK_ID], ["▁x", None], source, attention, DICTIONARY) == ["▁x", "!"]
+    assert stand_ins([UNK_ID, UNK_ID], ["▁x", None], source, None, None) == ["▁x", UNKNOWN]
 
 
 def expected_text(bundle: Bundle, text: str, found: Found) -> str:
