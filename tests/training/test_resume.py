@@ -58,18 +58,33 @@ def final_state(output: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_killed_training_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    several = f"training.workers={workers}"
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ["training.workers=2"],
+        [
+            "training.workers=1",
+            "model.cell=lstm_coupled",
+            "model.layer_norm=true",
+            "model.residual=true",
+            "model.dropout_form=variational",
+            "model.recurrent_dropout=0.2",
+        ],
+    ],
+    ids=["two processes", "masks of a sequence"],
+)
+def test_killed_training_resumes_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choices: list[str]
+) -> None:
     corpus = write_toy_corpus(tmp_path, PAIRS)
     # here, and so with another hash seed than in the sittings below: no order of a set may matter
     monkeypatch.setattr(trainer, "learning_curve", lambda *_: None)
-    whole = trainer.train(load_recipe(None, overrides(corpus, tmp_path / "whole", several)), tensorboard=False)
+    whole = trainer.train(load_recipe(None, overrides(corpus, tmp_path / "whole", *choices)), tensorboard=False)
     assert whole.reason == "finished"
 
     rng = random.Random(7)
     broken, log = tmp_path / "broken", tmp_path / "log"
-    settings = [*overrides(corpus, broken, several), "--no-tensorboard"]
+    settings = [*overrides(corpus, broken, *choices), "--no-tensorboard"]
     for sitting in range(4):
         process = start(settings + resume_option(broken), log)
         # the first dies in its preparations, the others when they have begun to learn
