@@ -387,6 +387,9 @@ class Recipe(Section):
         for key, reason in SENSELESS[self.task].items():
             if (value := _value(self, key)) != default(key, self.task):
                 raise ValueError(f'{key} = {json.dumps(value)} with task = "{self.task}": {reason}')
+        own_layers = "decoder_layers" if self.task == "language-model" else "encoder_layers"
+        if self.model.residual and self.task != "translation" and getattr(self.model, own_layers) == 1:
+            raise ValueError(f"residual connects layers: set model.{own_layers} to 2 or more with it")
         if self.training.metric not in METRICS[self.task]:
             possible = " or ".join(METRICS[self.task])
             raise ValueError(f'training.metric = "{self.training.metric}" with task = "{self.task}": use {possible}')

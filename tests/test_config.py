@@ -94,6 +94,7 @@ def test_all_mistakes_are_reported_together() -> None:
         ({"model": {"cell": "lstm_peephole", "peepholes": []}}, 'is cell = "lstm"'),
         ({"model": {"cell": "lstm_peephole", "peepholes": ["f", "f"]}}, "a gate twice"),
         ({"model": {"residual": True, "encoder_layers": 1}}, "connects layers"),
+        ({"task": "language-model", "model": {"residual": True}}, "set model.decoder_layers to 2"),
         ({"training": {"bptt": 9}}, 'training.bptt = 9 with task = "translation": only a language model has it'),
         ({"data": {"running_text": True}, "training": {"bptt": 9}}, "data.running_text = true with task"),
         ({"training": {"metric": "accuracy"}}, "use bleu or chrf or perplexity"),

@@ -1,31 +1,34 @@
 """Every recipe of a network trains or says why it makes no sense: pairs of choices, and copying and reversing learnt.
 
-All pairs of choices that any valid recipe has are met by some thirty networks, greedily chosen.
+All pairs of choices that any valid recipe has are met by some forty networks, greedily chosen.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import jaxtyping
 import pytest
 import torch
 
-from nmt.config import ModelConfig, OptimizerConfig, parse_recipe
+from nmt.config import SENSELESS, OptimizerConfig, Recipe, default, parse_recipe
 from nmt.errors import ConfigError
 from nmt.model.attention import NONE, SCORES, SPANS
 from nmt.model.cells import CELLS
-from nmt.model.seq2seq import Seq2Seq, build
 from nmt.search.greedy import greedy_search
 from nmt.search.stepper import PlainStepper
-from nmt.text.tokenizer import BOS_ID, EOS_ID
-from nmt.training.batches import Batch, make_batch
+from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
+from nmt.training.batches import make_batch, pad
+from nmt.training.labelling import LabelBatch
+from nmt.training.language_modelling import make_language_batch
 from nmt.training.learner import Learner
-from nmt.training.translation import TranslationLoss
+from nmt.training.tasks import TASKS
 
 CHOICES: dict[str, tuple[Any, ...]] = {
+    "task": tuple(TASKS),
     "cell": tuple(CELLS),
     "bidirectional": (True, False),
     "direction": ("forward", "backward"),
@@ -39,8 +42,10 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "dropout_form": ("zaremba", "variational"),
     "bridge": ("zero", "copy", "linear"),
 }
-Recipe = tuple[Any, ...]
-"""A value of each choice."""
+Choice = tuple[Any, ...]
+"""A value of each."""
+Pair = tuple[str, Any, str, Any]
+"""Two names with their values."""
 COPY, REVERSE = 4, 5
 """The first word of a source says what to do with the others."""
 WORDS = range(6, 14)
@@ -49,45 +54,59 @@ LEAST_CORRECT = 90
 """Of 100 sentences. Who only copies has about 50, for words that read the same both ways are few."""
 
 
-def model_of(recipe: Recipe) -> dict[str, Any]:
-    return dict(zip(CHOICES, recipe, strict=True))
+def recipe_of(choice: Choice, **sizes: Any) -> Recipe:
+    """Raises ConfigError."""
+    task, *model = choice
+    settings = dict(zip(list(CHOICES)[1:], model, strict=True)) | sizes
+    return parse_recipe({"task": task, "model": settings, "training": {"label_smoothing": 0.0}})
 
 
-def refusal(recipe: Recipe) -> str | None:
+def is_valid(choice: Choice) -> bool:
     try:
-        parse_recipe({"model": model_of(recipe)})
-    except ConfigError as error:
-        return str(error)
-    return None
+        recipe_of(choice)
+    except ConfigError:
+        return False
+    return True
 
 
-def pairs(recipe: Recipe) -> set[tuple[int, Any, int, Any]]:
-    return {(i, recipe[i], j, recipe[j]) for i, j in itertools.combinations(range(len(recipe)), 2)}
+def pairs(choice: Choice) -> set[Pair]:
+    return {(*one, *other) for one, other in itertools.combinations(zip(CHOICES, choice, strict=True), 2)}
 
 
-def covering() -> tuple[list[Recipe], dict[tuple[int, Any, int, Any], list[str]]]:
-    """Valid recipes that meet every pair of choices between them; and the pairs for which none was found, with what
-    was said of each of the recipes that were tried."""
+def covering() -> tuple[list[Choice], set[Pair]]:
+    """Valid choices that have every pair between them; and the pairs for which none was found."""
     rng = random.Random(1)
-    missing = set().union(*(pairs(recipe) for recipe in _some(rng, {}, 2000)))
-    chosen: list[Recipe] = []
-    refused: dict[tuple[int, Any, int, Any], list[str]] = {}
+    missing = {
+        (one, value, other, another)
+        for one, other in itertools.combinations(CHOICES, 2)
+        for value, another in itertools.product(CHOICES[one], CHOICES[other])
+    }
+    chosen: list[Choice] = []
+    refused: set[Pair] = set()
     while missing:
-        i, one, j, other = wanted = min(missing, key=repr)
-        candidates = _some(rng, {i: one, j: other}, 60)
-        valid = [recipe for recipe in candidates if refusal(recipe) is None]
-        if valid:
-            chosen.append(max(valid, key=lambda recipe: len(pairs(recipe) & missing)))
+        one, value, other, another = wanted = min(missing, key=repr)
+        candidates = [_some(rng, {one: value, other: another}) for _ in range(80)]
+        if valid := [choice for choice in candidates if is_valid(choice)]:
+            chosen.append(max(valid, key=lambda choice: len(pairs(choice) & missing)))
             missing -= pairs(chosen[-1])
         else:
-            refused[wanted] = [str(refusal(recipe)) for recipe in candidates]
+            refused.add(wanted)
             missing.remove(wanted)
     return chosen, refused
 
 
-def _some(rng: random.Random, fixed: dict[int, Any], count: int) -> list[Recipe]:
-    values = list(CHOICES.values())
-    return [tuple(fixed.get(i, rng.choice(options)) for i, options in enumerate(values)) for _ in range(count)]
+def _some(rng: random.Random, fixed: dict[str, Any]) -> Choice:
+    """Some values at random, the others as a recipe of the task has them that says nothing of them."""
+    task = fixed.get("task", rng.choice(CHOICES["task"]))
+    share = rng.choice((0.0, 0.2, 0.6, 1.0))
+    drawn = {
+        name: rng.choice(values) if rng.random() < share else default(f"model.{name}", task)
+        for name, values in CHOICES.items()
+        if name != "task"
+    }
+    if fixed.get("residual", drawn["residual"]):
+        drawn |= {"encoder_layers": 2, "decoder_layers": 2 if task == "language-model" else drawn["decoder_layers"]}
+    return tuple(({"task": task} | drawn | fixed).values())
 
 
 NETWORKS, REFUSED = covering()
@@ -101,12 +120,7 @@ def task(count: int, rng: random.Random, kinds: tuple[int, ...] = (COPY, REVERSE
     return [[kind, *text] for kind, text in zip(asked, words, strict=True)], targets
 
 
-def learner(model: Seq2Seq, rate: float) -> Learner:
-    config = OptimizerConfig(learning_rate=rate, betas=(0.9, 0.98))
-    return Learner(model, TranslationLoss(model, 0.0), config, precision=torch.float32, seed=1)
-
-
-def update(learning: Learner, number: int, batch: Batch, rate: float) -> float:
+def update(learning: Learner, number: int, batch: Any, rate: float) -> float:
     """One update; the loss before it, in nats a token."""
     sums = learning.learn(number, [batch])
     squares = learning.combine(sums.tokens)
@@ -114,31 +128,63 @@ def update(learning: Learner, number: int, batch: Batch, rate: float) -> float:
     return sums.nll / sums.tokens
 
 
-def network(**choices: Any) -> Seq2Seq:
+def learner_of(recipe: Recipe) -> tuple[Any, Learner]:
+    """A network of some 14 words, and what trains it."""
     torch.manual_seed(1)
-    return build(ModelConfig(**choices), VOCAB, VOCAB)
+    task = TASKS[recipe.task](recipe)
+    sizes: Any = SimpleNamespace(size=VOCAB)  # all that a network is built from
+    model = task.build(TokenizerPair(sizes, sizes))
+    config = OptimizerConfig(betas=(0.9, 0.98))
+    return model, Learner(model, task.objective(model), config, precision=torch.float32, seed=1)
+
+
+def batch_of(name: str, sources: list[list[int]], targets: list[list[int]]) -> Any:
+    """The same for every task: a target is translated to, ends a line, or labels words (its first labels a text)."""
+    match name:
+        case "translation":
+            return make_batch(sources, targets)
+        case "language-model":
+            return make_language_batch([[*source, *target] for source, target in zip(sources, targets, strict=True)])
+        case _:
+            batch = make_batch(sources, targets)
+            labels = pad([[PAD_ID, *target, PAD_ID] for target in targets])
+            labels = labels if name == "tagging" else labels[:, 1]
+            return LabelBatch(batch.src, batch.src_lengths, labels, int((labels != PAD_ID).sum()))
 
 
 def test_pairs_of_choices_without_a_network_are_refused_with_a_reason() -> None:
-    assert 20 <= len(NETWORKS) <= 60
-    names = list(CHOICES)
-    senseless = {
+    assert 30 <= len(NETWORKS) <= 70
+    of_translators = {pair for pair in REFUSED if pair[0] != "task"}
+    assert of_translators == {
         ("bidirectional", True, "direction", "backward"),
         ("attention", NONE, "attention_span", "local-m"),
         ("attention", NONE, "attention_span", "local-p"),
         ("attention", NONE, "bridge", "zero"),
     }
-    assert {(names[i], one, names[j], other) for i, one, j, other in REFUSED} == senseless
-    for reasons in REFUSED.values():
-        assert all(reason and "\n" not in reason for reason in reasons)
+    for _, task, key, value in REFUSED - of_translators:
+        assert f"model.{key}" in SENSELESS[task]
+        assert value != default(f"model.{key}", task)
+    for one, value, other, another in REFUSED:
+        choices = {one: value, other: another}
+        task = choices.pop("task", "translation")
+        with pytest.raises(ConfigError) as caught:
+            parse_recipe({"task": task, "model": choices})
+        assert "\n" not in str(caught.value)
+        assert other.removeprefix("attention_") in str(caught.value)
 
 
-@pytest.mark.parametrize(("number", "recipe"), list(enumerate(NETWORKS)), ids=lambda value: str(value)[:20])
-def test_every_pair_of_choices_trains(number: int, recipe: Recipe) -> None:
+@pytest.mark.parametrize(
+    ("number", "choice"),
+    list(enumerate(NETWORKS)),
+    ids=lambda value: str(value) if isinstance(value, int) else value[0],
+)
+def test_every_pair_of_choices_trains(number: int, choice: Choice) -> None:
     """The loss of a batch falls in a few updates, with dropout on the way. Every other network copies or reverses."""
-    sizes = {"embedding_size": 16, "hidden_size": 16, "dropout": 0.1, "recurrent_dropout": 0.1 * (number % 2)}
-    learning = learner(network(**sizes, **model_of(recipe)), 0.02)
-    batch = make_batch(*task(16, random.Random(2), ((COPY, REVERSE)[number % 2],)))
+    recurrent_dropout = 0.1 * (number % 2)
+    sizes = {"embedding_size": 16, "hidden_size": 16, "dropout": 0.1, "recurrent_dropout": recurrent_dropout}
+    recipe = recipe_of(choice, **sizes)
+    _, learning = learner_of(recipe)
+    batch = batch_of(recipe.task, *task(16, random.Random(2), ((COPY, REVERSE)[number % 2],)))
     losses = [update(learning, step, batch, 0.02) for step in range(12)]
     assert losses[-1] < 0.8 * losses[0]
 
@@ -148,8 +194,8 @@ def test_every_cell_learns_to_copy_and_to_reverse(cell: str, monkeypatch: pytest
     """One network does both, to sentences that it has not seen."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # checking shapes would take most of the time
     updates, rate, rng = 240, 0.02, random.Random(3)
-    model = network(cell=cell, embedding_size=24, hidden_size=32, encoder_layers=1, dropout=0.0)
-    learning = learner(model, rate)
+    sizes = {"embedding_size": 24, "hidden_size": 32, "encoder_layers": 1, "dropout": 0.0}
+    model, learning = learner_of(parse_recipe({"model": {"cell": cell} | sizes, "training": {"label_smoothing": 0.0}}))
     seen: set[tuple[int, ...]] = set()
     for number in range(updates):
         sources, targets = task(32, rng)
