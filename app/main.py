@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import errors, logs
 from app.direct import Application
 from app.guards import BodyLimit
-from app.routes import docs, health, languages, translate
+from app.routes import docs, health, languages, translate, web
 from app.service import EngineLoader, StartupErrors, load_pool, running
 from app.settings import Settings, load_settings
 from nmt import __version__
@@ -43,9 +43,10 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader = 
     if chosen.access_log:
         app.access_log = logs.AccessLog()
     errors.install(app)
-    for router in (translate.router, languages.router, health.router, docs.router):
+    for router in (translate.router, languages.router, health.router, docs.router, web.router):
         app.include_router(router)
     app.mount(docs.ASSETS_PATH, docs.assets)
+    app.mount(web.ASSETS_PATH, web.assets)
     # The last added is the outermost: even a refused or failed request is answered with an id and CORS headers.
     app.add_middleware(BodyLimit, max_body_bytes=chosen.max_body_bytes)
     app.add_middleware(errors.Faults)

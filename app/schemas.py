@@ -171,6 +171,7 @@ class FrontendSettings(Shape):
     frontendTimeout: Annotated[int, Field(description="Pause after typing before a request, in milliseconds.")] = 500
     keyRequired: bool = False
     language: DefaultLanguages
+    maxNBest: Annotated[int, Field(description="Largest `n_best`; not one of LibreTranslate's words.")]
     suggestions: bool = False
     supportedFilesFormat: list[str] = []
 

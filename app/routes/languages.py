@@ -25,6 +25,7 @@ async def frontend_settings(service: ServiceDep) -> FrontendSettings:
     return FrontendSettings(
         charLimit=service.settings.max_text_chars,
         language=DefaultLanguages(source=_default(source), target=_default(target)),
+        maxNBest=service.settings.max_n_best,
     )
 
 

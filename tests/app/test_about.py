@@ -94,6 +94,7 @@ async def test_frontend_settings(client: httpx.AsyncClient) -> None:
         "frontendTimeout": 500,
         "keyRequired": False,
         "language": {"source": {"code": "en", "name": "English"}, "target": {"code": "de", "name": "German"}},
+        "maxNBest": 10,
         "suggestions": False,
         "supportedFilesFormat": [],
     }
@@ -131,11 +132,6 @@ async def test_the_documentation_page_loads_nothing_from_outside(client: httpx.A
         assert link.startswith("/"), link
         assert (await client.get(link)).status_code == 200, link
     assert "http" not in page.replace("http-equiv", "")
-
-
-async def test_the_start_page_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
-    response = await client.get("/")
-    assert (response.status_code, response.headers["Location"]) == (307, "/docs")
 
 
 async def test_the_schema_is_valid_openapi_and_names_every_status(client: httpx.AsyncClient) -> None:

@@ -158,7 +158,7 @@ async def test_options_reach_the_engine(client: httpx.AsyncClient, engine: FakeE
     asked, plain = (job.options for job in engine.jobs)
     assert (asked.beam_size, asked.n_best, asked.alignments, asked.attention, asked.raw) == (7, 3, True, True, True)
     assert (plain.beam_size, plain.n_best) == (None, 1)
-    assert not (plain.alignments or plain.attention or plain.raw)
+    assert {plain.alignments, plain.attention, plain.raw} == {False}
     assert engine.jobs[0].deadline_s == 5.0
 
 

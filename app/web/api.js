@@ -1,0 +1,68 @@
+// Requests to the service. Addresses are relative to the page, so a proxy may serve it below any path.
+
+/** Why there is no answer. `kind`: busy, quota, late, large, wrong, fault or unreachable. */
+export class ServiceError extends Error {
+  constructor(kind, { message = "", retryAfterS = null, requestId = "" } = {}) {
+    super(message || kind);
+    this.kind = kind;
+    this.retryAfterS = retryAfterS;
+    this.requestId = requestId;
+  }
+}
+
+export async function getLanguages() {
+  return (await ask("languages")).body;
+}
+
+export async function getSettings() {
+  return (await ask("frontend/settings")).body;
+}
+
+/** The answer of POST /translate to one text, and the version of the model that gave it. */
+export async function translate(fields, signal) {
+  const { body, headers } = await ask("translate", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(fields),
+    signal,
+  });
+  return { ...body, version: headers.get("X-Model-Version") };
+}
+
+async function ask(address, options = {}) {
+  let response;
+  try {
+    response = await fetch(address, { credentials: "same-origin", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServiceError("unreachable");
+  }
+  let body;
+  try {
+    body = await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    body = null; // a proxy's page, or an answer that was cut
+  }
+  if (response.ok && body !== null) return { body, headers: response.headers };
+  throw new ServiceError(kindOf(response.status), {
+    message: typeof body?.error === "string" ? body.error : "",
+    retryAfterS: retryAfter(response.headers.get("Retry-After")),
+    requestId: response.headers.get("X-Request-Id") ?? "",
+  });
+}
+
+function kindOf(status) {
+  if (status === 429) return "quota";
+  if (status === 502 || status === 503) return "busy";
+  if (status === 408 || status === 504) return "late";
+  if (status === 413) return "large";
+  return status >= 400 && status < 500 ? "wrong" : "fault";
+}
+
+/** Seconds of a Retry-After header, which is a number or a date; null without one. */
+function retryAfter(value) {
+  if (!value) return null;
+  const seconds = /^\d+$/.test(value.trim()) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : null;
+}
