@@ -159,11 +159,13 @@ def test_the_fused_step_knows_every_registered_form_but_refuses_a_stranger_by_na
 
 
 @pytest.mark.parametrize("is_fused", [True, False])
-def test_half_precision_keeps_scores_near(toy: Bundle, is_fused: bool) -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_half_precision_keeps_scores_near(cell: str, is_fused: bool) -> None:
     """Weights of 8 bits; a random network's search may take another path, most of its scores hardly move."""
-    sentences = [(toy.tokenizers.source.encode(text), SearchOptions(4, 1, 12)) for text in toy_sentences(20)]
-    exact = translate(torch_runner(toy), sentences)
-    half = translate(TorchRunner(toy, CPU, "bf16", is_fused=is_fused), sentences)
+    bundle, _ = network(cell, "general", "global", "plain")
+    sentences = [(bundle.tokenizers.source.encode(text), SearchOptions(4, 1, 12)) for text in toy_sentences(20)]
+    exact = translate(torch_runner(bundle), sentences)
+    half = translate(TorchRunner(bundle, CPU, "bf16", is_fused=is_fused), sentences)
     gaps = [abs(a[0].score - b[0].score) for a, b in zip(exact, half, strict=True)]
     assert 0 < sorted(gaps)[10] < 0.03
 
