@@ -13,7 +13,7 @@ FIGURES = ("perplexity", "accuracy", "bleu", "chrf")
 def describe_model(bundle: Bundle) -> str:
     """The network in one sentence."""
     config, model = bundle.config, bundle.config.model
-    cell = model.cell.upper()
+    cell = model.cell.upper().replace("_", " ")
     size = f"{bundle.parameters / 1e6:.1f} million weights"
     encoder = (
         f"{'bi' if model.bidirectional else ''}{cell} encoder ({_layers(model.encoder_layers, model.hidden_size)})"
