@@ -185,7 +185,7 @@ READ, FOLLOWS = torch.tensor([[0, 1, 2, 2]]), torch.tensor([[1, 2, 2, 3]])  # h 
 
 def four(model: LanguageModel) -> list[float]:
     """P(e | h), P(l | he), P(l | hel), P(o | hell)."""
-    p = model.output(model(READ)[0]).softmax(dim=-1)
+    p = model.output(model(READ)[0]).softmax(dim=-1).detach()
     return [float(row[following]) for row, following in zip(p[0], FOLLOWS[0], strict=True)]
 
 
