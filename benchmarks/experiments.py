@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -23,9 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.synthetic_alignment import synthetic_error
 from nmt.bundle import load_bundle
 from nmt.cli.models import one_thread_a_process
-from nmt.config import expand_path
+from nmt.config import expand_path, load_recipe
 from nmt.data.corpus import read_lines
 from nmt.evaluation.quality import bleu, by_length
 from nmt.files import write_atomic
@@ -38,6 +40,7 @@ TEST = "test_2016_flickr"
 SEEDS = (1, 2, 3)
 BEAM = 5
 RESULT = "result.json"
+ALIGNMENT = "alignment.json"
 
 Overrides = dict[str, Any]
 
@@ -118,6 +121,15 @@ class Result:
     signature: str
 
 
+@dataclass(frozen=True)
+class Alignment:
+    """How well a small network of a row's kind aligns a made-up language, whose links are known exactly."""
+
+    row: str
+    seed: int
+    aer: float
+
+
 def run(row: Row, seed: int, folder: Path) -> None:
     """Train, if its model is not there, and score. Raises RuntimeError where training fails."""
     owner = ROW[row.model] if row.model else row
@@ -167,6 +179,16 @@ def train(row: Row, seed: int, folder: Path) -> Path:
     return place / "bundle"
 
 
+def align(row: Row, seed: int, folder: Path) -> None:
+    """Train and score the small network, where the row has attention (benchmarks/synthetic_alignment.py)."""
+    recipe = load_recipe(RECIPE, [f"{key}={json.dumps(value)}" for key, value in row.train.items()])
+    score = synthetic_error(recipe, seed=seed)
+    place = folder / row.name / str(seed)
+    place.mkdir(parents=True, exist_ok=True)
+    aer = math.nan if score is None else score.aer
+    write_atomic(place / ALIGNMENT, json.dumps(Alignment(row.name, seed, aer).__dict__) + "\n")
+
+
 def results(folder: Path) -> dict[str, list[Result]]:
     """What has ended, by row."""
     found: dict[str, list[Result]] = {}
@@ -176,16 +198,28 @@ def results(folder: Path) -> dict[str, list[Result]]:
     return found
 
 
-def tables(found: dict[str, list[Result]]) -> Iterator[str]:
+def alignments(folder: Path) -> dict[str, list[float]]:
+    """Alignment error rates by row, of the rows with attention."""
+    found: dict[str, list[float]] = {}
+    for path in sorted(folder.glob(f"*/*/{ALIGNMENT}")):
+        alignment = Alignment(**json.loads(path.read_text("utf-8")))
+        if not math.isnan(alignment.aer):
+            found.setdefault(alignment.row, []).append(100 * alignment.aer)
+    return found
+
+
+def tables(found: dict[str, list[Result]], aligned: dict[str, list[float]]) -> Iterator[str]:
     """Markdown, a table a group of rows, and BLEU by length of the first and the last step."""
     for table in dict.fromkeys(row.table for row in ROWS):
-        yield f"| {table} | BLEU | dev perplexity | seeds | training, s |"
-        yield "|---|---|---|---|---|"
+        yield f"| {table} | BLEU | dev perplexity | AER, % | seeds | training, s |"
+        yield "|---|---|---|---|---|---|"
         for row in ROWS:
             if row.table == table and (some := found.get(row.name)):
                 bleus, perplexities = ([getattr(one, key) for one in some] for key in ("bleu", "perplexity"))
                 seconds = statistics.mean(one.seconds for one in some)
-                yield f"| {row.title} | {spread(bleus)} | {spread(perplexities)} | {len(some)} | {seconds:.0f} |"
+                errors = aligned.get(row.name)
+                cells = (spread(bleus), spread(perplexities), spread(errors) if errors else "", len(some))
+                yield f"| {row.title} | {' | '.join(map(str, cells))} | {seconds:.0f} |"
         yield ""
     shown = [ROW[name] for name in ("base", "dropout", "general", "feeding", "subwords") if name in found]
     if shown:
@@ -222,12 +256,18 @@ def main() -> None:
                 (row, seed)
                 for seed in chosen.seeds
                 for row in rows
-                if bool(row.model) != is_owner and not (chosen.output / row.name / str(seed) / RESULT).is_file()
+                if bool(row.model) != is_owner and not is_done(row, seed, chosen.output)
             ]
             with ThreadPoolExecutor(chosen.parallel) as pool:
                 for line in pool.map(lambda job: timed(job[0], job[1], chosen.output), jobs):
                     print(line, flush=True)
-    print("\n".join(tables(results(chosen.output))))
+    print("\n".join(tables(results(chosen.output), alignments(chosen.output))))
+
+
+def is_done(row: Row, seed: int, folder: Path) -> bool:
+    """Whether there is nothing left to do for a row with a seed."""
+    needed = (RESULT,) if row.model else (RESULT, ALIGNMENT)
+    return all((folder / row.name / str(seed) / name).is_file() for name in needed)
 
 
 def timed(row: Row, seed: int, folder: Path) -> str:
@@ -242,7 +282,11 @@ def timed(row: Row, seed: int, folder: Path) -> str:
 
 def main_one(name: str, seed: str, folder: str) -> None:
     """One run, in this process."""
-    run(ROW[name], int(seed), Path(folder))
+    row, place = ROW[name], Path(folder) / name / seed
+    if not (place / RESULT).is_file():
+        run(row, int(seed), Path(folder))
+    if not row.model and not (place / ALIGNMENT).is_file():
+        align(row, int(seed), Path(folder))
 
 
 if __name__ == "__main__":
