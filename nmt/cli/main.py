@@ -23,6 +23,7 @@ COMMANDS = {
     "shortlist": ("nmt.cli.shortlist:shortlist", "Learn which words a sentence's translation may need; speeds it up."),
     "quantize": ("nmt.cli.quantize:quantize", "Write a bundle with one byte a weight, and say what that changes."),
     "bench": ("nmt.cli.bench:app", "Measure speed on this machine: speed."),
+    "explain": ("nmt.cli.explain:explain", "Show what a model looks at while it translates a sentence."),
     "inspect": ("nmt.cli.inspect:inspect", "Verify a model bundle and say what it holds."),
 }
 """Where each command stands, a function or a Typer of sub-commands, and its line of help."""

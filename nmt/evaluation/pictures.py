@@ -1,15 +1,32 @@
-"""Pictures of training. matplotlib is optional and is imported only here, without its global state (pyplot)."""
+"""Pictures of training and of what a model does, as files. matplotlib is optional.
+
+It is imported only here, without its global state (pyplot). A page that needs no matplotlib: `nmt.evaluation.page`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nmt.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[np.floating[Any]]
+Gates = tuple[str, Mapping[str, Array], Sequence[str]]
+"""A layer's name, its gates by name, [steps, units] each, and what stands at each step."""
+
+FORMATS = (".png", ".svg", ".pdf")
 
 History = Iterable[Mapping[str, float | str | None]]
 """Records with "kind" ("train" or "validation"), "update" and figures, as `nmt.training.report` writes them."""
@@ -24,11 +41,7 @@ def learning_curve(history: History, path: Path) -> None:
 
     Raises ConfigError where matplotlib is not installed or there is nothing to draw.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("no learning curve drawn: matplotlib is not installed (pip install matplotlib)") from None
+    require_matplotlib("no learning curve drawn")
     records = list(history)
     loss = _series(records, "train", "loss")
     perplexity = _series(records, "validation", "perplexity")
@@ -36,16 +49,137 @@ def learning_curve(history: History, path: Path) -> None:
     if not any((loss, perplexity, bleu, chrf)):
         raise ConfigError("no learning curve drawn: the history has no figures yet")
     has_scores = bool(bleu or chrf)
-    figure = Figure(figsize=(10.5 if has_scores else 5.6, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(10.5 if has_scores else 5.6, 3.8)
     panels = figure.subplots(1, 2 if has_scores else 1, squeeze=False)[0]
     _draw_loss(panels[0], loss, perplexity)
     if has_scores:
         _draw_scores(panels[1], bleu, chrf)
-    # Beside the final name first: a reader never sees half a picture.
+    _save(figure, path)
+
+
+def attention_map(
+    weights: Array,
+    source: Sequence[str],
+    target: Sequence[str],
+    path: Path,
+    probabilities: Sequence[float] = (),
+    title: str = "",
+) -> None:
+    """Draw attention, [target, source], as a heat map: a row a target piece, a column a source piece.
+
+    `probabilities`: of each target piece, in a column beside it. Raises ConfigError where matplotlib is not installed.
+    """
+    require_matplotlib("no picture drawn")
+    rows, columns = weights.shape
+    figure = _figure(2.0 + 0.34 * columns + 0.07 * _longest(target), 1.0 + 0.3 * rows + 0.07 * _longest(source))
+    axes = figure.subplots()
+    image = axes.imshow(weights, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    _name_ticks(axes, source)
+    axes.set_yticks(range(rows), labels=list(target))
+    axes.set_xlabel("source" if not title else f"source of: {title}")
+    axes.set_ylabel("target")
+    axes.tick_params(length=0)
+    _grid(axes, rows, columns)
+    for row, column in zip(*np.nonzero(weights >= 0.1), strict=True):
+        colour = "white" if weights[row, column] > 0.6 else "black"
+        axes.text(column, row, f"{weights[row, column]:.1f}", ha="center", va="center", fontsize=6, color=colour)
+    if probabilities:
+        right = axes.secondary_yaxis("right")
+        right.set_yticks(range(rows), labels=[f"{p:.2f}" for p in probabilities])
+        right.tick_params(length=0, labelsize=7, colors=_GREY)
+        right.set_ylabel("probability of the target piece", color=_GREY, fontsize=8)
+        right.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, pad=0.02, shrink=0.8)
+    bar.set_label("attention")
+    bar.outline.set_visible(False)
+    _save(figure, path)
+
+
+def gate_map(layers: Sequence[Gates], path: Path) -> None:
+    """Draw gates over time: a row a layer, a column a gate, in each a line a unit, those with the lowest mean on top.
+
+    Gates between 0 and 1 go from white to blue, values between -1 and 1 from red over white to blue. Raises ConfigError
+    where matplotlib is not installed.
+    """
+    require_matplotlib("no picture drawn")
+    columns = max(len(gates) for _, gates, _ in layers)
+    steps = max(len(labels) for _, _, labels in layers)
+    longest = max(_longest(labels) for _, _, labels in layers)
+    figure = _figure(1.2 + columns * max(1.5, 0.2 * steps), len(layers) * (1.5 + 0.07 * longest))
+    panels = figure.subplots(len(layers), columns, squeeze=False)
+    for row, (name, gates, labels) in zip(panels, layers, strict=True):
+        for axes, (gate, values) in zip(row, gates.items(), strict=False):
+            by_mean = values.T[np.argsort(values.mean(axis=0))]
+            is_signed = bool((values < 0).any())
+            most = max(1.0, float(np.abs(values).max()))  # of relu
+            scale: dict[str, Any] = {"cmap": "RdBu", "vmin": -most} if is_signed else {"cmap": "Blues", "vmin": 0.0}
+            image = axes.imshow(by_mean, vmax=most, aspect="auto", interpolation="nearest", **scale)
+            axes.set_title(f"{gate}, mean {values.mean():.2f}", fontsize=8)
+            _name_ticks(axes, labels, size=7)
+            axes.set_yticks([])
+            axes.tick_params(length=0)
+            bar = figure.colorbar(image, ax=axes, pad=0.02, ticks=[-most, 0, most] if is_signed else [0, most])
+            bar.ax.yaxis.set_major_formatter("{x:.3g}")
+            bar.ax.tick_params(labelsize=6, length=0)
+            bar.outline.set_visible(False)
+        row[0].set_ylabel(f"{name}\n{next(iter(gates.values())).shape[1]} units", fontsize=8)
+        for axes in row[len(gates) :]:
+            axes.set_axis_off()
+    _save(figure, path)
+
+
+def require_matplotlib(consequence: str) -> None:
+    """Raise ConfigError, `consequence` in front, where matplotlib is not installed."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise ConfigError(f"{consequence}: matplotlib is not installed (pip install matplotlib)") from None
+
+
+def _figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches, but no more than a screen can show."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(min(width, 60.0), min(height, 60.0)), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write a figure; the ending of `path` says the format. It appears whole or not at all."""
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(f"{path}: a picture ends in {', '.join(FORMATS)}")
     part = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(part, dpi=160)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(part, dpi=160)
     part.replace(path)
+    for warning in caught:
+        if "missing from" in str(warning.message):  # a letter that no font here has
+            log.warning("%s: %s", path, warning.message)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _longest(labels: Sequence[str]) -> int:
+    return max(map(len, labels), default=0)
+
+
+def _name_ticks(axes: Axes, labels: Sequence[str], size: float | None = None) -> None:
+    """Labels of the columns, upright above them."""
+    axes.set_xticks(range(len(labels)), labels=list(labels), rotation=90, fontsize=size)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("bottom")
+
+
+def _grid(axes: Axes, rows: int, columns: int) -> None:
+    """Thin white lines between the fields."""
+    axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="#E8E8E8", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
+    axes.spines[:].set_visible(False)
 
 
 def _series(records: list[Mapping[str, float | str | None]], kind: str, key: str) -> list[tuple[float, float]]:

@@ -1,17 +1,18 @@
-"""The learning curve is a readable picture of the figures it is given, and a clear line where it cannot be drawn."""
+"""Pictures hold what they are given, readable, and there is a clear line where one cannot be drawn."""
 
 from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from nmt.errors import ConfigError
-from nmt.evaluation.pictures import learning_curve
+from nmt.evaluation.pictures import attention_map, gate_map, learning_curve
 
 HISTORY: list[Mapping[str, float | str | None]] = [
     {"kind": "train", "update": 10, "loss": 8.0},
@@ -66,3 +67,52 @@ def test_missing_matplotlib_is_one_clear_line(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ConfigError, match="matplotlib is not installed") as caught:
         learning_curve(HISTORY, tmp_path / "curve.png")
     assert "\n" not in str(caught.value)
+
+
+WEIGHTS = np.array([[0.9, 0.1, 0.0], [0.0, 0.25, 0.75]])
+GATES = {"f": np.linspace(0, 1, 12).reshape(3, 4), "g": np.linspace(-1, 1, 12).reshape(3, 4)}
+
+
+def drawn_text(path: Path, draw: Callable[[Path], None]) -> str:
+    """The SVG that is drawn, its words as text."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        draw(path)
+    return path.read_text("utf-8")
+
+
+def test_an_attention_map_names_its_pieces_and_large_weights(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    source, target = ["▁The", "▁dog", "</s>"], ["▁Hund", "</s>"]
+    drawn = drawn_text(
+        tmp_path / "map.svg", lambda path: attention_map(WEIGHTS, source, target, path, probabilities=[0.42, 0.97])
+    )
+    for label in ("▁The", "▁dog", "&lt;/s&gt;", "▁Hund", ">0.9<", ">0.8<", ">0.1<", "0.42", "0.97", "source", "target"):
+        assert label in drawn
+    assert [path.name for path in tmp_path.iterdir()] == ["map.svg"]
+
+
+def test_a_gate_map_has_a_panel_a_gate_and_layer(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    layers = [("encoder 1", GATES, ["a", "b", "c"]), ("decoder 1", {"h": GATES["f"] * 3}, ["x", "y", "z"])]
+    drawn = drawn_text(tmp_path / "gates.svg", lambda path: gate_map(layers, path))
+    for label in ("encoder 1", "decoder 1", "4 units", "f, mean 0.50", "g, mean 0.00", "h, mean 1.50"):
+        assert label in drawn
+    assert drawn.count(", mean ") == 3
+
+
+def test_a_picture_of_no_known_kind_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(ConfigError, match="a picture ends in"):
+        attention_map(WEIGHTS, ["a", "b", "c"], ["x", "y"], tmp_path / "map.gif")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_letters_that_no_font_has_are_told_and_the_rest_is_drawn(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("matplotlib")
+    attention_map(WEIGHTS, ["\U0001f98a", "b", "c"], ["x", "\ue123"], tmp_path / "map.png")
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert "missing from font" in caplog.text

@@ -58,6 +58,7 @@ def test_an_unrolled_encoder_is_in_the_mode_of_the_first() -> None:
     encoder = encoder_of("lstm").float().train().requires_grad_(False)
     copy = unrolled(encoder)
     assert copy.training
+    assert not unrolled(encoder.eval()).training
     assert {(p.dtype, p.requires_grad) for p in copy.parameters()} == {(torch.float32, False)}
 
 
