@@ -31,10 +31,10 @@ SERVE_STAMP := $(VENV)/.stamp-serve-$(INSTALLED)
 TEST_STAMP := $(VENV)/.stamp-test-$(INSTALLED)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint types format wheel clean
+.PHONY: help serve test test-browser lint types format wheel clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.* ## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.* ## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.* ## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.* ## /\1\t/' | expand -t 15
 	@echo
 	@echo "variables: HOST=$(HOST) PORT=$(PORT) NMT_MODELS=$(NMT_MODELS) TORCH=$(TORCH) PYTHON=\"$(PYTHON)\" ARGS= (for pytest)"
 
@@ -43,6 +43,9 @@ serve: $(SERVE_STAMP) ## start the service (HOST=, PORT=)
 
 test: lint types ## lint, types and tests
 	$(BIN)/python -m pytest -q $(ARGS)
+
+test-browser: $(TEST_STAMP) ## the web page in an installed Chromium; fails where there is none
+	BROWSER_TESTS=required $(BIN)/python -m pytest -q -m browser tests/browser $(ARGS)
 
 lint: $(TEST_STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .
