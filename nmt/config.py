@@ -284,6 +284,8 @@ class SearchConfig(Section):
     """alpha of ((5 + length) / 6)^alpha, which divides the log-probability (Wu et al. 2016, eq. 14). 0 = off."""
     coverage_penalty: Annotated[float, Field(ge=0.0)] = 0.0
     """beta of the coverage term (Wu et al. 2016, eq. 14). 0 = off."""
+    no_repeat_ngram: NonNegative = 0
+    """No run of so many tokens comes twice in a translation (Paulus et al. 2018). 0: any may."""
     max_length_factor: Annotated[float, Field(gt=0.0)] = 2.0
     max_length_offset: NonNegative = 10
     """A translation has at most factor * source tokens + offset tokens."""

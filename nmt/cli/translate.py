@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -23,8 +23,9 @@ from nmt.cli.models import (
     load_translator,
 )
 from nmt.cli.progress import LineProgress
+from nmt.data.corpus import read_lines
 from nmt.errors import ConfigError, CorpusError
-from nmt.inference import TranslateOptions
+from nmt.inference import Diversity, Sampling, TranslateOptions
 from nmt.inference.offline import (
     Done,
     Journal,
@@ -71,6 +72,37 @@ def translate(
             help="Put words in the place of <unk>, where the model has a dictionary for that.",
         ),
     ] = True,
+    no_repeat_ngram: Annotated[
+        int | None,
+        typer.Option("--no-repeat-ngram", min=0, help="No run of N pieces twice; 0: any. Default: the model's own."),
+    ] = None,
+    prefix: Annotated[str, typer.Option("--prefix", metavar="TEXT", help="What every translation begins with.")] = "",
+    forbid: Annotated[
+        list[Path] | None,
+        typer.Option("--forbid", metavar="FILE", help="Words and phrases not to be used, one a line; again for more."),
+    ] = None,
+    diverse: Annotated[
+        int | None,
+        typer.Option("--diverse", metavar="N", min=1, help="Split the beam into N groups that avoid each other."),
+    ] = None,
+    diversity: Annotated[
+        float | None,
+        typer.Option("--diversity", min=0.0, help="With --diverse: how much, in nats a word. Default: 0.5."),
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Draw translations instead of looking for the best.")
+    ] = False,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", min=0.01, help="With --sample: below 1 surer, above 1 wilder.")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", min=0, help="With --sample: from the N likeliest pieces only; 0: all.")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option("--top-p", min=0.001, max=1.0, help="With --sample: from the fewest pieces with this share only."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="With --sample: another draw. Default: 0.")] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     workers: WorkersOption = None,
@@ -87,12 +119,25 @@ def translate(
     same command goes on from there, however it was interrupted.
 
     A line that cannot be translated gives an empty line, a warning and exit code 1.
+
+    --sample and --diverse take the plain searches: in fp32, and slower by far.
     """
+    if sample and (beam is not None or diverse is not None):
+        raise ConfigError(f"--sample draws: it has no {'--beam' if beam is not None else '--diverse'}")
     task = _Task(
         folder=bundle_folder(model),
         input_path=input_path,
         options=TranslateOptions(
-            beam_size=beam, n_best=n_best, alignments=alignments, raw=raw, replace_unknown=replace_unknown
+            beam_size=beam,
+            n_best=n_best,
+            alignments=alignments,
+            raw=raw,
+            replace_unknown=replace_unknown,
+            no_repeat_ngram=no_repeat_ngram,
+            prefix=prefix,
+            forbidden=_phrases(forbid or []),
+            sampling=_sampling(sample, temperature, top_k, top_p, seed),
+            diversity=_diversity(diverse, diversity),
         ),
         form=LineFormat(n_best=n_best, scores=scores, alignments=alignments),
         device=device,
@@ -107,6 +152,30 @@ def translate(
     if failed:
         typer.echo(f"{failed:,} lines could not be translated and are empty in the output", err=True)
         raise typer.Exit(EXIT_FAILED)
+
+
+def _phrases(paths: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(line.strip() for path in paths for line in read_lines(path) if line.strip()))
+
+
+def _sampling(
+    is_asked: bool, temperature: float | None, top_k: int | None, top_p: float | None, seed: int | None
+) -> Sampling | None:
+    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if is_asked:
+        return Sampling(**chosen)
+    if chosen:
+        raise ConfigError(f"--{next(iter(chosen)).replace('_', '-')} needs --sample")
+    return None
+
+
+def _diversity(groups: int | None, penalty: float | None) -> Diversity | None:
+    if groups is not None:
+        return Diversity(groups) if penalty is None else Diversity(groups, penalty)
+    if penalty is not None:
+        raise ConfigError("--diversity needs --diverse")
+    return None
 
 
 @dataclass(frozen=True)
@@ -150,6 +219,11 @@ class _Task:
                 "--n-best": self.options.n_best,
                 "--raw": self.options.raw,
                 "--replace-unknown": self.options.replace_unknown,
+                "--no-repeat-ngram": self.options.no_repeat_ngram,
+                "--prefix": self.options.prefix or None,
+                "--forbid": "\n".join(self.options.forbidden) or None,
+                "--diverse": None if self.options.diversity is None else str(self.options.diversity),
+                "--sample": None if self.options.sampling is None else str(self.options.sampling),
                 "--precision": self.precision,
                 "--scores": self.form.scores,
                 "--alignments": self.form.alignments,

@@ -10,9 +10,10 @@ import logging
 from pathlib import Path
 
 from nmt.bundle import Bundle, load_bundle
-from nmt.errors import DeviceError
+from nmt.errors import BundleError, DeviceError
 from nmt.hardware import has_nvidia_driver, multiplies_bf16, pick_device
 from nmt.inference.pipeline import Pipeline
+from nmt.inference.routing import RoutedRunner
 from nmt.inference.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -36,12 +37,28 @@ def load_pipeline(
     Raises BundleError, and DeviceError for a device or precision that is not there.
     """
     bundle = load_bundle(folder)
-    runner = choose_runner(bundle, device, precision, threads, shared_file)
 
-    def another() -> Runner:
-        return choose_runner(load_bundle(folder), device, precision, threads, shared_file)
+    def routed(bundle: Bundle) -> Runner:
+        fast = choose_runner(bundle, device, precision, threads, shared_file)
+        version = bundle.version
+        # the weights are read again where the plain searches are asked for: few ever are
+        return RoutedRunner(fast, lambda: _plain_runner(folder, version, fast.device, threads))
 
-    return Pipeline(bundle, runner, another)
+    return Pipeline(bundle, routed(bundle), lambda: routed(load_bundle(folder)))
+
+
+def _plain_runner(folder: Path | str, version: str, device: str, threads: int) -> Runner:
+    """Raises BundleError where another bundle lies there by now."""
+    import torch
+
+    from nmt.inference.plain_runner import PlainRunner
+
+    bundle = load_bundle(folder)
+    if bundle.version != version:
+        raise BundleError(f"{folder}: another model than the one that serves: load it anew")
+    if threads:
+        torch.set_num_threads(threads)
+    return PlainRunner(bundle, torch.device(device))
 
 
 def choose_runner(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.bundle import Bundle
-from nmt.inference.runner import Found, SearchOptions
+from nmt.inference.runner import Found, SearchOptions, left_to_plain
 from nmt.native.engine import Engine, Sentence
 from nmt.native.library import available
 from nmt.native.model import PRECISIONS, Precision, WordLists, refusal
@@ -79,6 +79,7 @@ class NativeRunner:
         self._engine.drop(slot)
 
     def _sentence(self, ids: Sequence[int], options: SearchOptions) -> Sentence:
+        assert not left_to_plain(options), left_to_plain(options)
         return Sentence(
             ids=[*(reversed(ids) if self._reverses else ids), EOS_ID],
             beam=options.beam_size,

@@ -14,6 +14,7 @@ from itertools import count
 from nmt.bundle import Bundle
 from nmt.errors import Cancelled, InputTooLong, NmtError, TranslationError
 from nmt.inference.alignment import word_attention, word_links
+from nmt.inference.bounds import Bounds, Ids
 from nmt.inference.engine import Answer, Engine
 from nmt.inference.runner import Found, Runner, SearchOptions
 from nmt.inference.types import Attention, Hypothesis, Links, ModelInfo, Result, TranslateOptions, Translation
@@ -35,6 +36,9 @@ class _Text:
     deadline: float | None
     segments: list[Segment] = field(default_factory=list)
     encoded: list[list[int]] = field(default_factory=list)
+    prefix: Ids = ()
+    """Of the first of them."""
+    forbidden: tuple[Ids, ...] = ()
     found: list[list[Found]] = field(default_factory=list)
     """By encoded segment; empty until it is there."""
     tickets: list[int] = field(default_factory=list)
@@ -70,6 +74,7 @@ class Pipeline:
         """
         self._config = bundle.config
         self._source, self._target = bundle.tokenizers
+        self._bounds = Bounds(bundle.tokenizers.target, bundle.forbidden_ids)
         self._dictionary = bundle.dictionary if bundle.config.search.unknown_words == "replace" else None
         self._copies = bundle.config.model.copying
         self._another = another
@@ -167,6 +172,8 @@ class Pipeline:
         one.encoded = encode_to_copy(self._source, texts) if self._copies else self._source.encode_batch(texts)
         if options.raw and one.encoded and len(one.encoded[0]) > limit:
             raise InputTooLong(f"{len(one.encoded[0])} tokens; with raw this model takes {limit}")
+        one.prefix = self._bounds.prefix(options.prefix)
+        one.forbidden = self._bounds.forbidden(options.forbidden)
 
     def _count(self, text: str) -> int:
         return len(self._source.encode(text))
@@ -178,15 +185,32 @@ class Pipeline:
         one.tickets = [next(self._tickets) for _ in one.encoded]
         for index, (ticket, ids) in enumerate(zip(one.tickets, one.encoded, strict=True)):
             self._segments[ticket] = (one, index)
-            self._engine.submit(ticket, ids, self._search_options(len(ids), one.options), one.deadline)
+            prefix = one.prefix if index == 0 else ()
+            own = self._search_options(len(ids), one.options, prefix, one.forbidden)
+            self._engine.submit(ticket, ids, own, one.deadline)
 
-    def _search_options(self, length: int, options: TranslateOptions) -> SearchOptions:
+    def _search_options(
+        self, length: int, options: TranslateOptions, prefix: Ids = (), forbidden: tuple[Ids, ...] = ()
+    ) -> SearchOptions:
+        """`length`: tokens of the source."""
         search = self._config.search
         factor = options.max_length_factor or search.max_length_factor
+        room = max(int(length * factor), len(prefix))
+        beam_size = max(options.beam_size or search.beam_size, options.n_best)
+        if options.sampling is not None:
+            beam_size = options.n_best
+        elif options.diversity is not None:
+            beam_size = -(-beam_size // options.diversity.groups) * options.diversity.groups
+        ngram = search.no_repeat_ngram if options.no_repeat_ngram is None else options.no_repeat_ngram
         return SearchOptions(
-            beam_size=max(options.beam_size or search.beam_size, options.n_best),
+            beam_size=beam_size,
             n_best=options.n_best,
-            max_length=max(2, int(length * factor) + search.max_length_offset + 1),
+            max_length=max(2, room + search.max_length_offset + 1),
+            no_repeat_ngram=ngram,
+            prefix=prefix,
+            forbidden=forbidden,
+            sampling=options.sampling,
+            diversity=options.diversity,
             with_attention=options.alignments
             or options.attention
             or (options.replace_unknown and self._dictionary is not None),
@@ -207,6 +231,8 @@ class Pipeline:
         del self._texts[one.number]
         try:
             self._answers.append((one.number, self._finish(one)))
+        except NmtError as error:
+            self._answers.append((one.number, error))
         except Exception as error:
             self._answers.append((one.number, _internal_error(error)))
 
@@ -244,7 +270,11 @@ class Pipeline:
 
     def _finish(self, one: _Text) -> Translation:
         found = one.found
-        spoken = [self._speak(one, chosen) for chosen in combine(found, one.options.n_best)]
+        if not all(found):
+            raise TranslationError("no translation keeps to what was asked: forbid less, or another beginning")
+        is_list = one.options.sampling is not None or one.options.diversity is not None
+        chosen = list(zip(*found, strict=False)) if is_list else combine(found, one.options.n_best)
+        spoken = [self._speak(one, hypotheses) for hypotheses in chosen]
         alternatives = tuple(self._hypothesis(one, outputs) for outputs in spoken)
         best = alternatives[0]
         flags = {

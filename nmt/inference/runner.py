@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt.inference.types import Diversity, Sampling
+
 
 @dataclass(frozen=True)
 class SearchOptions:
@@ -33,6 +35,10 @@ class SearchOptions:
     never generates. Where there is a shortlist they belong to it."""
     forbidden: tuple[tuple[int, ...], ...] = ()
     """Sequences of tokens that may not occur, none of them empty."""
+    sampling: Sampling | None = None
+    """`n_best` samples, and no beam."""
+    diversity: Diversity | None = None
+    """`beam_size` is a multiple of its groups."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,15 @@ class Found:
     """[T, S]: weights of each step, that of EOS last; S counts the source's EOS."""
     is_truncated: bool = False
     """Ended at the maximal length, where only the end is allowed."""
+
+
+def left_to_plain(options: SearchOptions) -> str:
+    """What of a search the fast runners leave to the plain one, by name; empty where they can do all of it."""
+    if options.sampling is not None:
+        return "sampling"
+    if options.diversity is not None:
+        return "diverse beam search"
+    return ""
 
 
 Sentence = tuple[Sequence[int], SearchOptions]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmt.bundle import Bundle
-from nmt.inference.runner import Found, SearchOptions, Sentence
+from nmt.inference.runner import Found, SearchOptions, Sentence, left_to_plain
 from nmt.inference.torch_step import (
     FusedModel,
     HalfModel,
@@ -89,6 +89,7 @@ class LaneKey(NamedTuple):
 
     @classmethod
     def of(cls, ids: Sequence[int], options: SearchOptions) -> LaneKey:
+        assert not left_to_plain(options), left_to_plain(options)
         return cls(options.beam_size, bucket(len(ids) + 1), options.with_attention, constraint_sizes(options))
 
 

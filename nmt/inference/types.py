@@ -15,6 +15,30 @@ Attention = tuple[tuple[tuple[int, float], ...], ...]
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Translations are drawn from the model's distribution instead of looked for (see docs/search.md)."""
+
+    temperature: float = 1.0
+    """Above 0. Below 1 likely words become likelier still."""
+    top_k: int = 0
+    """Only so many of the likeliest words at every step; 0: all."""
+    top_p: float = 1.0
+    """Only the fewest words that have this share of the probability together; 1: all."""
+    seed: int = 0
+    """What is drawn depends on it and on the text, and on nothing else."""
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """The beam is split into groups that avoid each other's words (Vijayakumar et al. 2016)."""
+
+    groups: int
+    """At least 1. The beam is widened to a multiple of it."""
+    penalty: float = 0.5
+    """In nats, for each time that another group has just chosen a word; 0 or more."""
+
+
+@dataclass(frozen=True)
 class TranslateOptions:
     """How a text is translated."""
 
@@ -29,6 +53,15 @@ class TranslateOptions:
     """Longest translation as a multiple of the source's tokens; None: the bundle's own."""
     replace_unknown: bool = True
     """Where the bundle has a dictionary, a word stands for each `<unk>`."""
+    no_repeat_ngram: int | None = None
+    """No run of so many tokens comes twice in a segment; 0: any may; None: the bundle's own choice."""
+    prefix: str = ""
+    """What the translation of the text's first segment begins with."""
+    forbidden: tuple[str, ...] = ()
+    """Words and phrases that no translation holds."""
+    sampling: Sampling | None = None
+    """The n best are n samples then."""
+    diversity: Diversity | None = None
 
 
 @dataclass(frozen=True)

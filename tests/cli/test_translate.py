@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt.inference import TranslateOptions, Translator
-from tests.bundles import toy_sentences
+from nmt.inference import Diversity, Sampling, TranslateOptions, Translator
+from tests.bundles import make_bundle, toy_sentences
 from tests.cli.calls import Answer, call, finish, start
 from tests.inference.test_unknown import unknown_bundle
 
@@ -214,3 +214,68 @@ def test_a_run_that_was_ended_goes_on_to_the_same_bytes(
     assert "going on after " in resumed.err
     assert target.read_bytes() == whole.read_bytes()
     assert not list(tmp_path.glob("target.*"))
+
+
+def test_searches_may_be_bound_drawn_and_made_diverse(bundle: Path, tmp_path: Path) -> None:
+    """As the library does it with the same options."""
+    source, forbidden = write_toy(tmp_path, 6), tmp_path / "forbidden"
+    sentences = source.read_text("utf-8").splitlines()
+    with Translator.load(bundle) as translator:
+        words = [word for t in translator.translate(sentences) for word in t.text.split()][:5]
+        forbidden.write_text("\n".join([words[0], "", *words]) + "\n", "utf-8")
+        cases: list[tuple[list[str | Path], TranslateOptions]] = [
+            (
+                ["--no-repeat-ngram", "2", "--forbid", forbidden, "--prefix", "the"],
+                TranslateOptions(no_repeat_ngram=2, forbidden=tuple(dict.fromkeys(words)), prefix="the"),
+            ),
+            (
+                ["--sample", "--temperature", "0.7", "--top-k", "9", "--top-p", "0.9", "--seed", "5"],
+                TranslateOptions(sampling=Sampling(0.7, 9, 0.9, 5)),
+            ),
+            (["--sample"], TranslateOptions(sampling=Sampling())),
+            (["--diverse", "2", "--diversity", "3"], TranslateOptions(diversity=Diversity(2, 3.0))),
+            (["--diverse", "2"], TranslateOptions(diversity=Diversity(2))),
+        ]
+        found = [lines_of(call(tmp_path, "translate", bundle, "-i", source, *words)) for words, _ in cases]
+        for lines, (_, options) in zip(found, cases, strict=True):
+            assert lines == [t.text for t in translator.translate(sentences, options)]
+    # the first group's best is the same whatever the penalty
+    assert len({tuple(lines) for lines in found}) == len(cases) - 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--top-k", "3"), "--top-k needs --sample"),
+        (("--diversity", "1"), "--diversity needs --diverse"),
+        (("--sample", "--beam", "3"), "--sample draws: it has no --beam"),
+        (("--sample", "--diverse", "3"), "--sample draws: it has no --diverse"),
+        (("--forbid", "nowhere"), "nowhere: no such file"),
+    ],
+)
+def test_options_that_need_each_other_say_so(
+    bundle: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    answer = call(tmp_path, "translate", bundle, *arguments)
+    assert answer == Answer(2, b"", f"error: {message}\n")
+
+
+def test_a_prefix_that_cannot_be_said_is_told_for_each_line(bundle: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    make_bundle(words, text={"kind": "word", "vocab_size": 60})
+    answer = call(tmp_path, "translate", words, "-i", write_toy(tmp_path, 2), "--prefix", "xyzzy")
+    assert (answer.code, answer.out) == (1, b"\n\n")
+    assert answer.err.count("the prefix holds what this model has no word for") == 2
+
+
+def test_a_run_goes_on_only_with_the_same_constraints(bundle: Path, tmp_path: Path) -> None:
+    source, target = write_toy(tmp_path, LONG), tmp_path / "target"
+    arguments: list[str | Path] = ["translate", bundle, "-i", source, "--workers", "1", "-o", target]
+    process = start(tmp_path, *arguments, "--prefix", "the", block_lines=BLOCK)
+    wait_for_lines(tmp_path / "target.journal")
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    finish(process, tmp_path)
+    refused = call(tmp_path, *arguments, "--prefix", "a")
+    assert refused.code == 2
+    assert "--prefix was the, now a" in refused.err

@@ -7,13 +7,16 @@ from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nmt.bundle import Bundle
+from nmt.inference import Diversity, Sampling
 from nmt.inference.native_runner import NativeRunner
-from nmt.inference.runner import Found, SearchOptions, Sentence
+from nmt.inference.plain_runner import PlainRunner
+from nmt.inference.runner import Found, SearchOptions, Sentence, left_to_plain
 from nmt.inference.torch_runner import LANES, TorchRunner
 from nmt.native.library import available
 from nmt.shortlist import Shortlist
@@ -32,6 +35,11 @@ from tests.inference.runners import (
 COUNT = 12
 KINDS = {**{name: [name] for name in CONSTRAINTS}, "all": list(CONSTRAINTS)}
 FORMS = ("plain", "shortlist and coverage")
+REFUSED: dict[str, tuple[Any, str]] = {
+    "sampling": (Sampling(), "sampling"),
+    "diversity": (Diversity(2), "diverse beam search"),
+}
+"""Options that the plain runner alone knows, a value of each, and what they are called."""
 SHAPE = {"beam_size", "n_best", "max_length", "with_attention", "min_length"}
 """Options of every search, which tests/inference/test_runners.py mixes."""
 
@@ -87,8 +95,17 @@ def obeys(tokens: Sequence[int], options: SearchOptions) -> bool:
 
 
 def test_every_option_of_a_search_is_mixed_or_a_constraint() -> None:
-    """A new one must come into the tests of equality."""
-    assert {field.name for field in fields(SearchOptions)} == SHAPE | CONSTRAINTS.keys()
+    """A new one must come into the tests of equality, or be refused by name."""
+    assert {field.name for field in fields(SearchOptions)} == SHAPE | CONSTRAINTS.keys() | REFUSED.keys()
+
+
+@pytest.mark.parametrize("name", RUNNERS)
+@pytest.mark.parametrize(("option", "value", "message"), [(key, *value) for key, value in REFUSED.items()])
+def test_fast_runners_refuse_by_name_what_they_do_not_know(name: str, option: str, value: Any, message: str) -> None:
+    options = replace(SearchOptions(2, 1, 9), **{option: value})
+    assert left_to_plain(options) == message
+    with pytest.raises(AssertionError, match=message):
+        RUNNERS[name](toy_bundle("plain")).admit([([5, 6], options)])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -105,13 +122,15 @@ def test_the_plain_search_obeys_and_would_not_by_itself(form: str, kind: str) ->
     assert sum(broken) > COUNT / 2
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("runner", [*RUNNERS, "plain"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", FORMS)
 def test_runner_equals_the_reference_search(form: str, kind: str, runner: str) -> None:
     """While sentences come and go, with constraints and without."""
     sentences, expected = bound(form, kind)
-    assert compare(translate(RUNNERS[runner](toy_bundle(form)), sentences), expected) <= 1
+    bundle = toy_bundle(form)
+    made = PlainRunner(bundle, CPU) if runner == "plain" else RUNNERS[runner](bundle)
+    assert compare(translate(made, sentences), expected) <= 1
 
 
 @pytest.mark.skipif(not available(), reason="the native library was not built")
