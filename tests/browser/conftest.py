@@ -39,8 +39,9 @@ def find_chromium() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Of a module and no longer: while it lives no other event loop can run in this thread."""
     path = find_chromium()
     if path is None:
         message = "no Chromium is installed (Debian: apt-get install chromium; or name one in CHROMIUM)"
@@ -60,7 +61,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `nmt serve` with random models en-de, de-en and en-ar."""
     models = tmp_path_factory.mktemp("models")
