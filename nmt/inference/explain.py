@@ -26,7 +26,7 @@ from nmt.model.trace import Place, Trace, cells_of, traced, unrolled
 from nmt.search.forced import score_targets
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import PlainStepper
-from nmt.text.tokenizer import BOS_ID, EOS_ID, SPECIAL_PIECES, UNK_ID, UNKNOWN, Tokenizer
+from nmt.text.tokenizer import BOS_ID, EOS_ID, SPECIAL_PIECES, UNK_ID, UNKNOWN, Tokenizer, with_unknown
 
 Array = NDArray[np.float32]
 EOS = SPECIAL_PIECES[EOS_ID]
@@ -124,8 +124,9 @@ def _pieces(tokenizer: Tokenizer, text: str) -> tuple[str, ...]:
 
 
 def _found_side(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[Sequence[int], Side]:
-    text = tokenizer.decode(ids, [UNKNOWN] * sum(i == UNK_ID for i in ids))
-    pieces = tokenizer.pieces(ids)
+    unknown = [UNKNOWN] * sum(i == UNK_ID for i in ids)
+    text = tokenizer.decode(ids, unknown)
+    pieces = with_unknown(ids, tokenizer.pieces(ids), unknown)
     return ids, Side(text, (*pieces, EOS), tuple(words_of(pieces)))
 
 

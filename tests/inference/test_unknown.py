@@ -14,6 +14,7 @@ import torch
 from nmt.bundle import Bundle, load_bundle, save_bundle
 from nmt.inference import TranslateOptions
 from nmt.inference.alignment import word_links
+from nmt.inference.explain import explain
 from nmt.inference.pipeline import Pipeline
 from nmt.inference.runner import Found
 from nmt.inference.torch_runner import TorchRunner
@@ -161,3 +162,10 @@ def test_what_replaces_an_unknown_word_is_linked_to_where_it_comes_from(bundle: 
                 linked += 1
                 assert text.split()[s] == came_from
     assert linked > 10
+
+
+def test_an_unknown_word_is_a_word_where_it_is_explained(bundle: Bundle) -> None:
+    for text in texts(8):
+        for explanation in explain(bundle, text, n_best=2):
+            words = explanation.target.text.split()
+            assert sorted(set(explanation.target.words)) == list(range(len(words)))
