@@ -14,6 +14,8 @@ NmtError
     ├── Overloaded       the queue is full; ask again later
     ├── DeadlineExceeded the answer did not come within the request's time
     └── Cancelled        the caller went away
+
+A client of the service has its own below these: `nmt.client.ServiceError`.
 """
 
 from __future__ import annotations

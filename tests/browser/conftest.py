@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from app.main import create_app
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine, model
+from tests.app.serving import free_port, serving, wait_until_ready
 from tests.bundles import make_bundle
 
 SEARCH = {"beam_size": 5, "max_length_factor": 0.8, "max_length_offset": 4}
 CHAR_LIMIT = 500
-START_S = 120.0
 
 Open = Callable[..., Page]
 """Opens a page: (address, **options of the browser's context)."""
@@ -55,12 +49,6 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `nmt serve` with random models en-de, de-en and en-ar."""
@@ -81,17 +69,6 @@ def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         process.wait()
 
 
-def wait_until_ready(address: str) -> None:
-    end = time.monotonic() + START_S
-    while True:
-        try:
-            with urllib.request.urlopen(f"{address}/readyz"):
-                return
-        except OSError:
-            assert time.monotonic() < end, "the server did not become ready"
-            time.sleep(0.05)
-
-
 @pytest.fixture
 def engine() -> FakeEngine:
     return FakeEngine(models=(model("en", "de"), model("de", "en"), model("en", "fr"), model("en", "he")))
@@ -100,18 +77,8 @@ def engine() -> FakeEngine:
 @pytest.fixture
 def held(browser: Browser, engine: FakeEngine) -> Iterator[str]:
     """The address of the service over `engine`."""
-    port = free_port()
-    app = create_app(Settings(access_log=False, max_text_chars=2000), load_engine=lambda _: engine)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        engine.release()
-        server.should_exit = True
-        thread.join()
+    with serving(engine, Settings(access_log=False, max_text_chars=2000)) as address:
+        yield address
 
 
 @pytest.fixture

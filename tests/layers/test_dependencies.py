@@ -17,10 +17,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text("utf-8")
 
 EXTRAS = PROJECT["optional-dependencies"]
-RUN_TIME = [*PROJECT["dependencies"], *EXTRAS["pictures"], *EXTRAS["tensorboard"]]
+RUN_TIME = [*PROJECT["dependencies"], *EXTRAS["client"], *EXTRAS["pictures"], *EXTRAS["tensorboard"]]
 WITH_TORCH = {"triton"}
 """Comes with torch's builds for GPUs; nothing needs it."""
-EVERYTHING = [Requirement(text) for text in (*RUN_TIME, *EXTRAS["dev"]) if not text.startswith(PROJECT["name"])]
+EVERYTHING = [
+    Requirement(text)
+    for text in (*RUN_TIME, *EXTRAS["browser"], *EXTRAS["dev"])
+    if not text.startswith(PROJECT["name"])
+]
 
 
 def imported_packages(*folders: str) -> set[str]:

@@ -1,0 +1,52 @@
+"""The service over HTTP proper, in a thread of the test's own process: its engine stays in the test's hands."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from app.main import create_app
+from app.settings import Settings
+from tests.app.fake_engine import FakeEngine
+
+START_S = 120.0
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def wait_until_ready(address: str) -> None:
+    end = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"{address}/readyz"):
+                return
+        except OSError:
+            assert time.monotonic() < end, "the server did not become ready"
+            time.sleep(0.05)
+
+
+@contextmanager
+def serving(engine: FakeEngine, settings: Settings) -> Iterator[str]:
+    """The address of a service over `engine`, which is released at the end."""
+    port = free_port()
+    app = create_app(settings, load_engine=lambda _: engine)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        engine.release()
+        server.should_exit = True
+        thread.join()
