@@ -71,6 +71,8 @@ class BundleConfig(Section):
     src_vocab: int
     tgt_vocab: int
     storage: Storage
+    running_text: bool = False
+    """Of a language model: whether a line continues the one before it."""
     model: ModelConfig
     search: SearchConfig
     training: dict[str, Any] = Field(default_factory=dict)

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from nmt.bundle import Bundle
 
 
-PARTS = ("src_embedding", "tgt_embedding", "encoder", "bridge", "decoder", "attention", "output")
+PARTS = (
+    "embedding",
+    "src_embedding",
+    "tgt_embedding",
+    "encoder",
+    "bridge",
+    "decoder",
+    "attention",
+    "project",
+    "output",
+)
 """The network from its input to its output; matrices that are shared count where they come first."""
 
 
@@ -33,10 +43,10 @@ def inspect(
     """
     folder = bundle_folder(model)
     one_thread_a_process()
-    from nmt.bundle import load_bundle
+    from nmt.bundle import KINDS, load_bundle
 
-    bundle = load_bundle(folder)
-    bundle.build_model()  # raises where the weights do not fit
+    bundle = load_bundle(folder, KINDS)
+    bundle.build_network()  # raises where the weights do not fit
     facts = describe(bundle, folder)
     if as_json:
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
@@ -53,6 +63,7 @@ def describe(bundle: Bundle, folder: Path) -> dict[str, Any]:
     return {
         "name": folder.resolve().name,
         "format": config.format,
+        "task": config.task,
         "source_lang": config.source_lang,
         "target_lang": config.target_lang,
         "version": bundle.version,
@@ -90,13 +101,20 @@ def _print(facts: Mapping[str, Any]) -> None:
     vocabulary = facts["vocabulary"]
     sides = f"{vocabulary['source_pieces']:,} pieces of {facts['source_lang']}, "
     sides += f"{vocabulary['target_pieces']:,} of {facts['target_lang']}"
+    is_translator = facts["task"] == "translation"
+    if facts["task"] in ("tagging", "classification"):
+        sides = f"{vocabulary['source_pieces']:,} pieces, {vocabulary['target_pieces']:,} labels, special ones counted"
+    elif vocabulary["joint"]:
+        sides = f"{vocabulary['source_pieces']:,} pieces" + (", joint" if is_translator else "")
+    languages = f"{facts['source_lang']} to {facts['target_lang']}" if is_translator else facts["source_lang"]
     rows = [
-        ("languages", f"{facts['source_lang']} to {facts['target_lang']}"),
+        ("task", facts["task"]),
+        ("languages" if is_translator else "language", languages),
         ("version", facts["version"]),
         ("parameters", f"{facts['parameters']:,}"),
         *((f"  {part}", f"{count:,}") for part, count in facts["parameters_by_part"].items()),
         ("storage", facts["storage"]),
-        ("vocabulary", f"{vocabulary['source_pieces']:,} pieces, joint" if vocabulary["joint"] else sides),
+        ("vocabulary", sides),
         ("network", _settings(facts["model"].items())),
         ("search", _settings(facts["search"].items())),
         *((f"training {key}", _value(value)) for key, value in facts["training"].items() if key != "recipe"),

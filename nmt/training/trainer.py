@@ -275,6 +275,7 @@ class Trainer:
             src_vocab=self._tokenizers.source.size,
             tgt_vocab=self._tokenizers.target.size,
             storage=self._storage,
+            running_text=recipe.data.running_text,
             model=recipe.model,
             search=recipe.search,
             training=summary,
