@@ -173,7 +173,7 @@ def test_everything_can_be_reached_by_the_keyboard_and_the_focus_is_seen(held: s
     page.keyboard.press("End")
     assert page.evaluate("document.activeElement.textContent") == "TWO"
     assert page.locator("#mirror .word.lit").all_text_contents() == ["one", "two"]
-    expect(page.locator("#detail")).to_contain_text("“TWO” comes from two 75 % one 25 %")
+    expect(page.locator("#detail")).to_contain_text("For “TWO” the model looked at two 75 % one 25 %")
     described = page.evaluate("document.activeElement.getAttribute('aria-describedby')")
     assert described == "detail"
     page.keyboard.press("Tab")
