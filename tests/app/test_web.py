@@ -59,6 +59,15 @@ def test_no_file_names_another_host_and_none_needs_what_the_policy_forbids(name:
     assert not re.search(r"\beval\(|new Function|innerHTML|insertAdjacentHTML|document\.write", text)
 
 
+def test_addresses_are_relative_so_that_a_proxy_may_serve_the_page_below_any_path() -> None:
+    page = (FOLDER / "index.html").read_text("utf-8")
+    linked = re.findall(r'(?:href|src)="([^"]*)"', page)
+    assert {"docs", "web/main.js", "web/style.css"} <= set(linked)
+    asked = re.findall(r'\bask\("([^"]*)"', (FOLDER / "api.js").read_text("utf-8"))
+    assert {"translate", "languages", "frontend/settings"} == set(asked)
+    assert [address for address in (*linked, *asked) if address.startswith("/")] == []
+
+
 def test_every_word_of_the_page_is_a_message_and_every_message_is_used() -> None:
     english = (FOLDER / "messages" / "en.js").read_text("utf-8")
     keys = set(re.findall(r"^  (\w+):", english, re.MULTILINE))

@@ -143,6 +143,16 @@ def test_a_service_that_cannot_be_reached_is_tried_again(held: str, opened: Open
     expect(page.locator("#target")).to_have_text("ONE")
 
 
+def test_words_are_those_of_the_service(held: str, opened: Open) -> None:
+    """Whose white space is Python's, not JavaScript's."""
+    page = opened(f"{held}/#en/de")
+    text = "a\x85b\x1cc\ufeffd\u2003e\u3000\xa0f\u200bg"
+    page.locator("#source").fill(text)
+    expect(page.locator("#target .word").first).to_be_visible()
+    assert page.locator("#mirror .word").all_text_contents() == text.split()
+    assert page.locator("#target .word").count() == len(text.split())
+
+
 def test_flags_are_put_in_words(held: str, opened: Open) -> None:
     page = opened(f"{held}/#en/de")
     page.locator("#source").fill("long")
