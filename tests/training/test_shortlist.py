@@ -13,7 +13,7 @@ import torch
 import nmt.training.shortlist
 from nmt.errors import CorpusError
 from nmt.shortlist import Shortlist
-from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from nmt.training.shortlist import (
     MIN_WEIGHT,
     IdPair,
@@ -126,6 +126,11 @@ def test_line_breaks_and_special_pieces_are_in_no_list(tmp_path: Path) -> None:
     words = set(shortlist.words(range(V)).tolist())
     assert words == set(range(V)) - tokenizers.target.forbidden_ids
     assert PAD_ID not in words
+    says_unknown = tokenizers.target.forbidden_ids - {UNK_ID}
+    with_unknown = build_shortlist(
+        everything, tokenizers, per_token=V, min_share=0.0, common=10, forbidden_ids=says_unknown
+    )
+    assert set(with_unknown.words(range(V)).tolist()) == words | {UNK_ID}
 
 
 def test_coverage_counts_the_tokens_that_are_let_through() -> None:
