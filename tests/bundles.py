@@ -58,15 +58,26 @@ def make_bundle(
 
 
 def make_language_model(
-    folder: Path, *, seed: int = 1, running_text: bool = False, text: dict[str, Any] | None = None, **model: Any
+    folder: Path,
+    *,
+    seed: int = 1,
+    running_text: bool = False,
+    text: dict[str, Any] | None = None,
+    tokenizers: TokenizerPair | None = None,
+    **model: Any,
 ) -> Bundle:
-    """Write a bundle of a small random language model of the toy language's target side and read it back."""
+    """Write a bundle of a small random language model of the toy language's target side and read it back.
+
+    `tokenizers`: a translator's, whose target vocabulary it takes.
+    """
     rng = random.Random(seed)
-    tokenizers = train_tokenizers(
-        [(line, line) for _, line in (toy_pair(rng) for _ in range(200))],
-        TextConfig(**{"vocab_size": 330} | (text or {})),
-        seed=seed,
-    )
+    if tokenizers is None:
+        tokenizers = train_tokenizers(
+            [(line, line) for _, line in (toy_pair(rng) for _ in range(200))],
+            TextConfig(**{"vocab_size": 330} | (text or {})),
+            seed=seed,
+        )
+    tokenizers = TokenizerPair(tokenizers.target, tokenizers.target)
     config = parse_recipe({"task": "language-model", "model": {**SMALL, "decoder_layers": 2, **model}}).model
     torch.manual_seed(seed)
     network = build_language_model(config, tokenizers.target.size)

@@ -10,7 +10,7 @@ import typer
 
 from nmt.errors import BundleError
 from nmt.hardware import available_cores, has_nvidia_driver
-from nmt.inference import Translator
+from nmt.inference import Fusion, Translator
 from nmt.inference.worker import THREAD_VARIABLES
 
 MARKER = "config.json"
@@ -53,12 +53,19 @@ def output_folder(path: Path) -> Path:
 
 
 def load_translator(
-    folder: Path, device: str, workers: int | None, texts: int | None, *, precision: str = "auto"
+    folder: Path,
+    device: str,
+    workers: int | None,
+    texts: int | None,
+    *,
+    precision: str = "auto",
+    fusion: Fusion | None = None,
 ) -> Translator:
-    """Load a bundle for about `texts` texts (None: many). Raises BundleError and DeviceError."""
+    """Load a bundle for about `texts` texts (None: many). Raises BundleError, ConfigError and DeviceError."""
     one_thread_a_process()
     count = workers or worker_count(device, texts)
-    return Translator.load(folder, device=device, precision=precision, workers=count if count > 1 else 0)
+    processes = count if count > 1 else 0
+    return Translator.load(folder, device=device, precision=precision, workers=processes, fusion=fusion)
 
 
 def one_thread_a_process() -> None:

@@ -25,7 +25,7 @@ from nmt.cli.models import (
 from nmt.cli.progress import LineProgress
 from nmt.data.corpus import read_lines
 from nmt.errors import ConfigError, CorpusError
-from nmt.inference import Diversity, Sampling, TranslateOptions
+from nmt.inference import Diversity, Fusion, Sampling, TranslateOptions
 from nmt.inference.offline import (
     Done,
     Journal,
@@ -103,6 +103,12 @@ def translate(
         typer.Option("--top-p", min=0.001, max=1.0, help="With --sample: from the fewest pieces with this share only."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="With --sample: another draw. Default: 0.")] = None,
+    lm: Annotated[
+        Path | None, typer.Option("--lm", metavar="BUNDLE", help="A language model of the target that has its say.")
+    ] = None,
+    lm_weight: Annotated[
+        float | None, typer.Option("--lm-weight", min=0.0, help="With --lm: how much. Default: 0.2.")
+    ] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     workers: WorkersOption = None,
@@ -120,7 +126,7 @@ def translate(
 
     A line that cannot be translated gives an empty line, a warning and exit code 1.
 
-    --sample and --diverse take the plain searches: in fp32, and slower by far.
+    --sample, --diverse and --lm take the plain searches: in fp32, and slower by far.
     """
     if sample and (beam is not None or diverse is not None):
         raise ConfigError(f"--sample draws: it has no {'--beam' if beam is not None else '--diverse'}")
@@ -140,6 +146,7 @@ def translate(
             diversity=_diversity(diverse, diversity),
         ),
         form=LineFormat(n_best=n_best, scores=scores, alignments=alignments),
+        fusion=_fusion(lm, lm_weight),
         device=device,
         precision=precision,
         workers=workers,
@@ -178,6 +185,14 @@ def _diversity(groups: int | None, penalty: float | None) -> Diversity | None:
     return None
 
 
+def _fusion(lm: Path | None, weight: float | None) -> Fusion | None:
+    if lm is not None:
+        return Fusion(bundle_folder(lm)) if weight is None else Fusion(bundle_folder(lm), weight)
+    if weight is not None:
+        raise ConfigError("--lm-weight needs --lm")
+    return None
+
+
 @dataclass(frozen=True)
 class _Task:
     """What is to be translated, by what and how."""
@@ -186,6 +201,7 @@ class _Task:
     input_path: Path | None
     options: TranslateOptions
     form: LineFormat
+    fusion: Fusion | None
     device: str
     precision: str
     workers: int | None
@@ -207,7 +223,9 @@ class _Task:
     @contextmanager
     def translator(self, lines: int | None) -> Iterator[TranslateTexts]:
         """For about this many lines."""
-        with load_translator(self.folder, self.device, self.workers, lines, precision=self.precision) as translator:
+        with load_translator(
+            self.folder, self.device, self.workers, lines, precision=self.precision, fusion=self.fusion
+        ) as translator:
             yield lambda texts: translator.results(texts, self.options)
 
     def journal(self) -> Journal:
@@ -224,6 +242,8 @@ class _Task:
                 "--forbid": "\n".join(self.options.forbidden) or None,
                 "--diverse": None if self.options.diversity is None else str(self.options.diversity),
                 "--sample": None if self.options.sampling is None else str(self.options.sampling),
+                "--lm": None if self.fusion is None else bundle_hash(self.fusion.folder),
+                "--lm-weight": None if self.fusion is None else self.fusion.weight,
                 "--precision": self.precision,
                 "--scores": self.form.scores,
                 "--alignments": self.form.alignments,

@@ -5,12 +5,13 @@ Importing it loads no torch: tensors live in the workers, and in a `Translator` 
 
 from nmt.inference.pool import Pool, PoolStatus
 from nmt.inference.translator import Translator
-from nmt.inference.types import Diversity, Hypothesis, ModelInfo, Sampling, TranslateOptions, Translation
+from nmt.inference.types import Diversity, Fusion, Hypothesis, ModelInfo, Sampling, TranslateOptions, Translation
 
 load_models = Pool.load_models
 
 __all__ = [
     "Diversity",
+    "Fusion",
     "Hypothesis",
     "ModelInfo",
     "Pool",

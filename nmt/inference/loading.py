@@ -10,11 +10,12 @@ import logging
 from pathlib import Path
 
 from nmt.bundle import Bundle, load_bundle
-from nmt.errors import BundleError, DeviceError
+from nmt.errors import BundleError, ConfigError, DeviceError
 from nmt.hardware import has_nvidia_driver, multiplies_bf16, pick_device
 from nmt.inference.pipeline import Pipeline
 from nmt.inference.routing import RoutedRunner
 from nmt.inference.runner import Runner
+from nmt.inference.types import Fusion
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +30,22 @@ def load_pipeline(
     precision: str = "auto",
     threads: int = 1,
     shared_file: int | None = None,
+    fusion: Fusion | None = None,
 ) -> Pipeline:
     """A bundle, verified, ready to translate. `threads`: of torch's products, where it serves; 0: torch's own choice.
 
-    `shared_file`: where processes that load the same bundle hold its weights together (`nmt.native.sharing`).
+    `shared_file`: where processes that load the same bundle hold its weights together (`nmt.native.sharing`). `fusion`:
+    every search is a plain one, with a language model beside it.
 
-    Raises BundleError, and DeviceError for a device or precision that is not there.
+    Raises BundleError, ConfigError for a language model that does not fit, and DeviceError for a device or precision
+    that is not there.
     """
     bundle = load_bundle(folder)
+    if fusion is not None:
+        if precision not in ("auto", "fp32"):
+            raise DeviceError(f"no {precision} with a language model: the plain searches run in fp32, use that or auto")
+        fused = _fused_runner(bundle, fusion, device, threads)
+        return Pipeline(bundle, fused, lambda: _fused_runner(load_bundle(folder), fusion, device, threads))
 
     def routed(bundle: Bundle) -> Runner:
         fast = choose_runner(bundle, device, precision, threads, shared_file)
@@ -59,6 +68,29 @@ def _plain_runner(folder: Path | str, version: str, device: str, threads: int) -
     if threads:
         torch.set_num_threads(threads)
     return PlainRunner(bundle, torch.device(device))
+
+
+def _fused_runner(bundle: Bundle, fusion: Fusion, device: str, threads: int) -> Runner:
+    """Raises ConfigError where the two models do not fit together, BundleError for anything but a language model."""
+    import torch
+
+    from nmt.inference.plain_runner import PlainRunner
+
+    if fusion.weight < 0:
+        raise ConfigError(f"a language model with the weight {fusion.weight}: it is 0 or more")
+    language = load_bundle(fusion.folder, ["language-model"])
+    ours, theirs = bundle.tokenizers.target, language.tokenizers.target
+    if ours.pieces(range(ours.size)) != theirs.pieces(range(theirs.size)):
+        raise ConfigError(
+            f"{fusion.folder}: its vocabulary is not the target's of {bundle.folder}: "
+            f'train it with text.vocabulary = "{bundle.folder}"'
+        )
+    if bundle.config.model.copying:
+        raise ConfigError(f"{bundle.folder}: it copies words, which no language model can judge")
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = pick_device(device)
+    return PlainRunner(bundle, chosen, language.build_language_model().to(chosen), fusion.weight)
 
 
 def choose_runner(

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from nmt.errors import BundleError, DeadlineExceeded, NmtError, Overloaded, TranslationError, UnsupportedPair
 from nmt.hardware import available_cores, has_nvidia_driver
-from nmt.inference.types import ModelInfo, Result, TranslateOptions, Translation
+from nmt.inference.types import Fusion, ModelInfo, Result, TranslateOptions, Translation
 from nmt.inference.worker import Ask, Cancel, Message, Ready, Setup, Worker, WorkerDied
 from nmt.native.sharing import make_file
 
@@ -138,11 +138,13 @@ class Pool:
         workers: int | None = None,
         max_queue: int = 1024,
         loop: AbstractEventLoop | None = None,
+        fusion: Fusion | None = None,
     ) -> None:
         """Load bundles on `workers` processes: by default one a core, or one where there is a GPU.
 
         `max_queue`: texts that may wait. `loop`: takes the answers instead of threads; the pool is then made and closed
         on its thread. A hand-over between threads of a busy machine costs more than all else that an answer costs here.
+        `fusion`: a language model beside each bundle.
 
         Raises BundleError and DeviceError.
         """
@@ -157,7 +159,7 @@ class Pool:
         self._closed = False
         self._files = [make_file() for _ in folders]
         files = tuple(file.fileno() for file in self._files)
-        self._setup = Setup(tuple(folders), device, threads=1, precision=precision, shared_files=files)
+        self._setup = Setup(tuple(folders), device, threads=1, precision=precision, shared_files=files, fusion=fusion)
         workers_started, ready = self._start(workers)
         self._places = [_Place(worker) for worker in workers_started]
         self._room = int(ready.rows * (1 + RESERVE))

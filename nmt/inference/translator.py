@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nmt.errors import NmtError
 from nmt.inference.pool import Pool
-from nmt.inference.types import ModelInfo, TranslateOptions, Translation
+from nmt.inference.types import Fusion, ModelInfo, TranslateOptions, Translation
 
 if TYPE_CHECKING:
     from nmt.inference.pipeline import Pipeline
@@ -36,21 +36,35 @@ class Translator:
         self._pool = pool
 
     @classmethod
-    def load(cls, folder: Path | str, *, device: str = "auto", precision: str = "auto", workers: int = 0) -> Translator:
+    def load(
+        cls,
+        folder: Path | str,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        workers: int = 0,
+        fusion: Fusion | None = None,
+    ) -> Translator:
         """`workers`: processes to translate on; 0 translates in this one.
 
-        `precision`: auto (int8 on a CPU), fp32, bf16, fp16 or int8, as far as the machine has it.
+        `precision`: auto (int8 on a CPU), fp32, bf16, fp16 or int8, as far as the machine has it. `fusion`: a language
+        model beside it, which takes the plain searches: in fp32, and slower by far.
 
-        Raises BundleError and DeviceError.
+        Raises BundleError and DeviceError, and ConfigError for a language model that does not fit.
         """
         if workers:
             pool = Pool(
-                [Path(folder)], device=device, precision=precision, workers=workers, max_queue=4 * workers * WINDOW
+                [Path(folder)],
+                device=device,
+                precision=precision,
+                workers=workers,
+                max_queue=4 * workers * WINDOW,
+                fusion=fusion,
             )
             return cls(pool.models[0], None, pool)
         from nmt.inference.loading import load_pipeline
 
-        pipeline = load_pipeline(folder, device, precision, threads=0)
+        pipeline = load_pipeline(folder, device, precision, threads=0, fusion=fusion)
         return cls(pipeline.info, pipeline, None)
 
     def translate(self, texts: Sequence[str], options: TranslateOptions = TranslateOptions()) -> list[Translation]:

@@ -11,7 +11,7 @@ Links = tuple[tuple[int, int], ...]
 """Alignment: (source word, target word), counted from 0 over the words that white space separates."""
 
 Attention = tuple[tuple[tuple[int, float], ...], ...]
-"""For each word of the translation the source words that the model looked at, each (word, weight), the largest first."""
+"""For each word of the translation the source words that the model looked at: (word, weight), the largest first."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,16 @@ class Diversity:
     """At least 1. The beam is widened to a multiple of it."""
     penalty: float = 0.5
     """In nats, for each time that another group has just chosen a word; 0 or more."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """A language model that has its say in every search of a translator, from when it is loaded (docs/search.md)."""
+
+    folder: Path
+    """Its bundle, over the translator's target vocabulary."""
+    weight: float = 0.2
+    """Lambda: what its log-probabilities are multiplied by; 0 or more."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nmt.errors import NmtError
 from nmt.inference.channel import Channel
-from nmt.inference.types import ModelInfo, Result, TranslateOptions
+from nmt.inference.types import Fusion, ModelInfo, Result, TranslateOptions
 
 if TYPE_CHECKING:
     from nmt.inference.pipeline import Pipeline
@@ -39,6 +39,7 @@ class Setup:
     precision: str = "auto"
     shared_files: tuple[int, ...] = ()
     """Descriptors, one a folder, through which workers hold a bundle's weights once; or none."""
+    fusion: Fusion | None = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def main(descriptor: int) -> None:
         assert isinstance(setup, Setup)
         try:
             pipelines = [
-                load_pipeline(folder, setup.device, setup.precision, setup.threads, file)
+                load_pipeline(folder, setup.device, setup.precision, setup.threads, file, setup.fusion)
                 for folder, file in zip_longest(setup.folders, setup.shared_files)
             ]
         except NmtError as error:

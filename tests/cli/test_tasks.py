@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from nmt.bundle import load_bundle
 from nmt.errors import BundleError
-from nmt.inference import load_models
+from nmt.inference import Fusion, TranslateOptions, Translator, load_models
 from nmt.inference.labels import TextLabeller
 from nmt.inference.language import PairScorer, TextModel
+from nmt.inference.offline import Journal, bundle_hash
 from tests.bundles import make_labeller, make_language_model, toy_sentences
 from tests.cli.calls import call_here
 
@@ -141,6 +144,25 @@ def test_a_bundle_of_another_task_is_refused_in_one_line(
 ) -> None:
     monkeypatch.chdir(folder)
     assert message in refused(capsys, *arguments)
+
+
+def test_translate_with_a_language_model(folder: Path, bundle: Path, tmp_path: Path, capsys: Output) -> None:
+    make_language_model(tmp_path / "lm", tokenizers=load_bundle(bundle).tokenizers)
+    texts = ["-i", folder / "text", "--raw", "--beam", "2", "--device", "cpu", "--workers", "1"]
+    assert (
+        call_here("translate", bundle, *texts, "-o", tmp_path / "out", "--lm", tmp_path / "lm", "--lm-weight", "2") == 0
+    )
+    with Translator.load(bundle, device="cpu", fusion=Fusion(tmp_path / "lm", 2.0)) as translator:
+        found = translator.translate(LINES, TranslateOptions(beam_size=2, raw=True))
+    assert (tmp_path / "out").read_text("utf-8").split("\n")[:-1] == [one.text.replace("\n", " ") for one in found]
+    assert "--lm-weight needs --lm" in refused(capsys, "translate", bundle, "--lm-weight", "2")
+    # work begun without it is not gone on with
+    (tmp_path / "out.partial").touch()
+    Path(f"{tmp_path / 'out'}.journal").write_text(
+        json.dumps(asdict(Journal(bundle_hash(bundle), {"--beam": 2, "--raw": True}))), "utf-8"
+    )
+    message = refused(capsys, "translate", bundle, *texts, "-o", tmp_path / "out", "--lm", tmp_path / "lm")
+    assert "--lm was None" in message
 
 
 def test_a_translator_is_asked_for_its_source(bundle: Path, folder: Path, capsys: Output) -> None:
