@@ -70,7 +70,7 @@ function textChanged() {
     if (isTooLong) showProblem(messages.tooLong(formatNumber(limit)));
     return;
   }
-  target.classList.add("stale");
+  setStale(true);
   pauseTimer = setTimeout(request, PAUSE_MS);
 }
 
@@ -101,6 +101,12 @@ async function request() {
   }
 }
 
+/** Whether what is shown is the translation of an older text. */
+function setStale(isStale) {
+  target.classList.toggle("stale", isStale);
+  element("choices").disabled = isStale;
+}
+
 function setBusy(isBusy) {
   element("progress").hidden = !isBusy;
   target.setAttribute("aria-busy", isBusy);
@@ -113,6 +119,7 @@ function showAnswer({ translatedText, nBest: listed = [], attention, flags = [],
   const best = { text: translatedText, attention };
   const others = listed.filter(({ text }, place) => listed.findIndex((other) => other.text === text) === place);
   hypotheses = others.length && others[0].text === translatedText ? others : [best];
+  setStale(false);
   showFlags(flags);
   showChoices();
   choose(0);
@@ -121,11 +128,10 @@ function showAnswer({ translatedText, nBest: listed = [], attention, flags = [],
 
 /** Show one of the translations found, with its heat map. */
 function choose(place) {
-  if (!hypotheses[place]) return;
+  if (!hypotheses[place] || target.classList.contains("stale")) return;
   chosen = place;
   const { text, attention = [] } = hypotheses[place];
   const spans = showWords(target, text);
-  target.classList.remove("stale");
   for (const span of spans) span.tabIndex = -1;
   if (spans.length) spans[0].tabIndex = 0;
   const sourceSpans = showWords(mirror, source.value);
@@ -140,7 +146,7 @@ function choose(place) {
 function showNothing() {
   hypotheses = [];
   target.replaceChildren();
-  target.classList.remove("stale");
+  setStale(false);
   element("spoken").textContent = "";
   copy.disabled = true;
   setBusy(false);
@@ -268,7 +274,7 @@ languages.to.addEventListener("change", pairChanged);
 function swapLanguages() {
   if (swap.disabled) return;
   const { source: from, target: to } = languages;
-  if (hypotheses[chosen]) source.value = hypotheses[chosen].text;
+  if (hypotheses[chosen] && !target.classList.contains("stale")) source.value = hypotheses[chosen].text;
   showNothing();
   languages.choose(to, from);
   pairChanged();

@@ -79,6 +79,25 @@ def test_a_full_service_is_asked_again_after_the_time_it_names(held: str, opened
     assert statuses == [503, 200]
 
 
+def test_an_older_translation_is_not_taken_for_that_of_the_text(held: str, opened: Open, engine: FakeEngine) -> None:
+    page = opened(f"{held}/#en/de")
+    page.locator("#source").fill("before")
+    expect(page.locator("#target")).to_have_text("BEFORE")
+    engine.is_held = True
+    page.locator("#source").fill("new text")
+    until(lambda: len(engine.jobs) == 2, page)
+    expect(page.locator("#choice-list input").first).to_be_disabled()
+    page.keyboard.press("Alt+2")
+    expect(page.locator("#target")).to_have_text("BEFORE")
+    page.locator("#target .word").first.hover()
+    expect(page.locator("#mirror .word.lit")).to_have_count(0)
+    page.keyboard.press("Alt+S")
+    expect(page.locator("#source")).to_have_value("new text")
+    engine.release()
+    expect(page.locator("#target")).to_have_text("NEW TEXT")
+    expect(page.locator("#choice-list input").first).to_be_enabled()
+
+
 def test_the_reader_need_not_wait(held: str, opened: Open, engine: FakeEngine) -> None:
     page = opened(f"{held}/#en/de")
     engine.max_queue = 0
