@@ -11,7 +11,6 @@ from nmt.inference.types import Attention, Links
 from nmt.text.sampling import SPACE
 from nmt.text.words import GLUE
 
-
 LEAST_WEIGHT = 0.01
 """What is less is left out of `word_attention`: so at most 100 source words stand beside a target word."""
 
