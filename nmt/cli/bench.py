@@ -1,4 +1,4 @@
-"""`nmt bench`: how fast a bundle is on this machine."""
+"""`nmt bench`: how fast a bundle is on this machine, and how often its searches miss the best."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from nmt.cli.models import (
     one_thread_a_process,
     worker_count,
 )
+from nmt.cli.progress import LineProgress
 from nmt.data.corpus import read_lines
 from nmt.errors import ConfigError
 from nmt.files import write_atomic
@@ -31,6 +32,8 @@ from nmt.hardware import available_cores, processor
 if TYPE_CHECKING:
     from nmt.inference.speed import Rate
 
+BEAMS = (1, 2, 5, 10, 20, 50)
+BUDGET = 20_000
 LENGTH = 15
 """Target tokens where no text is given: what a model makes of random pieces has no natural length."""
 MAX_QUEUE = 1 << 17
@@ -40,7 +43,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def root() -> None:
-    """Measure speed."""
+    """Measure speed, and what beams miss."""
 
 
 @app.command()
@@ -97,6 +100,107 @@ def speed(
     if json_path is not None:
         write_atomic(json_path, json.dumps(report, indent=2) + "\n")
     _print(report)
+
+
+@app.command()
+def search(
+    model: ModelArgument,
+    source: Annotated[Path, typer.Option("--source", metavar="FILE", help="Text to translate, one sentence a line.")],
+    reference: Annotated[
+        Path | None, typer.Option("--reference", metavar="FILE", help="Its translation by people, for BLEU and length.")
+    ] = None,
+    sentences: Annotated[int, typer.Option(min=1, help="Lines of the text, at most.")] = 100,
+    beam: Annotated[
+        list[int] | None, typer.Option("--beam", min=1, max=1000, help="Beam size; again for further ones.")
+    ] = None,
+    length_penalty: Annotated[
+        list[float] | None,
+        typer.Option("--length-penalty", min=0.0, help="Beside 0; again for further ones. Default: the model's own."),
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option("--max-length", min=2, help="Most pieces of a translation. Default: the model's limit."),
+    ] = None,
+    budget: Annotated[int, typer.Option(min=1, help="Most steps that exact search may take for a sentence.")] = BUDGET,
+    device: DeviceOption = "auto",
+    json_path: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write JSON, too.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Draw it: .png, .svg or .pdf (needs matplotlib).")
+    ] = None,
+) -> None:
+    """Search errors of each beam size against exact search, and what wider beams do to quality and length.
+
+    In fp32, each line as one sentence. An empty translation is allowed here: exact search often likes it best.
+    """
+    folder = bundle_folder(model)
+    one_thread_a_process()
+    texts = _lines(source, sentences)
+    references = None if reference is None else _lines(reference, len(texts), like=source)
+    from nmt.bundle import load_bundle
+    from nmt.evaluation.pictures import beam_curve, require_matplotlib
+    from nmt.inference.search_errors import measure_search
+
+    if picture is not None:
+        require_matplotlib("no picture")
+    bundle = load_bundle(folder)
+    sizes = sorted(set(beam or BEAMS))
+    penalties = sorted({0.0, *(length_penalty or [bundle.config.search.length_penalty])})
+    with LineProgress(len(texts) * (len(sizes) * len(penalties) + 1)) as bar:
+        report = measure_search(
+            bundle,
+            texts,
+            references,
+            beams=sizes,
+            length_penalties=penalties,
+            max_length=max_length,
+            budget=budget,
+            device=device,
+            advance=bar.advance,
+        ).as_dict()
+    report = {"model": folder.resolve().name, "version": bundle.version, **report}
+    if json_path is not None:
+        write_atomic(json_path, json.dumps(report, indent=2) + "\n")
+    if picture is not None:
+        beam_curve(report["rows"], picture)
+    _print_search(report)
+
+
+def _lines(path: Path, count: int, like: Path | None = None) -> list[str]:
+    """The first lines of a text. `like`: the text that it translates, which has no more lines than `count`."""
+    lines = list(islice(read_lines(path), count))
+    if not any(line.strip() for line in lines):
+        raise ConfigError(f"{path}: no text in it")
+    if like is not None and len(lines) < count:
+        raise ConfigError(f"{path}: {len(lines)} lines, too few for {like}: they go line by line")
+    return lines
+
+
+def _print_search(report: Mapping[str, Any]) -> None:
+    console = Console(highlight=False)
+    has_bleu = report["rows"][0]["bleu"] is not None
+    table = Table(box=None, pad_edge=False)
+    names = ["beam", "length penalty", "search errors", "nats behind", "log p", "pieces", "empty"]
+    for name in [*names, *(["length ratio", "BLEU"] if has_bleu else [])]:
+        table.add_column(name, justify="right")
+    for row in report["rows"]:
+        name = str(row["beam"])
+        if row["beam"] is None:
+            name = "exact" if row["sentences"] == report["sentences"] else f"exact ({row['sentences']:,})"
+        table.add_row(
+            name,
+            f"{row['length_penalty']:g}",
+            "" if row["errors"] is None else f"{row['errors'] / row['sentences']:.1%}",
+            "" if row["behind"] is None else f"{row['behind']:.2f}",
+            f"{row['log_prob']:.2f}",
+            f"{row['length']:.1f}",
+            f"{row['empty']:.1%}",
+            *([f"{row['length_ratio']:.3f}", f"{row['bleu']:.1f}"] if has_bleu else []),
+        )
+    console.print(f"{report['model']}, fp32: {report['sentences']:,} sentences", markup=False)
+    known = f"the likeliest translation of {report['proven']:,} of them is known"
+    console.print(f"{known}, after {report['steps']:,} steps of exact search", markup=False, soft_wrap=True)
+    console.print()
+    console.print(table)
 
 
 @dataclass(frozen=True)

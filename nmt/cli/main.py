@@ -25,7 +25,7 @@ COMMANDS = {
     "evaluate": ("nmt.cli.evaluate:app", "Score translations and word alignments: quality, alignment."),
     "shortlist": ("nmt.cli.shortlist:shortlist", "Learn which words a sentence's translation may need; speeds it up."),
     "quantize": ("nmt.cli.quantize:quantize", "Write a bundle with one byte a weight, and say what that changes."),
-    "bench": ("nmt.cli.bench:app", "Measure speed on this machine: speed."),
+    "bench": ("nmt.cli.bench:app", "Measure speed on this machine, and what beams miss: speed, search."),
     "explain": ("nmt.cli.explain:explain", "Show what a model looks at while it translates a sentence."),
     "inspect": ("nmt.cli.inspect:inspect", "Verify a model bundle and say what it holds."),
 }

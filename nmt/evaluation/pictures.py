@@ -128,6 +128,59 @@ def gate_map(layers: Sequence[Gates], path: Path) -> None:
     _save(figure, path)
 
 
+def beam_curve(rows: Sequence[Mapping[str, float | None]], path: Path) -> None:
+    """Draw search errors, quality and length against the beam's size, a line for each length penalty.
+
+    `rows` have "beam" (None: exact search), "length_penalty", "length", and where they are known "errors", "sentences",
+    "bleu" and "length_ratio", as `nmt.inference.search_errors` makes them. Raises ConfigError as `learning_curve` does.
+    """
+    require_matplotlib("no beam curve drawn")
+    beams = [row for row in rows if row["beam"] is not None]
+    if not beams:
+        raise ConfigError("no beam curve drawn: there are no beams")
+    # of fewer sentences it would not compare
+    exact = next((row for row in rows if row["beam"] is None and row["sentences"] == beams[0]["sentences"]), None)
+    has_bleu = all(row["bleu"] is not None for row in beams)
+    length, title = ("length_ratio", "Length over reference") if has_bleu else ("length", "Length")
+    panels = [("errors", "Search errors"), *([("bleu", "BLEU")] if has_bleu else []), (length, title)]
+    figure = _figure(3.9 * len(panels), 3.6)
+    for axes, (key, name) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _draw_beams(axes, beams, exact, key)
+        axes.set_title(name)
+    _save(figure, path)
+
+
+def _draw_beams(
+    axes: Axes, rows: Sequence[Mapping[str, float | None]], exact: Mapping[str, float | None] | None, key: str
+) -> None:
+    penalties = sorted({row["length_penalty"] or 0.0 for row in rows})
+    for alpha, colour, marker in zip(penalties, (_BLUE, _ORANGE, _GREEN, _GREY) * 9, "osD^v" * 8, strict=False):
+        chosen = [row for row in rows if (row["length_penalty"] or 0.0) == alpha and row[key] is not None]
+        points = [(row["beam"] or 0.0, _share(row) if key == "errors" else row[key] or 0.0) for row in chosen]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=3.5, label=f"α = {alpha:g}")
+    if exact is not None and key != "errors" and exact[key] is not None:
+        axes.axhline(exact[key], color=_BLUE, linestyle=":", linewidth=1.2, label="exact, α = 0")  # type: ignore[arg-type]
+    beams = sorted({int(row["beam"] or 0) for row in rows})
+    axes.set_xscale("log")
+    axes.set_xticks(beams, labels=[str(beam) for beam in beams])
+    axes.minorticks_off()
+    axes.set_xlabel("beam size")
+    if key == "errors":
+        axes.set_ylabel("% of the sentences")
+        axes.set_ylim(bottom=0)
+    elif key == "length":
+        axes.set_ylabel("pieces")
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+
+
+def _share(row: Mapping[str, float | None]) -> float:
+    """Errors in per cent of the sentences."""
+    return 100 * (row["errors"] or 0.0) / (row["sentences"] or 1.0)
+
+
 def require_matplotlib(consequence: str) -> None:
     """Raise ConfigError, `consequence` in front, where matplotlib is not installed."""
     try:

@@ -1,4 +1,4 @@
-"""`nmt bench speed`: every measurement that was asked for, in the table and in the file."""
+"""`nmt bench`: every measurement that was asked for, in the table and in the file."""
 
 from __future__ import annotations
 
@@ -75,6 +75,60 @@ def test_what_cannot_be_measured_is_said_in_a_line(
     blank.write_text("\n \n", "utf-8")
     words = [word.format(blank=blank) for word in arguments]
     assert run(bundle, *words, "--workers", 1, "--device", "cpu") == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+search = partial(call_here, "bench", "search")
+
+
+def test_search_errors_in_table_file_and_picture(bundle: Path, tmp_path: Path, capsys: Output) -> None:
+    source, reference, path = tmp_path / "source", tmp_path / "reference", tmp_path / "search.json"
+    source.write_text("\n".join(toy_sentences(6)) + "\n", "utf-8")
+    reference.write_text("the dog sees the man\n" * 9, "utf-8")
+    what = ("--source", source, "--sentences", 4, "--max-length", 3, "--beam", 4, "--beam", 1, "--device", "cpu")
+    assert search(bundle, *what, "--reference", reference, "--length-penalty", 1, "--json", path) == 0
+    report = json.loads(path.read_text("utf-8"))
+    assert (report["model"], report["version"]) == ("en-de", load_bundle(bundle).version)
+    assert report["sentences"] == report["proven"] == 4
+    rows = report["rows"]
+    assert [(r["beam"], r["length_penalty"]) for r in rows] == [(1, 0), (4, 0), (1, 1), (4, 1), (None, 0)]
+    assert all(0 <= r["bleu"] <= 100 and r["length"] <= 2 and r["sentences"] == 4 for r in rows)
+    printed = capsys.readouterr().out
+    assert "exact" in printed
+    assert "BLEU" in printed
+    assert f"{rows[0]['errors'] / 4:.1%}" in printed
+
+
+def test_a_picture_of_search_errors(bundle: Path, tmp_path: Path, capsys: Output) -> None:
+    pytest.importorskip("matplotlib")
+    source = tmp_path / "source"
+    source.write_text(toy_sentences(1)[0] + "\n", "utf-8")
+    what = ("--source", source, "--max-length", 4, "--beam", 2, "--budget", 1, "--device", "cpu")
+    assert search(bundle, *what, "--picture", tmp_path / "curve.png") == 0
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "of 0 of them is known" in printed
+    assert "BLEU" not in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--source", "{blank}"), "no text in it"),
+        (("--source", "nowhere"), "nowhere: no such file"),
+        (("--source", "{long}", "--reference", "{short}"), "1 lines, too few for"),
+    ],
+)
+def test_what_cannot_be_searched_is_said_in_a_line(
+    bundle: Path, tmp_path: Path, capsys: Output, arguments: tuple[str, ...], message: str
+) -> None:
+    files = {"blank": "\n \n", "long": "The dog.\nThe man.\n", "short": "the dog\n"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    words = [word.format(**{name: tmp_path / name for name in files}) for word in arguments]
+    assert search(bundle, *words, "--device", "cpu") == 2
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nmt.errors import ConfigError
-from nmt.evaluation.pictures import attention_map, gate_map, learning_curve
+from nmt.evaluation.pictures import attention_map, beam_curve, gate_map, learning_curve
 
 HISTORY: list[Mapping[str, float | str | None]] = [
     {"kind": "train", "update": 10, "loss": 8.0},
@@ -116,3 +116,41 @@ def test_letters_that_no_font_has_are_told_and_the_rest_is_drawn(
     attention_map(WEIGHTS, ["\U0001f98a", "b", "c"], ["x", "\ue123"], tmp_path / "map.png")
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     assert "missing from font" in caplog.text
+
+
+def beam_rows(has_bleu: bool) -> list[dict[str, float | None]]:
+    quality = {"bleu": 31.5, "length_ratio": 0.9} if has_bleu else {"bleu": None, "length_ratio": None}
+    rows: list[dict[str, float | None]] = [
+        {"beam": beam, "length_penalty": alpha, "errors": None if alpha else 9 // beam, "length": 8.5, **quality}
+        for alpha in (0.0, 0.6)
+        for beam in (1, 3, 9)
+    ]
+    rows.append({"beam": None, "length_penalty": 0.0, "errors": 0, "length": 7.5, **quality})
+    return [{**row, "sentences": 20.0} for row in rows]
+
+
+@pytest.mark.parametrize("has_bleu", [True, False])
+def test_a_beam_curve_has_a_panel_for_each_figure_and_a_line_for_each_penalty(tmp_path: Path, has_bleu: bool) -> None:
+    pytest.importorskip("matplotlib")
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        beam_curve(beam_rows(has_bleu), tmp_path / "curve.svg")
+    drawn = (tmp_path / "curve.svg").read_text("utf-8")
+    for label in ("Search errors", "beam size", "α = 0", "α = 0.6", "exact", "% of the sentences"):
+        assert label in drawn
+    assert ("BLEU" in drawn) == has_bleu
+    assert ("pieces" in drawn) != has_bleu
+
+
+def test_an_exact_search_of_fewer_sentences_is_not_drawn_beside_beams_of_all(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    import matplotlib as mpl
+
+    rows = beam_rows(True)
+    rows[-1]["sentences"] = 7.0
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        beam_curve(rows, tmp_path / "curve.svg")
+    assert "exact" not in (tmp_path / "curve.svg").read_text("utf-8")
+    with pytest.raises(ConfigError, match="no beams"):
+        beam_curve(rows[-1:], tmp_path / "curve.svg")
