@@ -49,6 +49,7 @@ class _Labelling:
     """Texts with labels, and what both tasks make of them."""
 
     unit = "lines"
+    is_shared = True
     is_by_word: bool
 
     def __init__(self, recipe: Recipe) -> None:

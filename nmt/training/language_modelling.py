@@ -24,6 +24,7 @@ from nmt.data.forms import Lines
 from nmt.data.prepared import PreparedCorpus, Progress, TextPair, prepare
 from nmt.model.cells import State
 from nmt.model.language_model import LanguageModel, LanguageState, build_language_model
+from nmt.search.continuation import continue_text
 from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer, TokenizerPair
 from nmt.training.batches import BatchStream, PairLengths, derive_seed, pad
 from nmt.training.loss import Loss, cross_entropy
@@ -35,6 +36,7 @@ from nmt.training.vocabulary import learn_vocabulary
 DEV_STREAMS = 16
 """Places at which a running dev set is begun at once: few, for each begins without a memory."""
 DEV_STEPS = 256
+SAMPLE_TOKENS = 60
 
 
 class LanguageBatch(NamedTuple):
@@ -69,6 +71,7 @@ class LanguageModelling:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self._is_running = recipe.data.running_text
+        self.is_shared = not self._is_running  # a carried state is one process's
 
     def prepare(self, folder: Path, progress: Progress | None = None) -> PreparedCorpus:
         recipe = self._recipe
@@ -93,7 +96,7 @@ class LanguageModelling:
     ) -> Stream:
         training = self._recipe.training
         if isinstance(measured, RunningText):
-            assert part == (0, 1), "the state is carried by one process"
+            assert part == (0, 1)
             return RunningStream(measured, max(1, training.batch_tokens // training.bptt), training.bptt)
         encode = LineEncoder(tokenizers.target, self._recipe.text.sampling, training.seed)
         return BatchStream(corpus, encode, measured, batch_tokens=training.batch_tokens, seed=training.seed, part=part)
@@ -107,7 +110,8 @@ class LanguageModelling:
 
     def validator(self, corpus: PreparedCorpus, tokenizers: TokenizerPair, device: torch.device) -> LanguageValidator:
         lines = list(_encode(corpus.dev, tokenizers.target))
-        return LanguageValidator(lines, device, is_running=self._is_running)
+        samples = self._recipe.training.sample_translations
+        return LanguageValidator(lines, tokenizers.target, device, is_running=self._is_running, samples=samples)
 
 
 def _encode(pairs: Iterable[TextPair], tokenizer: Tokenizer) -> Iterator[list[int]]:
@@ -219,9 +223,19 @@ def _loss(model: LanguageModel, vectors: Tensor, targets: Tensor, smoothing: flo
 class LanguageValidator:
     """Holds the dev set, encoded once. A running one is read in few long rows, each from its beginning to its end."""
 
-    def __init__(self, lines: Sequence[Sequence[int]], device: torch.device, *, is_running: bool) -> None:
-        """`lines`: of ids without special tokens."""
+    def __init__(
+        self,
+        lines: Sequence[Sequence[int]],
+        tokenizer: Tokenizer,
+        device: torch.device,
+        *,
+        is_running: bool,
+        samples: int,
+    ) -> None:
+        """`lines`: of ids without special tokens. `samples`: how many lines the model is asked to write."""
+        self._tokenizer = tokenizer
         self._device = device
+        self._samples = samples
         if is_running:
             self._batches = list(RunningStream(RunningText.of(lines), DEV_STREAMS, DEV_STEPS).epoch(0))
         else:
@@ -236,6 +250,25 @@ class LanguageValidator:
         for batch in (batch.to(self._device) for batch in self._batches):
             vectors, state = model(batch.tgt_in, state if batch.goes_on else None)
             nll += float(_loss(model, vectors, batch.tgt_out).nll)
+        samples = [("", "", line) for line in self._write(model)]
         model.train()
         loss = nll / sum(batch.tokens for batch in self._batches)
-        return ValidationResult(loss, math.exp(min(loss, 700.0)), seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return ValidationResult(loss, math.exp(min(loss, 700.0)), samples=samples, seconds=seconds)
+
+    def _write(self, model: LanguageModel) -> list[str]:
+        """Lines drawn from the model, by the same numbers at every validation."""
+        if not self._samples:
+            return []
+        allowed = torch.ones(self._tokenizer.size, dtype=torch.bool, device=self._device)
+        allowed[list(self._tokenizer.forbidden_ids)] = False
+        drawn = continue_text(
+            model,
+            (),
+            seeds=range(1, self._samples + 1),
+            max_tokens=SAMPLE_TOKENS,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            allowed=allowed,
+        )
+        return [self._tokenizer.decode(ids) for ids in drawn]

@@ -68,6 +68,10 @@ class Task(Protocol):
     unit: str
     """What a corpus is counted in, as a plural."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes may share its batches."""
+
     def __init__(self, recipe: Recipe) -> None: ...
 
     def prepare(self, folder: Path, progress: Progress | None = None) -> PreparedCorpus:

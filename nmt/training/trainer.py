@@ -95,7 +95,7 @@ def train(
                 data=folder / "data",
                 vocabulary=folder / "vocabulary",
                 measured=task.measure(corpus, tokenizers),
-                workers=pick_workers(recipe.training, device, len(corpus)),
+                workers=pick_workers(recipe.training, device, len(corpus)) if task.is_shared else 1,
             )
             with _Interruption() as interruption, Team(plan, corpus, tokenizers, device) as team:
                 return Trainer(recipe, task, corpus, tokenizers, device, team, reporter, storage).run(interruption)

@@ -26,6 +26,7 @@ class Translation:
     """An encoder, a decoder, and pairs of sentences."""
 
     unit = "pairs"
+    is_shared = True
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import random
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -18,7 +20,7 @@ from nmt.config import ModelConfig, load_recipe
 from nmt.data.prepared import PreparedCorpus
 from nmt.errors import BundleError, ConfigError
 from nmt.model.language_model import LanguageModel, build_language_model
-from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, SPECIAL_PIECES, Tokenizer, VocabularyTokenizer
 from nmt.training import trainer
 from nmt.training.language_modelling import (
     LanguageBatch,
@@ -28,6 +30,7 @@ from nmt.training.language_modelling import (
     RunningText,
     make_language_batch,
 )
+from nmt.training.report import Reporter
 from nmt.training.trainer import Outcome, train
 from tests.bundles import make_bundle
 from tests.corpora import toy_pair
@@ -43,6 +46,14 @@ def tiny(**choices: Any) -> LanguageModel:
     for parameter in model.parameters():
         torch.nn.init.uniform_(parameter, -0.8, 0.8)
     return model
+
+
+def validator(
+    lines: list[list[int]], *, is_running: bool, samples: int = 0, tokenizer: Tokenizer | None = None
+) -> LanguageValidator:
+    letters = VocabularyTokenizer("char", [*SPECIAL_PIECES, *"abcde"], "identity")
+    device = torch.device("cpu")
+    return LanguageValidator(lines, tokenizer or letters, device, is_running=is_running, samples=samples)
 
 
 @torch.no_grad()
@@ -63,11 +74,27 @@ def by_steps(model: LanguageModel, lines: list[list[int]], *, is_running: bool) 
 def test_the_dev_loss_is_that_of_single_steps(is_running: bool) -> None:
     model = tiny()
     lines = LINES if is_running else LINES * 20
-    found = LanguageValidator(lines, torch.device("cpu"), is_running=is_running).validate(model)
+    found = validator(lines, is_running=is_running).validate(model)
     tokens = sum(len(ids) + 1 for ids in lines)
     assert model.training
     assert found.loss == pytest.approx(by_steps(model, lines, is_running=is_running) / tokens, rel=1e-5)
     assert found.perplexity == pytest.approx(math.exp(found.loss))
+
+
+def test_a_validation_shows_lines_that_the_model_writes(tmp_path: Path) -> None:
+    model = tiny()
+    with torch.no_grad():
+        model.output.bias[EOS_ID] -= 4.0  # lines of some length
+    dev = validator(LINES, is_running=False, samples=3)
+    result = dev.validate(model)
+    assert len({output for _, _, output in result.samples}) == 3
+    assert {letter for _, _, output in result.samples for letter in output} <= set("abcde")
+    assert dev.validate(model).samples == result.samples
+    file = io.StringIO()
+    Reporter(tmp_path, None, console=Console(file=file, width=200)).validation(1, 0, result)
+    printed = file.getvalue()
+    assert printed.count("  output     ") == 3
+    assert "source" not in printed
 
 
 @pytest.mark.parametrize(("rows", "steps"), [(1, 4), (2, 3), (3, 5), (4, 2), (100, 4)])
@@ -178,7 +205,10 @@ def newest(output: Path) -> dict[str, Tensor]:
     return {f"{path.stem} {name}": t for path in folder.glob("*.safetensors") for name, t in load_file(path).items()}
 
 
-@pytest.mark.parametrize("settings", [RUNNING, ["text.sampling=0.2", "text.kind=unigram", "text.vocab_size=300"]])
+@pytest.mark.parametrize(
+    "settings",
+    [RUNNING, [*RUNNING, "training.precision=bf16"], ["text.sampling=0.2", "text.kind=unigram", "text.vocab_size=300"]],
+)
 def test_a_resumed_run_ends_in_the_same_weights_and_the_same_state(
     text: Path, tmp_path: Path, settings: list[str]
 ) -> None:
@@ -189,6 +219,14 @@ def test_a_resumed_run_ends_in_the_same_weights_and_the_same_state(
     assert expected.keys() == found.keys()
     assert any(name.startswith("carried") for name in expected) == ("data.running_text=true" in settings)
     assert [name for name, value in expected.items() if not torch.equal(value, found[name])] == []
+
+
+def test_one_process_learns_a_running_text(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where any other corpus of its size would have several."""
+    monkeypatch.setattr(trainer, "pick_workers", lambda *_: 2)
+    run(text, tmp_path / "run", *RUNNING, "training.updates=1")
+    with pytest.raises(ConfigError, match="learnt by one process"):
+        run(text, tmp_path / "more", *RUNNING, "training.workers=2")
 
 
 def test_processes_share_the_lines_of_a_batch(text: Path, tmp_path: Path) -> None:
@@ -210,7 +248,7 @@ def test_a_bundle_is_loaded_by_those_who_can_use_it(text: Path, tmp_path: Path) 
     assert "# en: a language model" in bundle.card
     lines = [line for line, _ in PreparedCorpus(tmp_path / "run" / "data").dev]
     ids = bundle.tokenizers.target.encode_batch(lines)
-    dev = LanguageValidator(ids, torch.device("cpu"), is_running=False)
+    dev = validator(ids, is_running=False, tokenizer=bundle.tokenizers.target)
     perplexity = dev.validate(bundle.build_language_model()).perplexity
     assert perplexity == pytest.approx(bundle.config.training["dev"]["perplexity"], rel=1e-3)
 
