@@ -76,8 +76,7 @@ def check_corpus(corpus: Sequence[str], source_lang: str, target_lang: str) -> i
     """
     paths = corpus_paths(corpus)
     for path in paths:
-        if path.exists() and not path.is_file():
-            raise CorpusError("not a regular file; a corpus is read more than once", path=path)
+        check_regular(path)
     if len(paths) == 2:
         pairs = _check_text_pair(*paths)
     elif _is_tmx(paths[0]):
@@ -129,6 +128,12 @@ def _check_text_pair(source: Path, target: Path) -> int:
         message = f"{source_lines:,} lines, but {target} has {target_lines:,}: line n of one must translate line n"
         raise CorpusError(f"{message} of the other", path=source)
     return source_lines
+
+
+def check_regular(path: Path) -> None:
+    """Raise CorpusError for what can be read only once, if at all: a pipe, a folder."""
+    if path.exists() and not path.is_file():
+        raise CorpusError("not a regular file; a corpus is read more than once", path=path)
 
 
 def check_lines(path: Path, *, tab_needed: bool = False) -> int:

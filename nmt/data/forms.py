@@ -12,7 +12,17 @@ from typing import Protocol
 
 from nmt.config import CleaningConfig, expand_path
 from nmt.data.cleaning import collapse_blanks
-from nmt.data.corpus import Pair, check_corpus, check_lines, corpus_paths, is_tsv, read_lines, read_pairs, read_tsv
+from nmt.data.corpus import (
+    Pair,
+    check_corpus,
+    check_lines,
+    check_regular,
+    corpus_paths,
+    is_tsv,
+    read_lines,
+    read_pairs,
+    read_tsv,
+)
 from nmt.errors import CorpusError
 
 
@@ -91,6 +101,7 @@ class Lines:
 
     def check(self, corpus: Sequence[str]) -> int:
         (path,) = self.paths(corpus)
+        check_regular(path)
         count = check_lines(path)
         if not count:
             raise CorpusError("the corpus is empty: it holds no line", path=path)
@@ -129,9 +140,11 @@ class Labelled:
         return (path,)
 
     def check(self, corpus: Sequence[str]) -> int:
+        (path,) = self.paths(corpus)
+        check_regular(path)
         count = sum(1 for _ in self.read(corpus))
         if not count:
-            raise CorpusError("the corpus is empty: it holds no line", path=self.paths(corpus)[0])
+            raise CorpusError("the corpus is empty: it holds no line", path=path)
         return count
 
     def read(self, corpus: Sequence[str]) -> Iterator[Pair]:

@@ -84,6 +84,13 @@ def test_an_empty_file_is_refused(tmp_path: Path, form: Form) -> None:
         prepared(tmp_path, form, [], ".tsv")
 
 
+@pytest.mark.parametrize(("form", "name"), [(Lines(), "text"), (Labelled(True), "labels.tsv")])
+def test_what_cannot_be_read_twice_is_refused(tmp_path: Path, form: Form, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(CorpusError, match="not a regular file"):
+        form.check([str(tmp_path / name)])
+
+
 def test_what_is_missing_is_shown_by_an_example_of_its_kind(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"for example \[\[\"train\.txt\"\]\]"):
         prepare(DataConfig(), tmp_path / "data", seed=1, form=Lines())
