@@ -142,9 +142,11 @@ def mixed_options(count: int, with_attention: bool = True) -> list[SearchOptions
     ]
 
 
+OUTSIDE = range(260, 290)
+"""Pieces of the toy vocabulary that are neither special nor bytes: most of them in no sentence's shortlist."""
 CONSTRAINTS: dict[str, Callable[[random.Random, Sequence[int]], dict[str, Any]]] = {
     "no_repeat_ngram": lambda rng, _: {"no_repeat_ngram": rng.randint(1, 4)},
-    "prefix": lambda rng, ids: {"prefix": tuple(rng.choices(ids, k=rng.randint(1, 4)))},
+    "prefix": lambda rng, ids: {"prefix": tuple(rng.choices([*ids, *OUTSIDE], k=rng.randint(1, 4)))},
     "forbidden": lambda rng, ids: {
         "forbidden": tuple(tuple(rng.choices(ids, k=rng.randint(1, 3))) for _ in range(rng.randint(1, 30)))
     },

@@ -15,7 +15,7 @@ from nmt.errors import BundleError, TranslationError
 from nmt.inference import Diversity, Sampling, TranslateOptions, Translation, Translator
 from nmt.inference.loading import load_pipeline
 from nmt.inference.pipeline import Pipeline
-from nmt.inference.plain_runner import PlainRunner
+from nmt.inference.plain_runner import PlainRunner, _seed
 from nmt.inference.routing import RoutedRunner
 from nmt.inference.runner import Found, SearchOptions, Sentence
 from nmt.search.beam import beam_search
@@ -26,6 +26,8 @@ from nmt.search.stepper import PlainStepper
 from nmt.text.tokenizer import BOS_ID, EOS_ID
 from tests.bundles import make_bundle, toy_sentences
 from tests.inference.runners import CPU, compare, mixed_options, reference, torch_runner, translate
+from tests.inference.tables import TableRunner
+from tests.search.tables import random_table
 
 SEARCH = {"beam_size": 2, "max_length_factor": 0.8, "max_length_offset": 4, "length_penalty": 0.6}
 
@@ -82,6 +84,31 @@ def test_a_routed_runner_gives_each_sentence_what_its_own_runner_gives(bundle: B
             assert runner.take(slot)
             del left[slot]
     assert runner.step() == []
+
+
+def test_a_fast_runner_is_stepped_only_while_it_has_sentences(bundle: Bundle) -> None:
+    table = TableRunner(random_table(3, vocab=6, tables=4), rows=20)  # which says so where it is asked for nothing
+    runner = RoutedRunner(table, lambda: PlainRunner(bundle, CPU))
+    (drawn_one,) = drawn(bundle, 1)
+    dropped, slot = runner.admit([([1], SearchOptions(2, 1, 5)), drawn_one])
+    runner.drop(dropped)
+    assert runner.step() == [slot]
+    assert runner.take(slot)
+    (slot,) = runner.admit([([2], SearchOptions(2, 1, 5))])
+    while not (finished := runner.step()):
+        pass
+    assert finished == [slot]
+    assert runner.take(slot)
+    assert table.steps
+    before = len(table.steps)
+    assert runner.step() == []
+    assert len(table.steps) == before
+
+
+def test_sentences_do_not_share_their_luck() -> None:
+    """Nor do two seeds."""
+    seeds = {_seed(seed, ids) for seed in range(50) for ids in ([5], [6], [5, 6], [])}
+    assert len(seeds) == 200
 
 
 @pytest.mark.parametrize("choice", [{"sampling": Sampling(top_k=20)}, {"diversity": Diversity(2, 1.0)}], ids=str)

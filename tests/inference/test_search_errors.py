@@ -28,8 +28,8 @@ REFERENCES = ["the dog", "a man sees", "the", "dog dog", "the man", "sees", "a d
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     text = {"kind": "word", "vocab_size": 13}
     search = {"length_penalty": 0.9, "coverage_penalty": 0.5}
-    # a network so sure of itself that its beams miss what comes late
-    return make_bundle(tmp_path_factory.mktemp("errors") / "toy", text=text, search=search, init_range=1.2)
+    # a network so sure of itself that its beams miss what comes late; it would like to say what it never may, too
+    return make_bundle(tmp_path_factory.mktemp("errors") / "toy", seed=4, text=text, search=search, init_range=1.2)
 
 
 def measured(bundle: Bundle, budget: int = 100_000, with_references: bool = True) -> SearchReport:

@@ -110,6 +110,10 @@ def test_groups_follow_their_rules(
     winners = dict.fromkeys(group[0] for group in by_group if group)
     assert winners.keys() <= {h.tokens for h in few}
     assert len(few) == min(groups, len(found))
+    first = next(group[0] for group in by_group if group)
+    assert [h.tokens for h in diverse(table, [0], part * groups, groups, penalty, max_length, alpha, n_best=1)[0]] == [
+        first
+    ]
 
 
 @given(
