@@ -20,7 +20,7 @@ from nmt.model.cells import Cell, LSTMCell, LSTMState, State
 from nmt.model.decoder import Decoder, DecoderState
 from nmt.model.seq2seq import Seq2Seq
 from nmt.search.beam import Beam, advance, is_done
-from nmt.search.constraints import Constraints, open_tokens
+from nmt.search.constraints import NOTHING, Constraints, next_of_prefix, open_tokens
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, PlainModel, with_copies
 
@@ -288,7 +288,9 @@ def best_tokens(logits: Tensor, slots: Slots, rules: Rules) -> Candidates:
     end = logits[:, rules.eos_id] - total.squeeze(1)
     if slots.constraints is not None and slots.history.written is not None:
         choice = open_tokens(slots.constraints, slots.history.written.transpose(1, 2), slots.beam.steps)
-        logits = logits.masked_fill(~with_copies(choice, V), -torch.inf)
+        may_copy = next_of_prefix(slots.constraints, slots.beam.steps) == NOTHING
+        copies = may_copy.repeat_interleave(K).unsqueeze(1).expand(-1, V - choice.shape[1])
+        logits = logits.masked_fill(~torch.cat((choice, copies), dim=1), -torch.inf)
     steps = slots.beam.steps
     must_go_on = (steps < limits.min_length).repeat_interleave(K)
     must_end = (steps + 1 >= limits.max_length).repeat_interleave(K)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from nmt.search.constraints import Constraints, open_tokens
+from nmt.search.constraints import NOTHING, Constraints, next_of_prefix, open_tokens
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, Stepper
 
@@ -205,13 +205,17 @@ def beam_search(
 
     while len(order):
         b = len(order)
-        choice = None if constraints is None else open_tokens(constraints, written, beam.steps)
+        choice = only = None
+        if constraints is not None:
+            choice = open_tokens(constraints, written, beam.steps)
+            only = next_of_prefix(constraints, beam.steps).repeat_interleave(size)
         candidates, state, weights = stepper.step(beam.tokens.view(-1), state, memory, choice)
         candidates = constrain(
             candidates,
             eos_id,
             must_go_on=(beam.steps < min_length).repeat_interleave(size),
             must_end=(beam.steps + 1 >= max_length).repeat_interleave(size),
+            only=only,
         )
         coverage = None
         if attended is not None:
@@ -252,13 +256,23 @@ def beam_search(
 
 
 def constrain(
-    candidates: Candidates, eos_id: int, *, must_go_on: Bool[Tensor, " N"], must_end: Bool[Tensor, " N"]
+    candidates: Candidates,
+    eos_id: int,
+    *,
+    must_go_on: Bool[Tensor, " N"],
+    must_end: Bool[Tensor, " N"],
+    only: Int[Tensor, " N"] | None = None,
 ) -> Candidates:
-    """Candidates without EOS where a hypothesis must go on, and reduced to it where it must end."""
+    """Candidates without EOS where a hypothesis must go on, and reduced to it where it must end.
+
+    `only`: a token that must come, or NOTHING.
+    """
     C = candidates.scores.shape[1]
     ids = torch.arange(C, device=must_end.device).unsqueeze(0) if candidates.ids is None else candidates.ids
     is_end = ids == eos_id
     barred = torch.where(is_end, must_go_on.unsqueeze(1), must_end.unsqueeze(1))
+    if only is not None:
+        barred |= (only != NOTHING).unsqueeze(1) & (ids != only.unsqueeze(1))
     return Candidates(candidates.scores.masked_fill(barred, -torch.inf), candidates.ids)
 
 

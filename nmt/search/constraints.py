@@ -91,7 +91,7 @@ def open_tokens(
         last = constraints.phrases[:, :, -1].unsqueeze(1).expand(-1, written.shape[1], -1)
         _bar(mask, last, _completes_phrase(constraints.phrases, written, steps))
     if constraints.prefix.shape[1]:
-        forced = _at(constraints.prefix, steps)
+        forced = next_of_prefix(constraints, steps)
         only = torch.arange(mask.shape[2], device=mask.device) == forced.unsqueeze(1)
         mask = torch.where((forced == NOTHING)[:, None, None], mask, only.unsqueeze(1))
     return mask.flatten(0, 1)
@@ -149,8 +149,14 @@ def _last(written: Int[Tensor, "B K T"], steps: Int[Tensor, " B"], back: int) ->
     return found.masked_fill(at.squeeze(2) < 0, NOTHING - 1)
 
 
-def _at(prefix: Int[Tensor, "B P"], steps: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-    """The token that must come next; NOTHING where the prefix is written."""
+def next_of_prefix(constraints: Constraints, steps: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+    """The token that must come next; NOTHING where the prefix is written.
+
+    For whoever knows tokens beyond the vocabulary (copied words): `open_tokens` says nothing of those.
+    """
+    prefix = constraints.prefix
     P = prefix.shape[1]
+    if P == 0:
+        return torch.full_like(steps, NOTHING)
     token = prefix.gather(1, steps.clamp(max=P - 1).unsqueeze(1)).squeeze(1)
     return token.masked_fill(steps >= P, NOTHING)

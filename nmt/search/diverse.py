@@ -16,7 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from nmt.search.beam import Beam, Hypothesis, Step, advance, collect, constrain, first_beam, is_done
-from nmt.search.constraints import Constraints, open_tokens
+from nmt.search.constraints import Constraints, next_of_prefix, open_tokens
 from nmt.search.forced import score_targets
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, Stepper
@@ -118,13 +118,16 @@ def _search(
     while len(order):
         b = len(order)
         steps = beams[0].steps
-        choice = None if constraints is None else open_tokens(constraints, written, steps)
+        choice = only = None
+        if constraints is not None:
+            choice = open_tokens(constraints, written, steps)
+            only = next_of_prefix(constraints, steps).repeat_interleave(G * Q)
         prev = torch.cat([beam.tokens for beam in beams], dim=1)
         candidates, state, _ = stepper.step(prev.view(-1), state, memory, choice)
         assert candidates.ids is None
         must_go_on = (steps < min_length).repeat_interleave(G * Q)
         must_end = (steps + 1 >= max_length).repeat_interleave(G * Q)
-        candidates = constrain(candidates, eos_id, must_go_on=must_go_on, must_end=must_end)
+        candidates = constrain(candidates, eos_id, must_go_on=must_go_on, must_end=must_end, only=only)
         scores = candidates.scores.view(b, G, Q, -1)
         taken = torch.zeros_like(scores[:, 0, 0])  # [b, V]: how often the groups so far have chosen each token
         row_of = torch.full((B,), -1).index_copy(0, order.cpu(), torch.arange(b))

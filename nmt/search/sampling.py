@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from nmt.search.beam import Hypothesis, constrain
-from nmt.search.constraints import Constraints, open_tokens
+from nmt.search.constraints import Constraints, next_of_prefix, open_tokens
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, Stepper
 
@@ -91,13 +91,14 @@ def sample(
     has_ended = torch.zeros(N, dtype=torch.bool, device=device)
     limit = max_length.repeat_interleave(samples)
     for step in range(int(max_length.max())):
-        choice = None
+        choice = only = None
         if constraints is not None:
             steps = torch.full((B,), step, device=device)
             choice = open_tokens(constraints, written[:, 1:].view(B, samples, step), steps)
+            only = next_of_prefix(constraints, steps).repeat_interleave(samples)
         candidates, state, weights = stepper.step(written[:, -1], state, memory, choice)
         must_go_on = torch.full_like(has_ended, step < min_length)
-        candidates = constrain(candidates, eos_id, must_go_on=must_go_on, must_end=step + 1 >= limit)
+        candidates = constrain(candidates, eos_id, must_go_on=must_go_on, must_end=step + 1 >= limit, only=only)
         tokens, chosen = _draw_all(candidates, generators, samples, temperature=temperature, top_k=top_k, top_p=top_p)
         log_probs = log_probs + chosen.masked_fill(has_ended, 0.0)
         has_ended = has_ended | (tokens == eos_id)

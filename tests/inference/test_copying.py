@@ -95,6 +95,8 @@ def test_constraints_hold_for_what_is_generated_beside_copies(bundle: Bundle, ru
     ]
     expected = reference(bundle, asked)
     assert any(token >= bundle.config.tgt_vocab for found in expected for h in found for token in h.tokens)
+    for (_, options), found in zip(asked, expected, strict=True):
+        assert all(h.tokens[: len(options.prefix)] == options.prefix for h in found)
     assert compare(translate(RUNNERS[runner](bundle), asked), expected) <= 1
 
 

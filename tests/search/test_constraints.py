@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -12,11 +13,13 @@ from torch import Tensor
 
 from nmt.search.beam import Hypothesis, beam_search
 from nmt.search.constraints import Constraints, Demand, open_tokens
+from nmt.search.diverse import diverse_beam_search
 from nmt.search.exhaustive import exhaustive_search
+from nmt.search.sampling import sample
 from nmt.search.scoring import Scoring
-from nmt.search.stepper import PlainStepper, Stepper
+from nmt.search.stepper import PlainStepper, Stepper, with_copies
 from tests.model.networks import VOCAB, sentences, tiny
-from tests.search.tables import BOS, EOS, FewCandidates, random_table, source
+from tests.search.tables import BOS, EOS, FewCandidates, Table, random_table, source
 
 V = 6
 WORDS = st.integers(2, V - 1)
@@ -136,6 +139,56 @@ def test_constraints_act_before_candidates_are_cut() -> None:
         few = search(FewCandidates(table, few=7), *source(0), 3, 12, constraints)[0]
         same(few, search(table, *source(0), 3, 12, constraints)[0])
         assert few
+
+
+class Copies:
+    """A stepper whose last tokens are none of the vocabulary's: a mask over the vocabulary says nothing of them."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.encode, self.start = table.encode, table.start
+
+    def step(self, prev: Tensor, state: Any, memory: Any, allowed: Tensor | None = None) -> tuple[Any, Any, Any]:
+        wide = None if allowed is None else with_copies(allowed, self.table.log_probs.shape[-1])
+        return self.table.step(prev, state, memory, wide)
+
+
+@pytest.mark.parametrize("demand", CASES)
+def test_words_beyond_the_vocabulary_are_free_but_for_a_prefix(demand: Demand) -> None:
+    table = random_table(3, vocab=7)
+    everything = exhaustive_search(table, *source(0), max_length=4, bos_id=BOS, eos_id=EOS, scoring=Scoring(0.6))
+
+    def is_left(tokens: Sequence[int]) -> bool:
+        own = [token if token < 5 else -k for k, token in enumerate(tokens)]  # copies are never alike
+        return satisfies(demand, own)
+
+    left = [h for h in everything if is_left(h.tokens)]
+    assert any(token >= 5 for h in left for token in h.tokens) or len(demand.prefix) == 3
+    constraints = Constraints.of([demand], 5)
+    same(search(Copies(table), *source(0), 5**3 + 5**2 + 6, 4, constraints)[0], left)
+    for h in sample(
+        Copies(table),
+        *source(0),
+        samples=200,
+        seeds=[1],
+        max_length=torch.tensor([4]),
+        bos_id=BOS,
+        eos_id=EOS,
+        constraints=constraints,
+    )[0]:
+        assert is_left(h.tokens)
+    for h in diverse_beam_search(
+        Copies(table),
+        *source(0),
+        size=12,
+        groups=4,
+        penalty=2.0,
+        max_length=torch.tensor([4]),
+        bos_id=BOS,
+        eos_id=EOS,
+        constraints=constraints,
+    )[0]:
+        assert is_left(h.tokens)
 
 
 def test_a_networks_translations_keep_to_them() -> None:
