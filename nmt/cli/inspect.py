@@ -1,4 +1,4 @@
-"""`nmt inspect`: verifies a bundle and prints what it holds, as tables or JSON."""
+"""`nmt inspect`: verifies a bundle and prints what it holds, as tables or JSON. Gradients: `nmt.cli.gradients`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nmt.cli.models import ModelArgument, bundle_folder, one_thread_a_process
+from nmt.cli.gradients import Question, inspect_gradients
+from nmt.cli.models import bundle_folder, one_thread_a_process
+from nmt.errors import ConfigError
 from nmt.files import sha256
 
 if TYPE_CHECKING:
@@ -34,14 +36,56 @@ PARTS = (
 
 
 def inspect(
-    model: ModelArgument,
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="MODEL", help="Folder of a model bundle; with --gradients any number."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    gradients: Annotated[
+        bool, typer.Option("--gradients", help="Measure how far gradients reach back in time instead.")
+    ] = False,
+    fresh: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fresh",
+            metavar="KEYS",
+            help="Of an untrained language model, by keys of [model] between blanks: 'cell=gru hidden_size=64'; again.",
+        ),
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option("--text", metavar="FILE", help="What language models read. Default: random words.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", metavar="FILE", help="What translators read. Default: random words.")
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--target", metavar="FILE", help="Its translation, line by line.")
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", min=2, max=10_000, help="How many steps back from the loss.")] = 50,
+    sequences: Annotated[
+        int, typer.Option("--sequences", min=1, max=10_000, help="Sequences to take the mean over, at most.")
+    ] = 64,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which are drawn, and the weights of --fresh.")] = 1,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Draw the norms as .png, .svg or .pdf.")
+    ] = None,
 ) -> None:
     """Verify a model bundle and say what it holds.
 
     Every file is compared with its hash, and the weights with the network that config.json describes.
+
+    With --gradients: the norm of the gradient of the loss with respect to the state so many steps before it, of every
+    layer, and gamma of norm ~ c gamma^steps.
     """
-    folder = bundle_folder(model)
+    if gradients:
+        question = Question(models or [], fresh or [], text, source, target, steps, sequences, seed)
+        inspect_gradients(question, picture, as_json=as_json)
+        return
+    if given := _options_of_gradients(fresh=fresh, text=text, source=source, target=target, picture=picture):
+        raise ConfigError(f"{given} goes with --gradients")
+    if models is None or len(models) != 1:
+        raise ConfigError("name one model bundle; several only with --gradients")
+    folder = bundle_folder(models[0])
     one_thread_a_process()
     from nmt.bundle import KINDS, load_bundle
 
@@ -52,6 +96,11 @@ def inspect(
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         _print(facts)
+
+
+def _options_of_gradients(**options: object) -> str:
+    """Those that are given."""
+    return ", ".join(f"--{name}" for name, value in options.items() if value)
 
 
 def describe(bundle: Bundle, folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Parallel text whose word alignment is known exactly: a random lexicon, a small grammar and rules of order.
+"""Text that is made up: pairs whose word alignment is known exactly, and lines that only a memory can complete.
 
-For measuring aligners, and for tests and experiments that a network should solve in seconds. No natural language.
+Pairs come from a random lexicon, a small grammar and rules of order. For measuring aligners, and for tests and
+experiments that a network should solve in seconds. No natural language.
 """
 
 from __future__ import annotations
@@ -127,6 +128,17 @@ def write_corpus(folder: Path, stem: str, pairs: Sequence[AlignedPair]) -> tuple
     for path, lines in zip(paths, contents, strict=True):
         write_atomic(path, "".join(f"{line}\n" for line in lines))
     return paths
+
+
+def recall_lines(count: int, distance: int, seed: int, *, keys: int = 8) -> list[str]:
+    """Lines that end as they begin: a key, `distance` words that are the same in every line, and the key again.
+
+    Whoever does not remember the first word can do no better than to guess the last, one of `keys`.
+    """
+    rng = random.Random(seed)
+    between = [f"w{number}" for number in range(distance)]
+    chosen = (f"k{rng.randrange(keys)}" for _ in range(count))
+    return [" ".join((key, *between, key)) for key in chosen]
 
 
 def _fresh_words(rng: random.Random) -> Callable[[], str]:

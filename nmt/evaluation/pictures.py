@@ -290,3 +290,37 @@ def _finish(axes: Axes) -> None:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def gradient_reach(curves: Sequence[tuple[str, str, Array, tuple[float, float]]], path: Path) -> None:
+    """Draw norms of gradients, of a network's state, by steps back from the loss, on a logarithmic scale.
+
+    `curves`: network, state, norms at distance 0, 1, ..., and the fit, gamma and scale, which is drawn thinly. Raises
+    ConfigError where matplotlib is not installed.
+    """
+    require_matplotlib("no picture drawn")
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    figure = _figure(8.0, 4.2 + 0.1 * len(curves))
+    axes = figure.subplots()
+    colours = {network: f"C{number}" for number, network in enumerate(dict.fromkeys(curve[0] for curve in curves))}
+    styles: dict[str, int] = {}
+    for network, state, norms, (gamma, scale) in curves:
+        style = ("-", "--", ":", "-.")[styles.setdefault(network, 0) % 4]
+        styles[network] += 1
+        label = f"{network}: {state}, γ = {gamma:.3f}"
+        shown = np.where(norms > 0, norms, np.nan)
+        steps = np.arange(len(norms))
+        axes.plot(steps, shown, color=colours[network], linestyle=style, linewidth=1.6, label=label)
+        axes.plot(steps[1:], scale * gamma ** steps[1:], color=colours[network], linewidth=0.5, alpha=0.6)
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(LogLocator(numticks=12))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("steps back from the loss, t − k")
+    axes.set_ylabel("norm of the gradient of the loss\nwith respect to the state at step k")
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlim(left=0)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    _save(figure, path)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nmt.model.cells import Cell, CellOptions, GRUCell, State
+from nmt.model.cells import Cell, CellOptions, GRUCell, State, map_state
 from nmt.model.encoder import Encoder
 
 LIBRARY_CELLS: Mapping[type[nn.RNNBase], str] = {nn.LSTM: "lstm", nn.GRU: "gru", nn.RNN: "rnn"}
@@ -117,21 +117,25 @@ def cells_of(network: nn.Module) -> dict[Place, Cell]:
 def traced(cells: Mapping[Place, Cell], *, gates: bool = True, gradients: bool = False) -> Iterator[dict[Place, Trace]]:
     """Record every step that these cells take inside the block.
 
-    `gates`: whether to compute their activations too, once more. `gradients`: let a backward pass leave the whole
-    derivative of the loss with respect to each part of each state in its `grad`.
+    `gates`: whether to compute their activations too, once more. `gradients`: let a backward pass leave the derivative
+    of the loss with respect to each part of each state in its `grad`: by all ways from where the cell gives the state
+    away, be it to the next step or to another layer.
     """
     traces = {place: Trace() for place in cells}
 
     def watch(trace: Trace) -> Any:
-        def record(cell: nn.Module, arguments: tuple[Any, ...], state: State) -> None:
+        def record(cell: nn.Module, arguments: tuple[Any, ...], state: State) -> State:
             projected, feed, before = arguments[:3]
             if gates:
                 with torch.no_grad():
                     trace.gates.append(cast(Cell, cell).activations(projected, feed, before))
             if gradients:
+                # nodes of their own: inside some cells h comes from c, which is no way that leaves the cell
+                state = map_state(lambda part: part.view_as(part), state)
                 for part in state:
                     part.retain_grad()
             trace.states.append(state)
+            return state
 
         return record
 

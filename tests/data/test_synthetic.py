@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.data.synthetic import CLASSES, RULES, SyntheticLanguage, write_corpus
+from nmt.data.synthetic import CLASSES, RULES, SyntheticLanguage, recall_lines, write_corpus
 
 LANGUAGE = SyntheticLanguage(
     words={"noun": ("dog", "cat"), "adjective": ("old", "red"), "verb": ("sees",), "adverb": ("now",)},
@@ -83,3 +83,13 @@ def test_a_corpus_is_three_files_line_by_line(tmp_path: Path) -> None:
     assert source.read_text("utf-8").splitlines() == [pair.source for pair in pairs]
     assert target.read_text("utf-8").splitlines() == [pair.target for pair in pairs]
     assert gold.read_text("utf-8").splitlines()[0] == " ".join(f"{i}-{j}" for i, j in pairs[0].links)
+
+
+def test_lines_to_recall_end_as_they_begin_and_say_nothing_in_between() -> None:
+    lines = [line.split() for line in recall_lines(50, 7, seed=1, keys=3)]
+    assert len(lines) == 50
+    assert {len(line) for line in lines} == {7 + 2}
+    assert all(line[0] == line[-1] for line in lines)
+    assert len({line[0] for line in lines}) == 3
+    assert len({tuple(line[1:-1]) for line in lines}) == 1
+    assert set(lines[0][1:-1]).isdisjoint({line[0] for line in lines})

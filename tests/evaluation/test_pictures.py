@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nmt.errors import ConfigError
-from nmt.evaluation.pictures import attention_map, beam_curve, gate_map, learning_curve
+from nmt.evaluation.pictures import attention_map, beam_curve, gate_map, gradient_reach, learning_curve
 
 HISTORY: list[Mapping[str, float | str | None]] = [
     {"kind": "train", "update": 10, "loss": 8.0},
@@ -154,3 +154,18 @@ def test_an_exact_search_of_fewer_sentences_is_not_drawn_beside_beams_of_all(tmp
     assert "exact" not in (tmp_path / "curve.svg").read_text("utf-8")
     with pytest.raises(ConfigError, match="no beams"):
         beam_curve(rows[-1:], tmp_path / "curve.svg")
+
+
+def test_curves_of_gradients_are_named_with_their_rate(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    norms = 0.5 ** np.arange(10)
+    curves = [("rnn", "layer 1 h", norms, (0.5, 1.0)), ("lstm", "layer 1 c", np.array([0.0, 1.0, 1.0]), (1.0, 1.0))]
+    drawn = drawn_text(tmp_path / "reach.svg", lambda path: gradient_reach(curves, path))
+    for label in ("rnn: layer 1 h, γ = 0.500", "lstm: layer 1 c, γ = 1.000", "steps back from the loss"):
+        assert label in drawn
+
+
+def test_a_curve_without_a_fit_is_drawn_all_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    gradient_reach([("x", "layer 1 h", np.array([1.0, 0.0]), (np.nan, np.nan))], tmp_path / "reach.png")
+    assert (tmp_path / "reach.png").read_bytes().startswith(b"\x89PNG")
