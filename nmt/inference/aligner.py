@@ -18,6 +18,7 @@ from nmt.inference.alignment import link_words
 from nmt.inference.types import Links
 from nmt.search.forced import score_targets
 from nmt.search.stepper import PlainStepper
+from nmt.text.copying import number_pair
 from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 
 Step = Literal["predicting", "reading"]
@@ -45,6 +46,16 @@ def read_words(tokenizer: Tokenizer, text: str) -> Words:
     return Words([i for word in pieces for i in word], [k for k, word in enumerate(pieces) for _ in word])
 
 
+def read_pair(bundle: Bundle, source: str, target: str) -> tuple[Words, Words]:
+    """Both sides of a pair. For a model that copies, unknown words of both sides are numbered (`nmt.text.copying`)."""
+    tokenizers = bundle.tokenizers
+    sides = read_words(tokenizers.source, source), read_words(tokenizers.target, target)
+    if not bundle.config.model.copying:
+        return sides
+    numbered = number_pair(tokenizers, (source, target), (sides[0].ids, sides[1].ids))
+    return Words(list(numbered[0]), sides[0].words), Words(list(numbered[1]), sides[1].words)
+
+
 def align_pairs(
     bundle: Bundle,
     pairs: Sequence[tuple[str, str]],
@@ -60,7 +71,7 @@ def align_pairs(
     if bundle.config.model.attention == "none":
         raise ConfigError("this model has no attention, so nothing links its words")
     stepper = PlainStepper(bundle.build_model())
-    sides = [(read_words(bundle.tokenizers.source, s), read_words(bundle.tokenizers.target, t)) for s, t in pairs]
+    sides = [read_pair(bundle, source, target) for source, target in pairs]
     links: list[Links] = [()] * len(pairs)
     for batch in _batches([(len(source.ids), len(target.ids)) for source, target in sides]):
         sources = [sides[i][0] for i in batch]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 
 from nmt.bundle import Bundle
 from nmt.errors import InputTooLong, TranslationError
-from nmt.inference.aligner import read_words
+from nmt.inference.aligner import read_pair
 from nmt.inference.alignment import link_words, words_of
 from nmt.inference.loading import choose_runner
 from nmt.inference.runner import SearchOptions
 from nmt.inference.types import Links
+from nmt.inference.unknown import stand_ins
 from nmt.model.seq2seq import Seq2Seq
 from nmt.model.trace import Place, Trace, cells_of, traced, unrolled
-from nmt.search.forced import score_targets
+from nmt.search.forced import Forced, score_targets
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import PlainStepper
-from nmt.text.tokenizer import BOS_ID, EOS_ID, SPECIAL_PIECES, UNK_ID, UNKNOWN, Tokenizer, with_unknown
+from nmt.text.copying import split_copies
+from nmt.text.tokenizer import BOS_ID, EOS_ID, SPECIAL_PIECES, Tokenizer, with_unknown
 
 Array = NDArray[np.float32]
 EOS = SPECIAL_PIECES[EOS_ID]
@@ -100,22 +102,35 @@ def explain(
 
     Raises TranslationError for a text without words, and InputTooLong.
     """
-    source = read_words(bundle.tokenizers.source, text)
+    source, target_words = read_pair(bundle, text, target or "")
     limit = bundle.config.search.max_source_tokens
     if not source.ids:
         raise TranslationError("nothing to explain: the text has no word")
     if len(source.ids) > limit:
         raise InputTooLong(f"{len(source.ids)} tokens, and this model takes {limit}: a sentence at a time is explained")
-    source_side = Side(text, _pieces(bundle.tokenizers.source, text), tuple(source.words))
-    if target is None:
-        targets = [_found_side(bundle.tokenizers.target, ids) for ids in _search(bundle, source.ids, beam_size, n_best)]
-    else:
-        read = read_words(bundle.tokenizers.target, target)
-        side = Side(target, _pieces(bundle.tokenizers.target, target), tuple(read.words))
-        targets = [(read.ids, side)]
     model = bundle.build_model()
     model.encoder = unrolled(model.encoder)
-    return [_explain(bundle, model, source.ids, ids, source_side, side) for ids, side in targets]
+    source_side = Side(text, _pieces(bundle.tokenizers.source, text), tuple(source.words))
+    if target is not None:
+        side = Side(target, _pieces(bundle.tokenizers.target, target), tuple(target_words.words))
+        return [_explain(bundle, _watch(bundle, model, source.ids, target_words.ids), source_side, side)]
+    explanations = []
+    for ids in _search(bundle, source.ids, beam_size, n_best):
+        watched = _watch(bundle, model, source.ids, ids)
+        explanations.append(_explain(bundle, watched, source_side, _spoken(bundle, source_side, watched)))
+    return explanations
+
+
+class Watched(NamedTuple):
+    """What the network did on its way through a translation."""
+
+    forced: Forced
+    traces: Mapping[Place, Trace]
+
+    @property
+    def attention(self) -> Array:
+        weights: Array = self.forced.attention.numpy()
+        return weights
 
 
 def _pieces(tokenizer: Tokenizer, text: str) -> tuple[str, ...]:
@@ -123,11 +138,14 @@ def _pieces(tokenizer: Tokenizer, text: str) -> tuple[str, ...]:
     return (*(piece for word in text.split() for piece in tokenizer.split(word)), EOS)
 
 
-def _found_side(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[Sequence[int], Side]:
-    unknown = [UNKNOWN] * sum(i == UNK_ID for i in ids)
-    text = tokenizer.decode(ids, unknown)
-    pieces = with_unknown(ids, tokenizer.pieces(ids), unknown)
-    return ids, Side(text, (*pieces, EOS), tuple(words_of(pieces)))
+def _spoken(bundle: Bundle, source: Side, watched: Watched) -> Side:
+    """A translation that the model made, with what stands where it says `<unk>`, as `nmt translate` puts it there."""
+    target, source_pieces = bundle.tokenizers.target, source.pieces[:-1]
+    tokens, copies = split_copies(watched.forced.tokens, source_pieces, target.size)
+    dictionary = bundle.dictionary if bundle.config.search.unknown_words == "replace" else None
+    unknown = stand_ins(tokens, copies, source_pieces, watched.attention, dictionary)
+    pieces = with_unknown(tokens, target.pieces(tokens), unknown)
+    return Side(target.decode(tokens, unknown), (*pieces, EOS), tuple(words_of(pieces)))
 
 
 def _search(bundle: Bundle, ids: Sequence[int], beam_size: int | None, n_best: int) -> list[tuple[int, ...]]:
@@ -145,14 +163,7 @@ def _search(bundle: Bundle, ids: Sequence[int], beam_size: int | None, n_best: i
     return [found.tokens for found in runner.take(slot)]
 
 
-def _explain(
-    bundle: Bundle,
-    model: Seq2Seq,
-    source_ids: Sequence[int],
-    target_ids: Sequence[int],
-    source: Side,
-    target: Side,
-) -> Explanation:
+def _watch(bundle: Bundle, model: Seq2Seq, source_ids: Sequence[int], target_ids: Sequence[int]) -> Watched:
     search = bundle.config.search
     with traced(cells_of(model)) as traces:
         (forced,) = score_targets(
@@ -164,12 +175,17 @@ def _explain(
             eos_id=EOS_ID,
             scoring=Scoring(search.length_penalty, search.coverage_penalty),
         )
-    attention = None if bundle.config.model.attention == "none" else forced.attention.numpy()
-    order = _reading_order(len(source_ids) + 1, is_reversed=bundle.config.model.reverse_source)
+    return Watched(forced, traces)
+
+
+def _explain(bundle: Bundle, watched: Watched, source: Side, target: Side) -> Explanation:
+    config, forced = bundle.config.model, watched.forced
+    attention = None if config.attention == "none" else watched.attention
+    order = _reading_order(len(source.pieces), is_reversed=config.reverse_source)
     layers = {
         part: tuple(
-            _layer(place, trace, order if place.part == "encoder" else range(len(target_ids) + 1))
-            for place, trace in traces.items()
+            _layer(place, trace, order if place.part == "encoder" else range(len(target.pieces)))
+            for place, trace in watched.traces.items()
             if place.part == part
         )
         for part in ("encoder", "decoder")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from nmt.bundle import Bundle
+from nmt.bundle import Bundle, load_bundle, save_bundle
 from nmt.errors import InputTooLong, TranslationError
 from nmt.inference import TranslateOptions, Translator
 from nmt.inference.aligner import align_pairs
 from nmt.inference.explain import explain
 from nmt.model.cells import CELLS
-from nmt.text.tokenizer import BOS_ID, EOS_ID
+from nmt.text.dictionary import Dictionary
+from nmt.text.tokenizer import BOS_ID, EOS_ID, UNK_ID
 from tests.bundles import make_bundle, toy_sentences
 from tests.oracles import Array, Seq2SeqOracle, lstm
 
@@ -136,3 +138,35 @@ def test_what_cannot_be_explained_is_told(bundle: Bundle) -> None:
         explain(bundle, " ")
     with pytest.raises(InputTooLong, match="a sentence at a time"):
         explain(bundle, "the dog " * 200)
+
+
+@pytest.mark.parametrize("choices", [{"copying": True}, {}], ids=["copies", "replaces"])
+def test_words_that_are_copied_or_replaced_are_those_of_a_translation(choices: dict[str, Any], tmp_path: Path) -> None:
+    sentence, folder = "The xylophone sees Oslo .", tmp_path / "en-de"
+    bundle = make_bundle(folder, text={"kind": "word", "vocab_size": 24}, search={"beam_size": 3}, **choices)
+    weights = dict(bundle.weights)
+    if choices:
+        weights["copying.gate.bias"] = weights["copying.gate.bias"] - 1
+    else:
+        weights["output.bias"] = weights["output.bias"] + 2.0 * (np.arange(bundle.config.tgt_vocab) == UNK_ID)
+    dictionary = Dictionary({"Oslo": "Christiania"})
+    save_bundle(replace(bundle, weights=weights, dictionary=dictionary), folder)
+    bundle = load_bundle(folder)
+    found = explain(bundle, sentence, n_best=3)
+    with Translator.load(folder, device="cpu", precision="fp32") as translator:
+        (translated,) = translator.translate([sentence], TranslateOptions(n_best=3, raw=True, alignments=True))
+    texts = [one.target.text for one in found]
+    assert texts == [one.text for one in translated.alternatives]
+    assert any(word in text for text in texts for word in ("xylophone", "Oslo", "Christiania"))
+    assert [one.links for one in found] == [one.alignment for one in translated.alternatives]
+    assert [one.score for one in found] == pytest.approx([one.score for one in translated.alternatives], abs=1e-4)
+
+
+def test_an_unknown_name_in_a_given_translation_is_a_copy_of_the_sources(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "en-de", text={"kind": "word", "vocab_size": 24}, copying=True)
+    (copied,) = explain(bundle, "the Oslo sees", "der Oslo")
+    (other,) = explain(bundle, "the Oslo sees", "der Rom")
+    assert copied.log_probs[0] == other.log_probs[0]
+    assert copied.log_probs[1] > -np.inf
+    assert copied.log_probs[1] != other.log_probs[1]
+    assert copied.target.pieces[1].strip("▁") == "Oslo"
