@@ -170,3 +170,15 @@ def test_an_unknown_name_in_a_given_translation_is_a_copy_of_the_sources(tmp_pat
     assert copied.log_probs[1] > -np.inf
     assert copied.log_probs[1] != other.log_probs[1]
     assert copied.target.pieces[1].strip("▁") == "Oslo"
+
+
+def test_an_unknown_word_that_is_kept_is_a_word(tmp_path: Path) -> None:
+    folder = tmp_path / "en-de"
+    search = {"beam_size": 2, "unknown_words": "keep", "max_length_offset": 2}
+    bundle = make_bundle(folder, text={"kind": "word", "vocab_size": 24}, search=search)
+    bias = bundle.weights["output.bias"] + 2.0 * (np.arange(bundle.config.tgt_vocab) == UNK_ID)
+    save_bundle(replace(bundle, weights={**bundle.weights, "output.bias": bias}), folder)
+    (one,) = explain(load_bundle(folder), "The dog sees Oslo .")
+    assert one.target.text.split().count("<unk>") > 1
+    assert one.target.words == tuple(range(len(one.target.text.split())))
+    assert one.by_words()[2] == (*one.target.text.split(), "</s>")

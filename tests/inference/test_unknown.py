@@ -14,7 +14,6 @@ import torch
 from nmt.bundle import Bundle, load_bundle, save_bundle
 from nmt.inference import TranslateOptions
 from nmt.inference.alignment import word_links
-from nmt.inference.explain import _found_side
 from nmt.inference.pipeline import Pipeline
 from nmt.inference.runner import Found
 from nmt.inference.torch_runner import TorchRunner
@@ -162,11 +161,3 @@ def test_what_replaces_an_unknown_word_is_linked_to_where_it_comes_from(bundle: 
                 linked += 1
                 assert text.split()[s] == came_from
     assert linked > 10
-
-
-def test_an_unknown_word_is_a_word_where_it_is_explained(bundle: Bundle) -> None:
-    known = bundle.tokenizers.target.encode("der")
-    assert known != [UNK_ID]
-    _, side = _found_side(bundle.tokenizers.target, [*known, UNK_ID, UNK_ID, *known])
-    assert side.text == "der <unk> <unk> der"
-    assert side.words == (0, 1, 2, 3)
