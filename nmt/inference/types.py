@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from nmt.errors import NmtError
 
@@ -58,7 +59,7 @@ class TranslateOptions:
     alignments: bool = False
     attention: bool = False
     raw: bool = False
-    """The text is one segment: no sentence splitting, no repair."""
+    """The text is one segment: no sentence splitting, nothing protected, checked or repaired, no markup and no terms."""
     max_length_factor: float | None = None
     """Longest translation as a multiple of the source's tokens; None: the bundle's own."""
     replace_unknown: bool = True
@@ -72,6 +73,18 @@ class TranslateOptions:
     sampling: Sampling | None = None
     """The n best are n samples then."""
     diversity: Diversity | None = None
+    markup: Literal["", "html", "xml"] = ""
+    """What the text is written in. Tags are kept; what lies between them is translated (docs/text.md)."""
+    ignore_tags: tuple[str, ...] = ()
+    """With markup: elements whose content stays as it is."""
+    split_tags: tuple[str, ...] = ()
+    """With markup: elements that sentences do not reach across, beside those of HTML."""
+    non_split_tags: tuple[str, ...] = ()
+    """With markup: elements that sentences reach across, whatever else is said of them."""
+    splitting: Literal["all", "punctuation", "none"] = "all"
+    """Sentences end at line breaks and punctuation, at punctuation alone, or nowhere but at the end of the text."""
+    terms: tuple[tuple[str, str], ...] = ()
+    """Words and phrases of the source, each with what stands for it in the translation."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,18 @@ class Hypothesis:
     attention: Attention = ()
 
 
+FLAGS = {
+    "truncated": "a sentence ended at its maximal length",
+    "unknown_words": "an `<unk>` stands in the text",
+    "repetition": "the translation repeats itself where the text does not",
+    "number_mismatch": "a number of the text is missing, or one is there that the text has not",
+    "placeholder_fallback": "the text between placeholders was translated piece by piece",
+    "markup_fallback": "the text between tags was translated piece by piece",
+    "term_missing": "a term of the glossary could not be put in",
+}
+"""What a reader of a translation should know, by the name that the answer has for it."""
+
+
 @dataclass(frozen=True)
 class Translation:
     """The answer to one text."""
@@ -96,7 +121,7 @@ class Translation:
     alignment: Links = ()
     attention: Attention = ()
     flags: frozenset[str] = field(default_factory=frozenset)
-    """`truncated`: a segment ended at its maximal length. `unknown_words`: an `<unk>` stands in the text."""
+    """Of `FLAGS`, those that are true of the text."""
     source_tokens: int = 0
     target_tokens: int = 0
 
