@@ -52,14 +52,37 @@ class BodyTimeout(NmtError):
         return cls(f"the request body did not arrive within {seconds:g} s")
 
 
+class InvalidKey(NmtError):
+    """The key that came with the request is none of ours, or does not allow this."""
+
+
+class KeyRequired(NmtError):
+    """The request needs a key and has none."""
+
+
+class RateLimited(NmtError):
+    """The caller sends more in a minute than it may. `retry_after_s`: when its next request fits, in seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class QuotaExceeded(RateLimited):
+    """The caller has used its characters of this month. `retry_after_s`: to the month's end, in seconds."""
+
+
 STATUS: dict[type[Exception], int] = {
     BadRequest: 400,
     RequestValidationError: 400,
     BadText: 400,
     InputTooLong: 400,
     UnsupportedPair: 400,
+    KeyRequired: 400,
+    InvalidKey: 403,
     BodyTimeout: 408,
     BodyTooLarge: 413,
+    RateLimited: 429,
     Cancelled: 499,  # nobody reads this answer; the number (nginx's) is for logs and counters
     ClientDisconnect: 499,
     NmtError: 500,
@@ -70,10 +93,12 @@ STATUS: dict[type[Exception], int] = {
 
 MEANINGS = {
     400: "The request is wrong: the message says which field and why.",
+    403: "The key is not known, or does not allow this.",
     404: "No such path.",
     405: "The path does not take this method.",
     408: "The request body did not arrive in time.",
     413: "The request body is larger than this service accepts.",
+    429: "The caller's own limit is reached. Try again after `Retry-After` seconds.",
     500: "A fault of this service.",
     503: "Too much work is waiting, or the service is starting or stopping. Try again after `Retry-After` seconds.",
     504: "The translation was not ready within this service's time limit.",
@@ -103,7 +128,7 @@ def message_of(error: Exception) -> str:
 def answer(error: Exception) -> JSONResponse:
     """The HTTP answer to an exception."""
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | RateLimited):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, BodyTooLarge | BodyTimeout):
         headers["Connection"] = "close"  # the rest of the body is never read
