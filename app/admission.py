@@ -58,15 +58,20 @@ class Admission:
         model: ModelInfo,
         options: TranslateOptions,
         receive: Callable[[], Awaitable[Message]],
+        *,
+        deadline_s: float | None = None,
     ) -> list[Translation | NmtError]:
         """Translate on the engine; `receive` is the request's, its body read, and tells when the caller leaves.
+
+        `deadline_s`: the caller's own; the longest that the service allows holds at most.
 
         Raises:
             Overloaded: the queue is full, or the engine has closed.
             DeadlineExceeded: the engine did not answer in time.
             Cancelled: the caller went away; the engine's work for it is cancelled.
         """
-        future = self._engine.submit(texts, model.source_lang, model.target_lang, options, deadline_s=self._deadline_s)
+        deadline_s = self._deadline_s if deadline_s is None else min(deadline_s, self._deadline_s)
+        future = self._engine.submit(texts, model.source_lang, model.target_lang, options, deadline_s=deadline_s)
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
 
@@ -84,7 +89,7 @@ class Admission:
         future.add_done_callback(wake_from_engine)
         gone = loop.create_task(_disconnected(receive))
         gone.add_done_callback(wake)
-        backstop = loop.call_later(self._deadline_s + _GRACE_S, wake)
+        backstop = loop.call_later(deadline_s + _GRACE_S, wake)
         try:
             await waiter
             if future.cancelled():  # by the engine as it closes, not by us
@@ -93,7 +98,7 @@ class Admission:
                 return future.result()
             if gone.done():
                 raise Cancelled("the caller went away")
-            raise DeadlineExceeded(f"no translation within {self._deadline_s:g} s")
+            raise DeadlineExceeded(f"no translation within {deadline_s:g} s")
         finally:
             backstop.cancel()
             gone.cancel()

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.types import Receive
 
-from app.guards import check_count, text_error
+from app.guards import check_count
 from app.parameters import Fields, TranslateCall, parse_call, read_fields
 from app.schemas import TranslateAnswer, TranslateRequest, error_responses
 from app.service import Service, get_service
+from app.translation import Outcome, check_any, translate_each, version_of
 from nmt.errors import NmtError
-from nmt.inference import Hypothesis, ModelInfo, TranslateOptions, Translation
+from nmt.inference import Hypothesis, TranslateOptions, Translation
 
 PATH = "/translate"
 MODEL_VERSION = "X-Model-Version"
-
-Outcome = Translation | NmtError | None
-"""What became of one text: translated, failed, or left as it is because there is nothing to translate."""
-
 
 router = APIRouter(tags=["translation"])
 
@@ -58,14 +56,10 @@ async def respond(fields: Fields, service: Service, receive: Receive) -> JSONRes
     """The answer to a request of these fields; `receive` is the request's, its body read. Raises NmtError."""
     call = parse_call(fields, service.settings)
     check_count(call.texts, service.settings)
-    source, target = service.languages.find(call.source), service.languages.find(call.target)
-    model = service.languages.model(source, target)
-    outcomes = await _translate_each(call, model, service, receive)
-    failures = [outcome for outcome in outcomes if isinstance(outcome, NmtError)]
-    if failures and not any(isinstance(outcome, Translation) for outcome in outcomes):
-        raise failures[0]
-    headers = {MODEL_VERSION: model.version} if model else None
-    return _Json(answer_body(call, outcomes), headers=headers)
+    outcomes = await translate_each(service, call.texts, call.source, call.target, _options(call), receive)
+    check_any(outcomes)
+    version = version_of(outcomes)
+    return _Json(answer_body(call, outcomes), headers={MODEL_VERSION: version} if version else None)
 
 
 class _Json(JSONResponse):
@@ -77,48 +71,35 @@ class _Json(JSONResponse):
         return self._encoder.encode(content).encode()
 
 
-async def _translate_each(
-    call: TranslateCall, model: ModelInfo | None, service: Service, receive: Receive
-) -> list[Outcome]:
-    """Send to the engine what needs it: not texts that are wrong or blank, nor those already in the target language."""
-    outcomes: list[Outcome] = [text_error(text, service.settings) for text in call.texts]
-    places = [
-        place
-        for place, (text, outcome) in enumerate(zip(call.texts, outcomes, strict=True))
-        if outcome is None and text.strip()
-    ]
-    if model is None or not places:
-        return outcomes
-    options = TranslateOptions(
+def _options(call: TranslateCall) -> TranslateOptions:
+    return TranslateOptions(
         beam_size=call.beam_size,
         n_best=call.hypotheses,
         alignments=call.alignments,
         attention=call.attention,
         raw=call.raw,
     )
-    results = await service.admission.translate([call.texts[place] for place in places], model, options, receive)
-    for place, result in zip(places, results, strict=True):
-        outcomes[place] = result
-    return outcomes
 
 
-def answer_body(call: TranslateCall, outcomes: list[Outcome]) -> dict[str, Any]:
+def answer_body(call: TranslateCall, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The JSON answer: one value under each key for a string `q`, a list of values for a list."""
-    rows = [_row(call, text, outcome) for text, outcome in zip(call.texts, outcomes, strict=True)]
+    rows = [_row(call, outcome) for outcome in outcomes]
     if not call.is_list:
         return rows[0]
     body: dict[str, Any] = {key: [row[key] for row in rows] for key in rows[0]}
     failed = [
-        {"index": index, "error": str(outcome)}
+        {"index": index, "error": str(outcome.result)}
         for index, outcome in enumerate(outcomes)
-        if isinstance(outcome, NmtError)
+        if isinstance(outcome.result, NmtError)
     ]
     return body | ({"errors": failed} if failed else {})
 
 
-def _row(call: TranslateCall, text: str, outcome: Outcome) -> dict[str, Any]:
+def _row(call: TranslateCall, outcome: Outcome) -> dict[str, Any]:
     """The values of one text, each present only if asked for. A text that was not translated stands for itself."""
-    done = outcome if isinstance(outcome, Translation) else Translation(text=text, score=math.nan)
+    done = outcome.result
+    if not isinstance(done, Translation):
+        done = Translation(text=outcome.text, score=math.nan)
     row: dict[str, Any] = {"translatedText": done.text}
     if call.alternatives:
         others = dict.fromkeys(other.text for other in done.alternatives if other.text != done.text)

@@ -3,6 +3,7 @@
 Importing it loads no torch: tensors live in the workers, and in a `Translator` once it is loaded.
 """
 
+from nmt.inference.detection import Detection
 from nmt.inference.pool import Pool, PoolStatus
 from nmt.inference.translator import Translator
 from nmt.inference.types import Diversity, Fusion, Hypothesis, ModelInfo, Sampling, TranslateOptions, Translation
@@ -10,6 +11,7 @@ from nmt.inference.types import Diversity, Fusion, Hypothesis, ModelInfo, Sampli
 load_models = Pool.load_models
 
 __all__ = [
+    "Detection",
     "Diversity",
     "Fusion",
     "Hypothesis",
