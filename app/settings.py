@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ FOREIGN = frozenset({"NMT_DATA", "NMT_HOST", "NMT_PORT"})
 """Variables with our prefix that other parts of the project read: corpora of recipes, the address of `nmt serve`."""
 
 Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0.0, le=86_400.0, allow_inf_nan=False)]
 
 
@@ -61,14 +63,43 @@ class Settings(BaseSettings):
     """A line on standard output for each request: time, method, route, status, milliseconds, request id."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     """Web origins that may call from a browser, separated by commas; `none` for none. Never with credentials."""
+    state: Path | None = None
+    """Folder of what the service keeps: keys and usage. Unset: it writes nothing to disk."""
+    api_keys: bool = False
+    """Keys are known (`python -m app.keys`); a caller with one has its own limits."""
+    require_key: bool = False
+    """Nobody translates without a key."""
+    key_free_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Web origins whose pages need no key where one is required, separated by commas."""
+    anonymous_texts_per_minute: NotNegative = 0
+    """For each client address, of callers without a key; 0: no limit."""
+    anonymous_characters_per_minute: NotNegative = 0
+    """For each client address, of callers without a key; 0: no limit."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses or networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "key_free_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
         origins = tuple(origin.strip() for origin in value.split(",") if origin.strip())
         return () if origins == ("none",) else origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network, strict=False)  # its ValueError names what it was given
+        return value
+
+    @model_validator(mode="after")
+    def _keys_have_a_place(self) -> Settings:
+        if self.api_keys and self.state is None:
+            raise ValueError("NMT_API_KEYS needs NMT_STATE: a folder to keep the keys in")
+        if self.require_key and not self.api_keys:
+            raise ValueError("NMT_REQUIRE_KEY needs NMT_API_KEYS=true: without keys nobody could call")
+        return self
 
     @model_validator(mode="after")
     def _limits_agree(self) -> Settings:
