@@ -1,10 +1,18 @@
-"""From exceptions to answers: the one table of statuses, and the one shape of an error, `{"error": "..."}`."""
+"""From exceptions to answers: the one table of statuses, and the shape of an error in each contract.
+
+The native contract's is `{"error": "..."}`. Under the paths of other services' contracts an error has the shape, and
+now and then the status, that their clients understand.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
 import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.client import responses as phrases
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -60,6 +68,10 @@ class KeyRequired(NmtError):
     """The request needs a key and has none."""
 
 
+class NotFound(NmtError):
+    """What the path names is not there, or not this caller's."""
+
+
 class RateLimited(NmtError):
     """The caller sends more in a minute than it may. `retry_after_s`: when its next request fits, in seconds."""
 
@@ -80,6 +92,7 @@ STATUS: dict[type[Exception], int] = {
     UnsupportedPair: 400,
     KeyRequired: 400,
     InvalidKey: 403,
+    NotFound: 404,
     BodyTimeout: 408,
     BodyTooLarge: 413,
     RateLimited: 429,
@@ -94,7 +107,7 @@ STATUS: dict[type[Exception], int] = {
 MEANINGS = {
     400: "The request is wrong: the message says which field and why.",
     403: "The key is not known, or does not allow this.",
-    404: "No such path.",
+    404: "No such path, or nothing of that name.",
     405: "The path does not take this method.",
     408: "The request body did not arrive in time.",
     413: "The request body is larger than this service accepts.",
@@ -103,15 +116,92 @@ MEANINGS = {
     503: "Too much work is waiting, or the service is starting or stopping. Try again after `Retry-After` seconds.",
     504: "The translation was not ready within this service's time limit.",
 }
+MEANINGS |= {456: "The caller has used up its characters of this month.", 529: MEANINGS[503]}
+"""What a status says, for the API's documentation and for callers."""
 
 INTERNAL = "internal error"
 
 
-def status_of(error: Exception) -> int:
+@dataclass(frozen=True)
+class Contract:
+    """How the clients of one service's API read errors."""
+
+    prefix: str
+    """Paths that begin so are this contract's."""
+    body: Callable[[int, str], dict[str, Any]]
+    """The JSON object for a status and a message."""
+    statuses: Mapping[type[Exception], int] = field(default_factory=dict)
+    """Where its statuses differ from the table's."""
+
+
+def _native(_status: int, message: str) -> dict[str, Any]:
+    return {"error": message}
+
+
+def _deepl(status: int, message: str) -> dict[str, Any]:
+    """Both must be strings: DeepL's own client adds them to its message."""
+    return {"message": message, "detail": MEANINGS.get(status, _phrase(status))}
+
+
+_GOOGLE_WORDS = {
+    403: ("forbidden", "PERMISSION_DENIED"),
+    404: ("notFound", "NOT_FOUND"),
+    413: ("uploadTooLarge", "INVALID_ARGUMENT"),
+    429: ("rateLimitExceeded", "RESOURCE_EXHAUSTED"),
+    500: ("backendError", "INTERNAL"),
+    503: ("backendError", "UNAVAILABLE"),
+    504: ("backendError", "DEADLINE_EXCEEDED"),
+}
+"""By status: the reason, and the status in letters."""
+
+
+def _google(status: int, message: str) -> dict[str, Any]:
+    reason, name = _GOOGLE_WORDS.get(status, ("invalid", "INVALID_ARGUMENT"))
+    mistakes = [{"message": message, "domain": "global", "reason": reason}]
+    return {"error": {"code": status, "message": message, "errors": mistakes, "status": name}}
+
+
+def _apertium(status: int, message: str) -> dict[str, Any]:
+    """APY's own shape, and the one of its answers: older clients look for the status there."""
+    old = {"responseData": {"translatedText": None}, "responseDetails": message, "responseStatus": status}
+    return {"status": "error", "code": status, "message": _phrase(status), "explanation": message, **old}
+
+
+def _opennmt(_status: int, message: str) -> dict[str, Any]:
+    return {"error": message, "status": "error"}
+
+
+NATIVE = Contract("/", _native)
+CONTRACTS = (
+    Contract(
+        "/v2/",
+        _deepl,
+        # 529 is DeepL's own for a service that is busy. Its clients try again; Weblate, which turns an engine off for
+        # half an hour at a 503, does not at this.
+        {KeyRequired: 403, InputTooLong: 413, QuotaExceeded: 456, Overloaded: 529},
+    ),
+    Contract("/language/translate/v2", _google, {KeyRequired: 403, QuotaExceeded: 403}),
+    Contract("/apy/", _apertium),
+    Contract("/translator/", _opennmt),
+)
+"""Those that are not the native one, by the beginning of their paths."""
+
+
+def contract_of(path: str) -> Contract:
+    """Whose clients call this path."""
+    return next((contract for contract in CONTRACTS if path.startswith(contract.prefix)), NATIVE)
+
+
+def status_of(error: Exception, contract: Contract = NATIVE) -> int:
     """The HTTP status of an exception."""
     if isinstance(error, HTTPException):
         return error.status_code
-    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    for kind in type(error).__mro__:
+        if kind in contract.statuses:
+            return contract.statuses[kind]
+        if kind in STATUS:
+            return STATUS[kind]
+    return 500
 
 
 def message_of(error: Exception) -> str:
@@ -125,14 +215,16 @@ def message_of(error: Exception) -> str:
     return text.encode("utf-8", "replace").decode()  # a lone surrogate echoed from the request cannot be sent
 
 
-def answer(error: Exception) -> JSONResponse:
-    """The HTTP answer to an exception."""
+def answer(error: Exception, path: str = "/") -> JSONResponse:
+    """The HTTP answer to an exception; `path` is the request's, without the prefix of a proxy."""
+    contract = contract_of(path)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, Overloaded | RateLimited):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, BodyTooLarge | BodyTimeout):
         headers["Connection"] = "close"  # the rest of the body is never read
-    return JSONResponse({"error": message_of(error)}, status_of(error), headers)
+    status = status_of(error, contract)
+    return JSONResponse(contract.body(status, message_of(error)), status, headers)
 
 
 def install(app: FastAPI) -> None:
@@ -149,7 +241,7 @@ def handle(scope: Scope, error: Exception) -> JSONResponse:
     """The answer to a known exception; what is this service's own fault is logged, too."""
     if status_of(error) >= 500 and not isinstance(error, Overloaded | DeadlineExceeded):
         log_fault(error, scope)
-    return answer(error)
+    return answer(error, path_of(scope))
 
 
 class Faults:
@@ -175,7 +267,17 @@ class Faults:
             log_fault(error, scope)
             if has_started:
                 raise
-            await answer(error)(scope, receive, send)
+            await answer(error, path_of(scope))(scope, receive, send)
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request in our own table, without the prefix of a proxy."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "").rstrip("/"))
+
+
+def _phrase(status: int) -> str:
+    return phrases.get(status, "Unknown")
 
 
 def log_fault(error: Exception, scope: Scope) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BadRequest, BadText, BodyTooLarge, answer
+from app.errors import BadRequest, BadText, BodyTooLarge, answer, path_of
 from app.settings import Settings
 from nmt.errors import InputTooLong, TranslationError
 
@@ -29,7 +29,7 @@ class BodyLimit:
         too_large = BodyTooLarge.over(self.max_body_bytes)
         stated = Headers(scope=scope).get("content-length", "")
         if stated.isdecimal() and int(stated[:20]) > self.max_body_bytes:
-            await answer(too_large)(scope, receive, send)
+            await answer(too_large, path_of(scope))(scope, receive, send)
             return
         read_bytes = 0
 
