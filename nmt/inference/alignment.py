@@ -7,12 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt.inference.types import Attention, Links
+from nmt.inference.types import LEAST_WEIGHT, Attention, Links
 from nmt.text.sampling import SPACE
 from nmt.text.words import GLUE
-
-LEAST_WEIGHT = 0.01
-"""What is less is left out of `word_attention`: so at most 100 source words stand beside a target word."""
 
 
 def word_links(attention: NDArray[np.float32], source_pieces: Sequence[str], target_pieces: Sequence[str]) -> Links:

@@ -14,6 +14,9 @@ Links = tuple[tuple[int, int], ...]
 Attention = tuple[tuple[tuple[int, float], ...], ...]
 """For each word of the translation the source words that the model looked at: (word, weight), the largest first."""
 
+LEAST_WEIGHT = 0.01
+"""What is less is left out of `Attention`: so at most 100 source words stand beside a target word."""
+
 
 @dataclass(frozen=True)
 class Sampling:

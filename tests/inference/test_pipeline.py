@@ -14,11 +14,11 @@ import torch
 from nmt.bundle import Bundle
 from nmt.errors import Cancelled, DeadlineExceeded, TranslationError
 from nmt.inference import TranslateOptions, Translation
-from nmt.inference.alignment import LEAST_WEIGHT, word_attention, word_links, words_of
+from nmt.inference.alignment import word_attention, word_links, words_of
 from nmt.inference.pipeline import Pipeline
 from nmt.inference.runner import Found, Sentence
 from nmt.inference.torch_runner import TorchRunner
-from nmt.inference.types import Result
+from nmt.inference.types import LEAST_WEIGHT, Result
 from nmt.text.words import split_words
 from tests.bundles import make_bundle, toy_sentences
 
