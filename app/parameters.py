@@ -24,7 +24,7 @@ _JSON_TYPE = re.compile(r"application/(?:[^;\s]+\+)?json\s*(?:;|$)", re.IGNORECA
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _MAX_ECHO_CHARS = 40
-_UNREADABLE = "The browser (or proxy) sent a request that this server could not understand."
+UNREADABLE = "The browser (or proxy) sent a request that this server could not understand."
 
 
 class TranslateCall(NamedTuple):
@@ -58,11 +58,11 @@ async def read_fields(request: Request, settings: Settings) -> Fields:
     """
     try:
         async with asyncio.timeout(settings.deadline_s):
-            if _JSON_TYPE.match(request.headers.get("content-type", "").strip()):
+            if is_json(request):
                 return parse_json(await request.body())
             form = await request.form(max_files=0, max_part_size=settings.max_body_bytes)
     except ValueError:  # a form whose parts or charset make no sense
-        raise BadRequest(_UNREADABLE) from None
+        raise BadRequest(UNREADABLE) from None
     except TimeoutError:
         raise BodyTimeout.after(settings.deadline_s) from None
     fields: dict[str, Any] = {}
@@ -74,12 +74,17 @@ async def read_fields(request: Request, settings: Settings) -> Fields:
     return fields
 
 
+def is_json(request: Request) -> bool:
+    """Whether the body calls itself JSON."""
+    return _JSON_TYPE.match(request.headers.get("content-type", "").strip()) is not None
+
+
 def parse_json(body: bytes) -> Fields:
     """The JSON object in `body`. Raises BadRequest for anything else, however odd."""
     try:
         fields = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError):  # malformed, not UTF-8, NaN, thousands of digits; nested too deeply
-        raise BadRequest(_UNREADABLE) from None
+        raise BadRequest(UNREADABLE) from None
     if not isinstance(fields, dict):
         raise BadRequest("Invalid JSON format")
     return fields
