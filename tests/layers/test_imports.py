@@ -20,7 +20,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "files"),
     ("config", "client"),
     ("text",),
-    ("data", "shortlist", "native"),
+    ("data", "shortlist", "native", "documents"),
     ("model",),
     ("search", "hardware"),
     ("bundle",),
@@ -35,6 +35,7 @@ RANKS = {part: rank for rank, row in enumerate(ROWS) for part in row}
 
 UNSEEN = {
     "native": {"text"},  # weights and ids
+    "documents": {"config", "files", "text"},  # bytes in, bytes out
     "client": {"files"},  # errors and an HTTP library: nothing else to install
     # modules and equations: no files, no config objects, no text
     "model": {"config", "text", "data", "shortlist", "native"},
@@ -44,7 +45,11 @@ UNSEEN = {
 BUILDERS = {"nmt.model.seq2seq", "nmt.model.language_model", "nmt.model.labeller"}
 """Where config becomes plain arguments: the only modules of `model` that may import it."""
 
-WITHOUT_TORCH = ("errors", "files", "config", "text", "data", "shortlist", "native", "evaluation", "client")
+# fmt: off
+WITHOUT_TORCH = (
+    "errors", "files", "config", "text", "data", "shortlist", "native", "documents", "evaluation", "client",
+)
+# fmt: on
 FACE = {"nmt.errors", "nmt.inference"}
 """All that the service sees of the library."""
 
