@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from app import errors, logs
+from app import errors, exchange, logs
 from app.errors import BodyTimeout, BodyTooLarge
 from app.parameters import parse_json
 from app.routes import translate
@@ -36,14 +36,14 @@ class Application(FastAPI):
             await super().__call__(scope, receive, send)
             return
         began = time.monotonic()
-        if scope["path"] == translate.PATH and scope["method"] == "POST":
-            headers: dict[bytes, bytes] = dict(scope["headers"])
-            if _is_plain(scope, headers):
-                response = await self._answer(scope, headers, receive)
-                await response(scope, receive, send)
-                if self.access_log is not None:
-                    self.access_log.note(scope, translate.PATH, response.status_code, time.monotonic() - began)
-                return
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        exchange.begin(scope, headers)
+        if scope["path"] == translate.PATH and scope["method"] == "POST" and _is_plain(scope, headers):
+            response = await self._answer(scope, headers, receive)
+            await response(scope, receive, send)
+            if self.access_log is not None:
+                self.access_log.note(scope, translate.PATH, response.status_code, time.monotonic() - began)
+            return
         if self.access_log is None:
             await super().__call__(scope, receive, send)
             return

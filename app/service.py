@@ -16,6 +16,7 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admission import Admission, Engine
+from app.gate import Gate, open_gate
 from app.languages import Languages
 from app.settings import Settings
 from nmt.errors import NmtError
@@ -33,6 +34,7 @@ class Service:
     settings: Settings
     admission: Admission
     languages: Languages
+    gate: Gate
 
 
 async def get_service(request: Request) -> Service:
@@ -62,21 +64,22 @@ def load_pool(settings: Settings) -> Pool:
 @asynccontextmanager
 async def running(settings: Settings, load_engine: EngineLoader) -> AsyncIterator[Service]:
     """A service that is ready inside the block; leaving it finishes the accepted work and frees the engine."""
-    engine = load_engine(settings)
-    try:
-        admission = Admission(engine, deadline_s=settings.deadline_s)
-        service = Service(settings, admission, Languages(engine.models))
-        _log_start(engine)
+    async with open_gate(settings) as gate:  # first: a mistake there shows before models are loaded
+        engine = load_engine(settings)
+        try:
+            admission = Admission(engine, deadline_s=settings.deadline_s)
+            service = Service(settings, admission, Languages(engine.models), gate)
+            _log_start(engine)
 
-        def announce_stop() -> None:
-            admission.is_stopping = True
+            def announce_stop() -> None:
+                admission.is_stopping = True
 
-        with before_sigterm(announce_stop, settings.drain_delay_s):
-            yield service
-        announce_stop()
-        await asyncio.to_thread(engine.drain, settings.drain_s)
-    finally:
-        engine.close()
+            with before_sigterm(announce_stop, settings.drain_delay_s):
+                yield service
+            announce_stop()
+            await asyncio.to_thread(engine.drain, settings.drain_s)
+        finally:
+            engine.close()
 
 
 @contextmanager

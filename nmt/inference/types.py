@@ -127,6 +127,10 @@ class Translation:
     """Of `FLAGS`, those that are true of the text."""
     source_tokens: int = 0
     target_tokens: int = 0
+    queue_s: float = field(default=0.0, compare=False)
+    """How long the text waited for a worker, in seconds; 0 where there was no queue."""
+    engine_s: float = field(default=0.0, compare=False)
+    """From when a worker had it to its answer, in seconds."""
 
 
 Result = Translation | NmtError
