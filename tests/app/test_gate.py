@@ -119,7 +119,7 @@ def test_each_address_has_its_own_rate_and_gets_its_time_to_wait() -> None:
     request("192.0.2.1")
     for _ in range(3):
         limited.admit(None, characters=1, texts=1)
-    with pytest.raises(RateLimited, match="^Slowdown: 3 texts per 1 minute$") as caught:
+    with pytest.raises(RateLimited, match=r"^Slowdown: 3 texts per 1 minute$") as caught:
         limited.admit(None, characters=1, texts=1)
     assert caught.value.retry_after_s == pytest.approx(20)
     request("192.0.2.2")
@@ -190,7 +190,7 @@ def test_a_caller_is_who_its_key_says(keys: KeyFile) -> None:
     assert (door.usage(alice).character_count, door.usage(None).character_count) == (5, 1)
     for wrong in (alice[:-1], alice + "x", alice.upper(), "alice", "\ud800", "x" * 100_000):
         for ask in (door.identify, door.admit_admin, door.usage):
-            with pytest.raises(InvalidKey, match="^Invalid API key$"):
+            with pytest.raises(InvalidKey, match=r"^Invalid API key$"):
                 ask(wrong)
 
 
@@ -219,7 +219,7 @@ def test_where_a_key_is_required_only_pages_of_the_named_origins_need_none(keys:
     request()
     assert door.admit(alice, characters=1, texts=1).name == "alice"
     for key in (None, ""):
-        with pytest.raises(KeyRequired, match="^Please contact the server operator to get an API key$"):
+        with pytest.raises(KeyRequired, match=r"^Please contact the server operator to get an API key$"):
             door.admit(key, characters=1, texts=1)
     request(origin="https://own.example.evil.example")
     with pytest.raises(KeyRequired):
@@ -248,7 +248,7 @@ def test_a_quota_holds_to_the_character_and_begins_again_with_the_month(keys: Ke
     door = Gate(file=keys, now=now)
     here = request()
     door.admit(key, characters=6, texts=1)
-    with pytest.raises(QuotaExceeded, match="^Quota exceeded: 10 characters per 1 month$") as caught:
+    with pytest.raises(QuotaExceeded, match=r"^Quota exceeded: 10 characters per 1 month$") as caught:
         door.admit(key, characters=5, texts=1)
     assert caught.value.retry_after_s == 2 * 86_400
     door.admit(key, characters=4, texts=1)
