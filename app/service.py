@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admission import Admission, Engine
 from app.gate import Gate, open_gate
+from app.glossaries import GlossaryStore, open_glossaries
 from app.languages import Languages
 from app.settings import Settings
 from nmt.errors import NmtError
@@ -35,6 +36,7 @@ class Service:
     admission: Admission
     languages: Languages
     gate: Gate
+    glossaries: GlossaryStore
 
 
 async def get_service(request: Request) -> Service:
@@ -64,11 +66,12 @@ def load_pool(settings: Settings) -> Pool:
 @asynccontextmanager
 async def running(settings: Settings, load_engine: EngineLoader) -> AsyncIterator[Service]:
     """A service that is ready inside the block; leaving it finishes the accepted work and frees the engine."""
-    async with open_gate(settings) as gate:  # first: a mistake there shows before models are loaded
+    # First what is small: a mistake there shows before models are loaded.
+    async with open_gate(settings) as gate, open_glossaries(settings) as glossaries:
         engine = load_engine(settings)
         try:
             admission = Admission(engine, deadline_s=settings.deadline_s)
-            service = Service(settings, admission, Languages(engine.models), gate)
+            service = Service(settings, admission, Languages(engine.models), gate, glossaries)
             _log_start(engine)
 
             def announce_stop() -> None:

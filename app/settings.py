@@ -64,7 +64,13 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ("*",)
     """Web origins that may call from a browser, separated by commas; `none` for none. Never with credentials."""
     state: Path | None = None
-    """Folder of what the service keeps: keys and usage. Unset: it writes nothing to disk."""
+    """Folder of what the service keeps: keys, usage, glossaries. Unset: it writes nothing to disk."""
+    glossaries: Path | None = None
+    """Folder of terms for every request: `en-de.tsv` has those of English to German."""
+    max_glossaries: NotNegative = 1000
+    """Most glossaries that one caller may keep here; 0: none."""
+    deepl_deadline_s: Seconds = 9.0
+    """As `deadline_s`, for DeepL's contract: its clients send a text again after 10 s."""
     api_keys: bool = False
     """Keys are known (`python -m app.keys`); a caller with one has its own limits."""
     require_key: bool = False

@@ -1,0 +1,284 @@
+"""Glossaries: what callers keep here, and what the operator gives for every request of a pair of languages.
+
+A caller's own live in one SQLite file below NMT_STATE, or in memory where no such folder is set; each is seen by the
+caller that made it and by nobody else. The operator's are TSV files below NMT_GLOSSARIES, read at the start. How a term
+is honoured in a translation is the engine's matter.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sqlite3
+import threading
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from app.errors import BadRequest, NotFound
+from app.settings import Settings
+from nmt.errors import ConfigError
+
+Terms: TypeAlias = tuple[tuple[str, str], ...]
+"""Source term and target term, in the order given."""
+
+FILE_NAME = "glossaries.sqlite"
+MAX_TERM_BYTES = 1024
+"""Of a term in UTF-8, DeepL's limit."""
+_START_CHARS = 3
+_FEW = 100
+_BUSY_S = 5.0
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS glossaries (
+    id TEXT PRIMARY KEY,
+    caller TEXT NOT NULL,
+    name TEXT NOT NULL,
+    source TEXT NOT NULL,
+    target TEXT NOT NULL,
+    created TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    entries TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS glossaries_by_caller ON glossaries (caller, created);
+"""
+
+
+@dataclass(frozen=True)
+class Glossary:
+    """What is told of a glossary without its entries."""
+
+    id: str
+    name: str
+    source: str
+    """Language code, as its maker gave it."""
+    target: str
+    created: datetime
+    count: int
+    """Of entries."""
+
+
+@dataclass
+class _Index:
+    """The terms of one glossary by how they begin, so that those of a text are found without trying all."""
+
+    terms: Terms
+    by_start: dict[str, list[int]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for place, (source, _) in enumerate(self.terms):
+            self.by_start.setdefault(source.casefold()[:_START_CHARS], []).append(place)
+
+    def within(self, texts: Iterable[str]) -> Terms:
+        text = "\n".join(texts).casefold()
+        starts: Iterable[str] = self.by_start
+        if len(self.terms) > _FEW:
+            there = {text[place : place + size] for size in range(1, _START_CHARS + 1) for place in range(len(text))}
+            starts = there & self.by_start.keys()
+        places = sorted(place for start in starts for place in self.by_start[start])
+        return tuple(self.terms[place] for place in places if self.terms[place][0].casefold() in text)
+
+
+def terms_within(terms: Terms, texts: Iterable[str]) -> Terms:
+    """Those terms whose source stands in one of the texts, in whatever case: few, where a glossary is large."""
+    return _Index(terms).within(texts)
+
+
+class GlossaryStore:
+    """All glossaries. Methods may be called from any thread; those that write wait for the disk.
+
+    Raises:
+        ConfigError: the file of glossaries, or one of the operator's, cannot be used.
+    """
+
+    def __init__(self, folder: Path | None = None, shared: Path | None = None, *, max_glossaries: int = 1000) -> None:
+        """`folder`: where they are kept; None: in memory. `shared`: the operator's. `max_glossaries`: of one caller."""
+        self._max_glossaries = max_glossaries
+        self._shared = {} if shared is None else {pair: _Index(terms) for pair, terms in _read_shared(shared).items()}
+        self._lock = threading.Lock()
+        self._database = _open(folder)
+
+    def close(self) -> None:
+        """Nothing can be asked afterwards."""
+        with self._lock:
+            self._database.close()
+
+    def create(self, caller: str, name: str, source: str, target: str, terms: Terms) -> Glossary:
+        """Keep a new glossary. Raises BadRequest where the caller has as many as it may have."""
+        created = datetime.now(UTC)
+        made = Glossary(str(uuid.uuid4()), name, source, target, created, len(terms))
+        row = (made.id, caller, name, source, target, created.isoformat(), made.count, write_tsv(terms))
+        with self._lock, self._database:
+            (count,) = self._database.execute("SELECT count(*) FROM glossaries WHERE caller = ?", [caller]).fetchone()
+            if count >= self._max_glossaries:
+                raise BadRequest(f"Too many glossaries: there may be {self._max_glossaries} at a time.")
+            self._database.execute("INSERT INTO glossaries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        return made
+
+    def list(self, caller: str) -> list[Glossary]:
+        """A caller's glossaries, oldest first."""
+        query = "SELECT id, name, source, target, created, count FROM glossaries WHERE caller = ? ORDER BY created, id"
+        with self._lock:
+            rows = self._database.execute(query, [caller]).fetchall()
+        return [_glossary(row) for row in rows]
+
+    def get(self, glossary_id: str, caller: str) -> Glossary:
+        """One of a caller's. Raises NotFound where it has none of that id."""
+        return _glossary(self._row("id, name, source, target, created, count", glossary_id, caller))
+
+    def entries(self, glossary_id: str, caller: str) -> str:
+        """Its entries as TSV, in the order given. Raises NotFound."""
+        (entries,) = self._row("entries", glossary_id, caller)
+        return str(entries)
+
+    def terms(self, glossary_id: str, caller: str) -> Terms:
+        """Its entries, in the order given. Raises NotFound."""
+        return _split(self.entries(glossary_id, caller))
+
+    def delete(self, glossary_id: str, caller: str) -> None:
+        """Raises NotFound."""
+        with self._lock, self._database:
+            query = "DELETE FROM glossaries WHERE id = ? AND caller = ?"
+            if not self._database.execute(query, [glossary_id, caller]).rowcount:
+                raise _unknown()
+
+    def shared(self, source: str, target: str, texts: Sequence[str]) -> Terms:
+        """The operator's terms for a pair of codes that stand in these texts."""
+        index = self._shared.get((source.lower(), target.lower()))
+        return () if index is None else index.within(texts)
+
+    @property
+    def shared_pairs(self) -> Mapping[tuple[str, str], int]:
+        """The pairs for which the operator has given terms, and how many."""
+        return {pair: len(index.terms) for pair, index in self._shared.items()}
+
+    def _row(self, columns: str, glossary_id: str, caller: str) -> Sequence[str]:
+        with self._lock:
+            row: Sequence[str] | None = self._database.execute(
+                f"SELECT {columns} FROM glossaries WHERE id = ? AND caller = ?", [glossary_id, caller]
+            ).fetchone()
+        if row is None:
+            raise _unknown()
+        return row
+
+
+@asynccontextmanager
+async def open_glossaries(settings: Settings) -> AsyncIterator[GlossaryStore]:
+    """The glossaries that the settings name. Raises ConfigError."""
+    store = GlossaryStore(settings.state, settings.glossaries, max_glossaries=settings.max_glossaries)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def read_tsv(text: str) -> Terms:
+    """Terms from lines of two columns; blank lines and a BOM are passed over. Raises BadRequest naming the line."""
+    terms = []
+    for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), 1):
+        if line.strip():
+            columns = [column.strip() for column in line.split("\t")]
+            if len(columns) != 2:
+                raise _wrong(number, f"has {len(columns)} columns; a tab separates the two terms")
+            terms.append((number, columns[0], columns[1]))
+    return _checked(terms)
+
+
+def read_csv(text: str) -> Terms:
+    """Terms from CSV of two columns, or of four, the language codes last. Raises BadRequest naming the line."""
+    terms = []
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    try:
+        for row in reader:
+            if any(column.strip() for column in row):
+                if len(row) not in (2, 4):
+                    raise _wrong(reader.line_num, f"has {len(row)} columns; there must be 2 or 4")
+                terms.append((reader.line_num, row[0].strip(), row[1].strip()))
+    except csv.Error as error:
+        raise _wrong(reader.line_num, str(error)) from None
+    return _checked(terms)
+
+
+def write_tsv(terms: Terms) -> str:
+    """Lines of two columns, without a line feed at the end: what DeepL sends."""
+    return "\n".join(f"{source}\t{target}" for source, target in terms)
+
+
+def _checked(entries: Iterable[tuple[int, str, str]]) -> Terms:
+    terms: dict[str, str] = {}
+    for number, source, target in entries:
+        for term in (source, target):
+            if not term:
+                raise _wrong(number, "has an empty term")
+            if any(ord(character) < 32 or character in "\x7f\u2028\u2029" for character in term):
+                raise _wrong(number, "has a control character in a term")
+            if len(term.encode()) > MAX_TERM_BYTES:
+                raise _wrong(number, f"has a term of more than {MAX_TERM_BYTES} bytes")
+        if source in terms:
+            raise _wrong(number, "has a source term that was there before")
+        terms[source] = target
+    if not terms:
+        raise BadRequest("Invalid glossary entries provided: there are none.")
+    return tuple(terms.items())
+
+
+def _wrong(line: int, what: str) -> BadRequest:
+    return BadRequest(f"Invalid glossary entries provided: line {line} {what}.")
+
+
+def _unknown() -> NotFound:
+    return NotFound("Glossary not found.")
+
+
+def _split(entries: str) -> Terms:
+    pairs = (line.split("\t", 1) for line in entries.split("\n"))
+    return tuple((source, target) for source, target in pairs)
+
+
+def _glossary(row: Sequence[str]) -> Glossary:
+    glossary_id, name, source, target, created, count = row
+    return Glossary(glossary_id, name, source, target, datetime.fromisoformat(created), int(count))
+
+
+def _open(folder: Path | None) -> sqlite3.Connection:
+    """The file of glossaries, made where there is none."""
+    path = ":memory:" if folder is None else str(folder / FILE_NAME)
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / FILE_NAME).touch(0o600)
+        database = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(f"NMT_STATE: {path} cannot be used: {error}") from None
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        elif version != _VERSION:
+            raise ConfigError(f"{path}: version {version} of the file; this program reads version {_VERSION}")
+    except sqlite3.Error as error:
+        with suppress(sqlite3.Error):
+            database.close()
+        raise ConfigError(f"NMT_STATE: {path} cannot be used: {error}") from None
+    return database
+
+
+def _read_shared(folder: Path) -> dict[tuple[str, str], Terms]:
+    """The operator's glossaries: of en-de.tsv the terms of (en, de)."""
+    if not folder.is_dir():
+        raise ConfigError(f"NMT_GLOSSARIES: {folder} is not a folder")
+    glossaries = {}
+    for path in sorted(folder.glob("*.tsv")):
+        source, _, target = path.stem.lower().partition("-")
+        if not source or not target:
+            raise ConfigError(f"{path}: the name says no pair of languages; en-de.tsv would")
+        try:
+            glossaries[source, target] = read_tsv(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, BadRequest) as error:
+            raise ConfigError(f"{path}: {error}") from None
+    return glossaries
