@@ -60,6 +60,28 @@ class BodyTimeout(NmtError):
         return cls(f"the request body did not arrive within {seconds:g} s")
 
 
+class EncodedBody(NmtError):
+    """The request's body is compressed, and this service does not unpack: a small body could hold a huge one."""
+
+
+class HeadTimeout(NmtError):
+    """The request's line and header fields did not arrive in time."""
+
+    @classmethod
+    def after(cls, seconds: float) -> HeadTimeout:
+        """The one message for it."""
+        return cls(f"the head of the request did not arrive within {seconds:g} s")
+
+
+class HeadTooLarge(NmtError):
+    """The request's line and header fields are over the limit."""
+
+    @classmethod
+    def over(cls, limit: int) -> HeadTooLarge:
+        """The one message for it; `limit` in bytes."""
+        return cls(f"the head of the request exceeds the limit of {limit} bytes")
+
+
 class InvalidKey(NmtError):
     """The key that came with the request is none of ours, or does not allow this."""
 
@@ -94,8 +116,11 @@ STATUS: dict[type[Exception], int] = {
     InvalidKey: 403,
     NotFound: 404,
     BodyTimeout: 408,
+    HeadTimeout: 408,
     BodyTooLarge: 413,
+    EncodedBody: 415,
     RateLimited: 429,
+    HeadTooLarge: 431,
     Cancelled: 499,  # nobody reads this answer; the number (nginx's) is for logs and counters
     ClientDisconnect: 499,
     NmtError: 500,
@@ -111,6 +136,7 @@ MEANINGS = {
     405: "The path does not take this method.",
     408: "The request body did not arrive in time.",
     413: "The request body is larger than this service accepts.",
+    415: "The body is compressed, which this service does not read.",
     429: "The caller's own limit is reached. Try again after `Retry-After` seconds.",
     500: "A fault of this service.",
     503: "Too much work is waiting, or the service is starting or stopping. Try again after `Retry-After` seconds.",

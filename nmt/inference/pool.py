@@ -50,6 +50,8 @@ class PoolStatus:
     running: int
     """Texts in work."""
     device: str
+    retry_after_s: float = 1.0
+    """When to come again if it is full now."""
 
 
 @dataclass(eq=False)
@@ -226,7 +228,7 @@ class Pool:
             reasons: tuple[str, ...] = ("the engine is closed",) if self._closed else ()
             if all(place.is_broken for place in self._places):
                 reasons += ("no worker can be started",)
-            return PoolStatus(not reasons, reasons, self._queued, self._running, self._device)
+            return PoolStatus(not reasons, reasons, self._queued, self._running, self._device, self._patience_s())
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until no text waits or is in work; whether that came in time."""
