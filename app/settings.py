@@ -49,6 +49,16 @@ class Settings(BaseSettings):
     """Texts that may wait; beyond it the answer is 503."""
     deadline_s: Seconds = 30.0
     """Longest time to an answer (504 after it), and to the last byte of a request's body (408 after it)."""
+    max_connections: Positive = 1024
+    """Connections at once. One more takes the place of the one whose request has been awaited longest."""
+    max_head_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024
+    """Longest line and header fields of a request, together (431 beyond)."""
+    max_bodies_bytes: Positive = 64 * 1024 * 1024
+    """Memory for the bodies over 64 KiB of all requests in hand; beyond it such requests get 503."""
+    header_timeout_s: Seconds = 10.0
+    """Longest wait for the first request of a connection, and for the rest of a head once it has begun (408)."""
+    keep_alive_s: Annotated[int, Field(ge=1, le=86_400)] = 75
+    """How long a connection may stay without a request. Above what proxies keep theirs, so that they hang up first."""
     max_beam: Annotated[int, Field(ge=1, le=1000)] = 16
     """Largest `beam_size` a caller may ask for."""
     max_n_best: Positive = 10
@@ -112,6 +122,10 @@ class Settings(BaseSettings):
         if self.max_texts > self.max_queue:
             raise ValueError(
                 f"NMT_MAX_TEXTS ({self.max_texts}) is above NMT_MAX_QUEUE ({self.max_queue}): such a request never fits"
+            )
+        if self.max_body_bytes > self.max_bodies_bytes:
+            raise ValueError(
+                f"NMT_MAX_BODY_BYTES ({self.max_body_bytes}) is above NMT_MAX_BODIES_BYTES ({self.max_bodies_bytes})"
             )
         if self.max_n_best > self.max_beam:
             raise ValueError(
