@@ -81,6 +81,7 @@ def _is_plain(scope: Scope, headers: dict[bytes, bytes]) -> bool:
         headers.get(b"content-type") in _JSON
         and headers.get(b"content-length", b"").isdigit()
         and b"transfer-encoding" not in headers
+        and b"content-encoding" not in headers
         and b"origin" not in headers
         and not scope.get("root_path")
     )

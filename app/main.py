@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader = 
     app.mount(docs.ASSETS_PATH, docs.assets)
     app.mount(web.ASSETS_PATH, web.assets)
     # The last added is the outermost: even a refused or failed request is answered with an id and CORS headers.
-    app.add_middleware(BodyLimit, max_body_bytes=chosen.max_body_bytes)
+    app.add_middleware(BodyLimit, max_body_bytes=chosen.max_body_bytes, timeout_s=chosen.deadline_s)
     app.add_middleware(errors.Faults)
     app.add_middleware(logs.RequestId)
     app.add_middleware(
