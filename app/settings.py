@@ -10,9 +10,9 @@ import difflib
 import os
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nmt.errors import ConfigError
@@ -93,6 +93,15 @@ class Settings(BaseSettings):
     """For each client address, of callers without a key; 0: no limit."""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     """Addresses or networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    metrics: bool = True
+    """Figures for Prometheus at /metrics."""
+    metrics_token: SecretStr | None = None
+    """Who asks for /metrics must send it as its bearer token."""
+    log_format: Literal["text", "json"] = "text"
+    """Lines of the log: text or json."""
+    tracing: bool = False
+    """A span for each request to OpenTelemetry, whose own variables (OTEL_...) say where to; needs the extra `otel`."""
 
     @field_validator("cors_origins", "key_free_origins", "trusted_proxies", mode="before")
     @classmethod
