@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -15,10 +16,7 @@ import typer
 from nmt.cli.models import one_thread_a_process
 from nmt.errors import ConfigError
 
-APP = "app.main:create_app"
-ABOVE_DRAIN_S = 5
-"""Time for connections to end, beside that for the work that was accepted."""
-DEFAULT_DRAIN_S = 30.0
+SERVER = "app.server"
 
 
 def serve(
@@ -41,7 +39,8 @@ def serve(
     """Answer translations over HTTP.
 
     Every limit has a variable of the environment whose name begins with NMT_; docs/service.md lists them. An option
-    given here goes before its variable. SIGTERM lets accepted work finish, then ends the server with exit code 0.
+    given here goes before its variable. SIGTERM lets accepted work finish, then ends the server with exit code 0; a
+    second one ends it at once.
     """
     chosen = {"MODELS": models, "DEVICE": device, "PRECISION": precision, "WORKERS": workers, "ACCESS_LOG": access_log}
     for name, value in chosen.items():
@@ -51,17 +50,7 @@ def serve(
     check_address(host, port)
     # uvicorn raises the signal again after its own shutdown: this makes it a success
     signal.signal(signal.SIGTERM, _end_well)
-    import uvicorn
-
-    uvicorn.run(
-        APP,
-        factory=True,
-        host=host,
-        port=port,
-        access_log=False,  # the service has its own, which names no caller
-        timeout_graceful_shutdown=int(_drain_s()) + ABOVE_DRAIN_S,
-        server_header=False,
-    )
+    import_module(SERVER).run(host, port)
 
 
 def check_address(host: str, port: int) -> None:
@@ -75,14 +64,6 @@ def check_address(host: str, port: int) -> None:
             trial.bind(address)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from None
-
-
-def _drain_s() -> float:
-    """The service's own setting; it refuses what is no number."""
-    try:
-        return float(os.environ.get("NMT_DRAIN_S") or DEFAULT_DRAIN_S)
-    except ValueError:
-        return DEFAULT_DRAIN_S
 
 
 def _end_well(_number: int, _frame: FrameType | None) -> None:

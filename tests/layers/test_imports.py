@@ -53,7 +53,7 @@ WITHOUT_TORCH = (
 FACE = {"nmt.errors", "nmt.inference"}
 """All that the service sees of the library."""
 
-APP_STRING = "app.main:create_app"
+APP_STRING = "app.server"
 APP_STRING_AT = "nmt.cli.serve"
 
 
@@ -173,7 +173,7 @@ MODULES = {
         ("nmt.inference.engine", 'start("app.main:create_app")'),
         ("nmt.cli.serve", 'import_module("app.main")'),
         ("nmt.cli.serve", "from app import main"),
-        ("nmt.cli.train", 'uvicorn.run("app.main:create_app")'),
+        ("nmt.cli.train", 'import_module("app.server").run()'),
         ("nmt.data.corpus", "from nmt import Translator"),
         ("nmt.data.corpus", "from nmt.elsewhere import thing"),
         ("nmt.client", "from nmt.config import Recipe"),
@@ -195,7 +195,7 @@ def test_rule_catches_a_planted_violation(module: str, line: str) -> None:
         ("nmt.model.seq2seq", "from nmt.config import ModelConfig"),
         ("nmt.search.beam", "from nmt.search.stepper import Stepper"),
         ("nmt.training.trainer", "from nmt.evaluation.quality import bleu\nfrom nmt.bundle import save"),
-        ("nmt.cli.serve", 'uvicorn.run("app.main:create_app")'),
+        ("nmt.cli.serve", 'import_module("app.server").run()'),
         (
             "app.main",
             "from nmt import __version__\nfrom nmt.inference import Translator\nfrom app.settings import Settings",
