@@ -1,0 +1,379 @@
+"""The server's connections: how many there may be, how long a request may take to arrive, how large its head may be.
+
+uvicorn leaves all of these open: a connection that sends nothing stays for ever, and so does a header that never ends.
+Here its protocol gets limits, and all connections of a server share a door. Knows nothing of routes but which of them
+tell how the service is; those are answered whatever happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import httptools
+from starlette.responses import Response
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from app import errors, logs
+from app.errors import BadRequest, BodyTimeout, HeadTimeout, HeadTooLarge
+from app.headers import SAFE
+from app.settings import Settings
+from nmt.errors import NmtError, Overloaded
+
+ALWAYS_ANSWERED = frozenset({b"/livez", b"/readyz", b"/health", b"/metrics"})
+"""How the service is: told when it is full and when it is stopping, too."""
+WORK = (b"/translate", b"/v2/translate", b"/v2/document", b"/language/translate/v2", b"/apy/translate", b"/translator/")
+"""Beginnings of the paths whose requests need the engine."""
+MAX_FIELDS = 128
+"""Header fields of one request. Each costs a few hundred bytes once it has been read, however short it is."""
+MAX_PIPELINED = 8
+"""Requests that one connection may send before it has the answer to the first."""
+MAX_FRAMING = 8
+"""Bytes around a chunked body for each byte in it: chunks of one byte need five."""
+SMALL_BODY_BYTES = 64 * 1024
+"""Bodies up to here are not counted: the number of connections bounds what they need."""
+LINGER_S = 30.0
+"""How long the rest of a body that was refused is still read, and thrown away, so that its sender sees the answer."""
+BODY_GRACE_S = 1.0
+"""Routes that wait for a body answer 408 themselves; this is how long after that the connection does."""
+
+
+class Gauge(Protocol):
+    """What the door asks of the service."""
+
+    def refusal(self) -> Overloaded | None:
+        """Why no request that needs the engine can be taken now, if so."""
+
+    def note(self, scope: dict[str, Any], status: int) -> None:
+        """A request was answered here, past the application."""
+
+
+class Door:
+    """What all connections of one server share."""
+
+    def __init__(self, settings: Settings, gauge: Gauge) -> None:
+        self.gauge = gauge
+        self.max_connections = settings.max_connections
+        self.max_head_bytes = settings.max_head_bytes
+        self.max_bodies_bytes = settings.max_bodies_bytes
+        self.header_timeout_s = settings.header_timeout_s
+        self.body_timeout_s = settings.deadline_s + BODY_GRACE_S
+        self.is_stopping = False
+        """No request is taken any more but those that ask how the service is."""
+        self.bodies_bytes = 0
+        """Of bodies that are not small, until their requests are answered."""
+        self.inside: set[Connection] = set()
+        self.extra: set[Connection] = set()
+        """Those that came when all others had work in hand. They may ask how the service is."""
+        self.awaited: dict[Connection, None] = {}
+        """Those that owe us a request or the rest of one, the longest awaited first."""
+
+    def enter(self, connection: Connection) -> None:
+        """Let a connection in. Where that is one too many, the one that has let us wait longest must go."""
+        self.inside.add(connection)
+        self.awaited[connection] = None
+        if len(self.inside) > self.max_connections:
+            oldest = next(iter(self.awaited))
+            if oldest is connection:
+                self.extra.add(connection)
+            else:
+                self.leave(oldest)
+                oldest.end()
+
+    def leave(self, connection: Connection) -> None:
+        """It is closed, or is about to be."""
+        self.inside.discard(connection)
+        self.extra.discard(connection)
+        self.awaited.pop(connection, None)
+
+    def await_request(self, connection: Connection) -> None:
+        """It has been answered: the next word is its caller's."""
+        if connection in self.inside:
+            self.awaited.pop(connection, None)
+            self.awaited[connection] = None
+
+    def refusal(self, connection: Connection, path: bytes) -> NmtError | None:
+        """Why a request is not even looked at. Must cost next to nothing: it is asked for each one."""
+        if path in ALWAYS_ANSWERED:
+            return None
+        if self.is_stopping:
+            return Overloaded("the service is stopping", retry_after_s=5.0)
+        if connection in self.extra and len(self.inside) > self.max_connections:
+            return Overloaded("too many connections", retry_after_s=1.0)
+        return self.gauge.refusal() if path.startswith(WORK) else None
+
+
+class Connection(HttpToolsProtocol):
+    """One connection: uvicorn's, with limits. `door` is set by `connections_of`."""
+
+    door: Door
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._clock: asyncio.TimerHandle | None = None
+        """Ends the wait for a request or its rest."""
+        self._is_in_head = self._is_in_body = self._is_lingering = False
+        self._head_bytes = self._fields = 0
+        self._body_bytes = self._framing_bytes = 0
+        self._mistake: NmtError | None = None
+        """Why a callback stopped the parser."""
+
+    # The connection's life
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, _Transport(transport, self.is_sending, self.linger)))
+        self.door.enter(self)
+        self._set_clock(self.door.header_timeout_s, self._on_late_head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.door.leave(self)
+        self._release_body()
+        self._stop_clock()
+        self._unset_keepalive_if_required()
+        self._is_in_body = False  # nothing more will come: closing is closing
+        super().connection_lost(exc)
+
+    def end(self) -> None:
+        """Close at once: the caller has given no request that could be answered."""
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        if self._is_lingering:
+            self.end()
+        else:
+            super().shutdown()
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.transport.get_write_buffer_size():  # its caller does not read: closing would wait for that
+            self.end()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def is_sending(self) -> bool:
+        """Whether the rest of a request is still to come."""
+        return self._is_in_body
+
+    def linger(self) -> None:
+        """Throw away what still comes of the request."""
+        self._is_lingering = True
+        self.flow.resume_reading()
+        self._set_clock(LINGER_S, self.end)
+        self.door.await_request(self)
+
+    # What comes in
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_lingering:
+            return
+        self._unset_keepalive_if_required()
+        if self._is_in_head:
+            self._head_bytes += len(data)
+        elif self._is_in_body:
+            self._framing_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # to what is not offered: the request itself is answered, as the standard asks
+        except httptools.HttpParserError:
+            self._refuse(self._mistake or BadRequest("not an HTTP/1.1 request"))
+            return
+        if self._is_in_head and self._head_bytes > self.door.max_head_bytes:
+            self._refuse(HeadTooLarge.over(self.door.max_head_bytes))
+        elif self._is_in_body and self._framing_bytes > self.door.max_head_bytes + MAX_FRAMING * self._body_bytes:
+            self._refuse(BadRequest("the body is lost in its framing"))  # an endless trailer, say
+        elif self._clock is None:
+            if self._is_in_head:
+                self._set_clock(self.door.header_timeout_s, self._on_late_head)
+            elif self._is_in_body:
+                self._set_clock(self.door.body_timeout_s, self._on_late_body)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_in_head = True
+        self._head_bytes = self._fields = self._framing_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self.door.max_head_bytes:
+            self._stop(HeadTooLarge.over(self.door.max_head_bytes))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._fields += 1
+        if self._fields > MAX_FIELDS:
+            self._stop(HeadTooLarge(f"more than {MAX_FIELDS} header fields"))
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head, self._is_in_body = False, True
+        self._stop_clock()
+        is_busy = self._open_cycle() is not None
+        if is_busy and len(self.pipeline) >= MAX_PIPELINED:
+            self._stop(BadRequest(f"more than {MAX_PIPELINED} requests wait on one connection"))
+        refusal = None if is_busy else self.door.refusal(self, self.url.partition(b"?")[0])
+        if refusal is None or any(name == b"origin" for name, _ in self.headers):
+            super().on_headers_complete()  # a page elsewhere needs more headers to read its answer
+            return
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        keeps_alive = (
+            self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive() and not self.door.is_stopping
+        )
+        self._answer_here(refusal, keeps_alive=keeps_alive)
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._framing_bytes -= len(body)
+        if self.cycle.response_complete:
+            return
+        before = max(self._body_bytes, SMALL_BODY_BYTES)
+        self._body_bytes += len(body)
+        if self._body_bytes <= before:
+            return
+        self.door.bodies_bytes += self._body_bytes - before
+        if self.door.bodies_bytes > self.door.max_bodies_bytes:
+            self._refuse(Overloaded("too many large requests are being read", retry_after_s=1.0))
+
+    def on_message_complete(self) -> None:
+        self._is_in_body = False
+        self._stop_clock()
+        if not self.cycle.response_complete:
+            self.door.awaited.pop(self, None)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._release_body()
+        self.door.await_request(self)
+        super().on_response_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """No line in the log that any caller could write as often as it likes."""
+
+    # Answers past the application
+
+    def _on_late_head(self) -> None:
+        self._clock = None
+        if self._is_in_head:
+            self._refuse(HeadTimeout.after(self.door.header_timeout_s))
+        else:
+            self.transport.close()  # it has said nothing at all
+
+    def _on_late_body(self) -> None:
+        self._clock = None
+        self._refuse(BodyTimeout.after(self.door.body_timeout_s))
+
+    def _stop(self, mistake: NmtError) -> None:
+        """Leave the parser from within a callback."""
+        self._mistake = mistake
+        raise mistake
+
+    def _refuse(self, mistake: NmtError) -> None:
+        """Answer what cannot go on, if an answer has not begun, and close."""
+        if self.transport.is_closing():
+            return
+        cycle = self._open_cycle()
+        has_answer = self._is_in_body if cycle is None else cycle.response_started
+        if not has_answer:
+            self._write(errors.answer(mistake, self._path()), keeps_alive=False)
+        if cycle is not None:
+            cycle.disconnected = True  # for the route that waits for the rest
+            cycle.message_event.set()
+        self._release_body()
+        self._is_in_body = True  # whatever comes now is thrown away
+        self.transport.close()
+
+    def _answer_here(self, refusal: NmtError, *, keeps_alive: bool) -> None:
+        """The whole answer to a request whose head has been read."""
+        self._write(errors.answer(refusal, self._path()), keeps_alive=keeps_alive)
+        self.cycle = cast(RequestResponseCycle, ANSWERED)
+        if keeps_alive:
+            self.on_response_complete()
+        else:
+            self.transport.close()
+
+    def _path(self) -> str:
+        return self.url.partition(b"?")[0].decode("latin-1")
+
+    def _write(self, response: Response, *, keeps_alive: bool) -> None:
+        scope = cast(dict[str, Any], self.scope or {})
+        scope.setdefault("method", "-")
+        offered = next((value for name, value in self.headers or () if name == logs.REQUEST_ID_BYTES), b"")
+        request_id = (logs.REQUEST_ID_BYTES, logs.begin(scope, offered))
+        lines = [STATUS_LINE[response.status_code]]
+        for name, value in (*self.server_state.default_headers, *response.raw_headers, *SAFE, request_id):
+            if name != b"connection":
+                lines += [name, b": ", value, b"\r\n"]
+        if not keeps_alive:
+            lines.append(b"connection: close\r\n")
+        lines += [b"\r\n", bytes(response.body)]
+        self.transport.write(b"".join(lines))
+        self.door.gauge.note(scope, response.status_code)
+
+    # Small things
+
+    def _open_cycle(self) -> RequestResponseCycle | None:
+        """The request in hand, where it is not answered. (Before the first there is none, whatever the types say.)"""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return None if cycle is None or cycle.response_complete else cycle
+
+    def _release_body(self) -> None:
+        self.door.bodies_bytes -= max(0, self._body_bytes - SMALL_BODY_BYTES)
+        self._body_bytes = 0
+
+    def _set_clock(self, seconds: float, action: Callable[[], None]) -> None:
+        self._stop_clock()
+        self._clock = self.loop.call_later(seconds, action)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+
+class _Transport:
+    """A transport that does not hang up on somebody who is still talking.
+
+    Where a request is answered before all of it has come (413, say), closing would reset the connection, and what the
+    caller gets to see is that and not the answer. So it hears the end of ours, and may talk on for a while.
+    """
+
+    __slots__ = (
+        "_inner", "_is_closing", "_is_sending", "_linger", "abort", "get_extra_info", "get_write_buffer_size",
+        "pause_reading", "resume_reading", "write",
+    )  # fmt: skip
+
+    def __init__(self, inner: asyncio.Transport, is_sending: Callable[[], bool], linger: Callable[[], None]) -> None:
+        self._inner, self._is_sending, self._linger = inner, is_sending, linger
+        self._is_closing = False
+        self.write = inner.write
+        self.abort = inner.abort
+        self.get_extra_info = inner.get_extra_info
+        self.pause_reading = inner.pause_reading
+        self.resume_reading = inner.resume_reading
+        self.get_write_buffer_size = inner.get_write_buffer_size
+
+    def is_closing(self) -> bool:
+        return self._is_closing or self._inner.is_closing()
+
+    def close(self) -> None:
+        if self._is_closing or not self._is_sending() or self._inner.is_closing() or not self._inner.can_write_eof():
+            self._inner.close()
+            return
+        self._is_closing = True
+        self._inner.write_eof()
+        self._linger()
+
+
+class _Answered:
+    """Stands for a request that was answered here. No application waits for it."""
+
+    response_complete = response_started = True
+    disconnected = keep_alive = False
+    message_event = asyncio.Event()
+
+
+ANSWERED = _Answered()
+
+
+def connections_of(door: Door) -> type[asyncio.Protocol]:
+    """The protocol of a server's connections, as uvicorn's option `http` takes it."""
+    return type("Connection", (Connection,), {"door": door})

@@ -1,0 +1,108 @@
+"""The server under the application: uvicorn, with limits on its connections, and an end without lost work.
+
+`nmt serve` starts it. Any other ASGI server can run `app.main:create_app`, and has its own limits then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+import time
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from app.connections import Door, connections_of
+from app.direct import Application
+from app.main import create_app
+from app.service import Service
+from app.settings import Settings, load_settings
+from nmt.errors import Overloaded
+
+ABOVE_DRAIN_S = 5
+"""Time for connections to end, beside that for the work that was accepted."""
+BACKLOG = 2048
+"""Connections that the system holds for us while we are busy."""
+OWN_FILES = 256
+"""Descriptors that a server needs beside those of its connections."""
+
+
+def run(host: str, port: int) -> None:
+    """Serve until a signal ends it. Raises ConfigError where the settings are wrong."""
+    settings = load_settings()
+    allow_files(settings.max_connections + OWN_FILES)
+    make_server(create_app(settings), settings, host=host, port=port).run()
+
+
+def make_server(app: Application, settings: Settings, **options: Any) -> Server:
+    """A server of `app`; `options` are uvicorn's."""
+    door = Door(settings, _Gauge(app, settings))
+    config = uvicorn.Config(
+        app,
+        http=connections_of(door),
+        ws="none",
+        lifespan="on",
+        access_log=False,  # the service has its own, which names no caller
+        server_header=False,
+        proxy_headers=False,  # the application knows whom to believe
+        backlog=BACKLOG,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=int(settings.drain_s) + ABOVE_DRAIN_S,
+        **options,
+    )
+    return Server(config, door, settings.drain_s)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which at a SIGTERM first does what it has accepted, and at a second one ends."""
+
+    def __init__(self, config: uvicorn.Config, door: Door, drain_s: float) -> None:
+        super().__init__(config)
+        self._door = door
+        self._drain_s = drain_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal asks for the end, a second one is the end: exit code 128 and its number, as shells count.
+
+        Not by the signal itself, to which the first process of a container would be deaf. Engine workers end with us.
+        """
+        if self.should_exit:
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests in hand with the ears still open: health is told, everything else refused in words."""
+        self._door.is_stopping = True
+        end = time.monotonic() + self._drain_s
+        while self.server_state.tasks and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+
+class _Gauge:
+    """What the door asks of the service."""
+
+    def __init__(self, app: Application, settings: Settings) -> None:
+        self._app = app
+        self._max_queue = settings.max_queue
+
+    def refusal(self) -> Overloaded | None:
+        service: Service = self._app.state.service
+        status = service.admission.engine.status()
+        if status.queued < self._max_queue:
+            return None
+        return Overloaded(f"the queue is full ({status.queued} texts wait)", retry_after_s=status.retry_after_s)
+
+    def note(self, scope: dict[str, Any], status: int) -> None:
+        self._app.note(scope, "-", status, 0.0)
+
+
+def allow_files(number: int) -> None:
+    """Let this process open so many files, as far as the system allows it to choose."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
