@@ -89,7 +89,8 @@ async def running(settings: Settings, load_engine: EngineLoader) -> AsyncIterato
 def before_sigterm(action: Callable[[], None], delay_s: float) -> Iterator[None]:
     """At a SIGTERM run `action`, and let the server's own handler have the signal `delay_s` later.
 
-    In between load balancers can see that the service is no longer ready. A second SIGTERM is passed on at once. Does
+    In between load balancers can see that the service is no longer ready. A second SIGTERM is passed on at once, as the
+    second that it is. Does
     nothing outside the main thread or where no handler is installed (tests, other servers).
     """
     server_handler = signal.getsignal(signal.SIGTERM)
@@ -105,8 +106,10 @@ def before_sigterm(action: Callable[[], None], delay_s: float) -> Iterator[None]
         if is_first and delay_s:
             is_first = False
             loop.call_soon_threadsafe(loop.call_later, delay_s, server_handler, number, None)
-        else:
+            return
+        if delay_s:  # the first one has perhaps not been passed on yet
             server_handler(number, frame)
+        server_handler(number, frame)
 
     signal.signal(signal.SIGTERM, handle)
     try:
