@@ -79,12 +79,17 @@ def is_json(request: Request) -> bool:
     return _JSON_TYPE.match(request.headers.get("content-type", "").strip()) is not None
 
 
-def parse_json(body: bytes) -> Fields:
-    """The JSON object in `body`. Raises BadRequest for anything else, however odd."""
+def decode_json(body: bytes) -> Any:
+    """The JSON value in `body`. Raises BadRequest for anything else, however odd."""
     try:
-        fields = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
+        return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError):  # malformed, not UTF-8, NaN, thousands of digits; nested too deeply
         raise BadRequest(UNREADABLE) from None
+
+
+def parse_json(body: bytes) -> Fields:
+    """The JSON object in `body`. Raises BadRequest for anything else."""
+    fields = decode_json(body)
     if not isinstance(fields, dict):
         raise BadRequest("Invalid JSON format")
     return fields
