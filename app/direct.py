@@ -10,60 +10,101 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors, exchange, logs
 from app.errors import BodyTimeout, BodyTooLarge
+from app.headers import SAFE, make_safe
+from app.metrics import PATH
 from app.parameters import parse_json
 from app.routes import translate
 from app.service import Service
 from nmt.errors import NmtError
 
+if TYPE_CHECKING:
+    from app.tracing import Tracing
+
+SERVER_TIMING = b"server-timing"
 _JSON = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 
 
 class Application(FastAPI):
-    """FastAPI with a short way for plain translation requests, and a log of all requests."""
+    """FastAPI with a short way for plain translation requests; all requests are counted and logged, by either way."""
 
     access_log: logs.AccessLog | None = None
+    tracing: Tracing | None = None
+    proxies: ASGIApp | None = None
+    """Puts in a request what a trusted proxy says of its client, and hands it to `respond`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
-            return
+        elif self.proxies is not None:
+            await self.proxies(scope, receive, send)
+        else:
+            await self.respond(scope, receive, send)
+
+    async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request by the way that is open to it, and take note of it."""
         began = time.monotonic()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        exchange.begin(scope, headers)
-        if scope["path"] == translate.PATH and scope["method"] == "POST" and _is_plain(scope, headers):
-            response = await self._answer(scope, headers, receive)
-            await response(scope, receive, send)
-            if self.access_log is not None:
-                self.access_log.note(scope, translate.PATH, response.status_code, time.monotonic() - began)
-            return
-        if self.access_log is None:
-            await super().__call__(scope, receive, send)
-            return
-        status = 500
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        here = exchange.begin(scope, headers)
+        metrics = self._service.metrics
+        is_work = scope["path"] != PATH
+        metrics.in_flight += is_work
+        route, status = translate.PATH, 500
         try:
+            if scope["path"] == translate.PATH and scope["method"] == "POST" and _is_plain(scope, headers):
+                response = await self._answer(scope, headers, receive)
+                response.raw_headers += SAFE
+                response.raw_headers.append((SERVER_TIMING, here.timing(time.monotonic() - began)))
+                status = response.status_code
+                await response(scope, receive, send)
+                return
+
+            async def watch(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                    message["headers"] = headers = list(message.get("headers", ()))
+                    make_safe(headers)
+                    if here.texts:
+                        headers.append((SERVER_TIMING, here.timing(time.monotonic() - began)))
+                await send(message)
+
+            route = "-"
             await super().__call__(scope, receive, watch)
-        finally:
             route = getattr(scope.get("route"), "path", "-")
-            self.access_log.note(scope, route, status, time.monotonic() - began)
+        finally:
+            metrics.in_flight -= is_work
+            if status >= 400:
+                self._service.gate.give_back(here)
+            self.note(scope, route, status, time.monotonic() - began, here)
+
+    def note(
+        self, scope: Mapping[str, Any], route: str, status: int, seconds: float, done: exchange.Exchange | None = None
+    ) -> None:
+        """Count and log a request that has been answered; `done` is None where nobody looked into it."""
+        self._service.metrics.note_request(scope["method"], route, status, seconds, done)
+        if self.access_log is not None:
+            self.access_log.note(scope, route, status, seconds, done)
+        if self.tracing is not None and done is not None:
+            self.tracing.note(scope, route, status, seconds, done)
+
+    @property
+    def _service(self) -> Service:
+        service: Service = self.state.service
+        return service
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> JSONResponse:
         request_id = logs.begin(scope, headers.get(logs.REQUEST_ID_BYTES, b""))
-        service: Service = self.state.service
+        service = self._service
         try:
             body = await _read(headers, receive, service)
             response = await translate.respond(parse_json(body), service, receive)

@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import exchange
 from nmt.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -90,6 +91,10 @@ class KeyRequired(NmtError):
     """The request needs a key and has none."""
 
 
+class ReloadFailed(NmtError):
+    """Other models were to serve and cannot: those that serve go on."""
+
+
 class NotFound(NmtError):
     """What the path names is not there, or not this caller's."""
 
@@ -116,6 +121,7 @@ STATUS: dict[type[Exception], int] = {
     InvalidKey: 403,
     NotFound: 404,
     BodyTimeout: 408,
+    ReloadFailed: 409,
     HeadTimeout: 408,
     BodyTooLarge: 413,
     EncodedBody: 415,
@@ -135,6 +141,7 @@ MEANINGS = {
     404: "No such path, or nothing of that name.",
     405: "The path does not take this method.",
     408: "The request body did not arrive in time.",
+    409: "The models on the disk cannot serve; those that serve go on.",
     413: "The request body is larger than this service accepts.",
     415: "The body is compressed, which this service does not read.",
     429: "The caller's own limit is reached. Try again after `Retry-After` seconds.",
@@ -243,6 +250,7 @@ def message_of(error: Exception) -> str:
 
 def answer(error: Exception, path: str = "/") -> JSONResponse:
     """The HTTP answer to an exception; `path` is the request's, without the prefix of a proxy."""
+    exchange.current().error = type(error)
     contract = contract_of(path)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, Overloaded | RateLimited):

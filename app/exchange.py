@@ -36,8 +36,8 @@ class Exchange:
         """How long its texts waited for an engine: the longest wait."""
         self.engine_s = 0.0
         """How long they were in work: the longest time."""
-        self.error: Exception | None = None
-        """What it was answered with, if that is no success."""
+        self.error: type[Exception] | None = None
+        """The kind of what it was answered with, if that is no success. Not the error, which would hold it in turn."""
 
     @property
     def address(self) -> str:
@@ -64,6 +64,13 @@ class Exchange:
     def header(self, name: bytes) -> str:
         """A header's value, "" for none; `name` in lower case."""
         return self._headers.get(name, b"").decode("latin-1")
+
+    def timing(self, seconds: float) -> bytes:
+        """The value of Server-Timing after so many seconds in all."""
+        if not self.engine_s:
+            return b"total;dur=%.1f" % (1000 * seconds)
+        parts = 1000 * self.queue_s, 1000 * self.engine_s, 1000 * seconds
+        return b"queue;dur=%.1f, engine;dur=%.1f, total;dur=%.1f" % parts
 
     def note_times(self, results: Iterable[Translation | NmtError | None]) -> None:
         """Add how long these texts waited and were in work."""

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import json
 import logging
 import re
 import secrets
 import sys
 import time
+import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from itertools import count
-from typing import TextIO
+from typing import Any, Literal, TextIO
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.config import LOGGING_CONFIG
+
+from app import exchange
+from app.exchange import Exchange
 
 REQUEST_ID = "X-Request-Id"
 REQUEST_ID_BYTES = b"x-request-id"
@@ -54,20 +62,23 @@ def begin(scope: Scope, offered: bytes) -> bytes:
 class AccessLog:
     """A line on standard output for each request: time, method, route, status, milliseconds, request id.
 
-    The route is the one in our table, never what the caller wrote, and the caller's address is left out. Lines are
-    written a tenth of a second late and together: a write of its own costs as much as the rest of a request.
+    In JSON also who called, how many texts and characters, and where the time went. The route is the one in our table,
+    never what the caller wrote, and the caller's address is left out. Lines are written a tenth of a second late and
+    together: a write of its own costs as much as the rest of a request.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, is_json: bool = False) -> None:
         self._stream = stream
+        self._line = json_line if is_json else text_line
         self._lines: list[str] = []
 
-    def note(self, scope: Scope, route: str, status: int, seconds: float) -> None:
+    def note(
+        self, scope: Mapping[str, Any], route: str, status: int, seconds: float, done: Exchange | None = None
+    ) -> None:
         """Log a request that has been answered; its id is the one that `begin` left in the scope."""
         if not self._lines:
             asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
-        request_id = scope.get("state", {}).get("request_id", "-")
-        self._lines.append(f"{_now()} {scope['method']} {route} {status} {1000 * seconds:.1f} ms {request_id}\n")
+        self._lines.append(self._line(scope, route, status, seconds, done))
 
     def flush(self) -> None:
         """Write what has not been written."""
@@ -76,6 +87,70 @@ class AccessLog:
             stream = self._stream or sys.stdout
             stream.write("".join(lines))
             stream.flush()
+
+
+def text_line(scope: Mapping[str, Any], route: str, status: int, seconds: float, _: Exchange | None) -> str:
+    """A request in words."""
+    request_id = scope.get("state", {}).get("request_id", "-")
+    return f"{_now()} {scope['method']} {route} {status} {1000 * seconds:.1f} ms {request_id}\n"
+
+
+def json_line(scope: Mapping[str, Any], route: str, status: int, seconds: float, done: Exchange | None) -> str:
+    """A request as a JSON object."""
+    entry: dict[str, Any] = {
+        "time": _now(),
+        "level": "info",
+        "event": "request",
+        "request_id": scope.get("state", {}).get("request_id", "-"),
+        "method": scope["method"],
+        "route": route,
+        "status": status,
+        "ms": round(1000 * seconds, 1),
+    }
+    if done is not None and done.caller:
+        entry |= {
+            "caller": done.caller,
+            "texts": done.texts,
+            "characters": done.characters,
+            "queue_ms": round(1000 * done.queue_s, 1),
+            "engine_ms": round(1000 * done.engine_s, 1),
+        }
+    if done is not None and done.error is not None:
+        entry["error"] = done.error.__name__
+    return json.dumps(entry, ensure_ascii=False) + "\n"
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as a JSON object on one line. Of an exception its kind and place: its message may hold text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": _stamp(int(record.created)),
+            "level": record.levelname.lower(),
+            "event": "message",
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        request_id = exchange.current().request_id
+        if request_id != "-":
+            entry["request_id"] = request_id
+        if record.exc_info and record.exc_info[0] is not None:
+            entry["error"] = record.exc_info[0].__name__
+            entry["place"] = "".join(traceback.format_tb(record.exc_info[2]))
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def log_config(log_format: Literal["text", "json"]) -> dict[str, Any]:
+    """How the process logs, for `logging.config` (uvicorn's option `log_config`): to standard error, ours as uvicorn's.
+
+    Access lines are the matter of `AccessLog`.
+    """
+    config = copy.deepcopy(LOGGING_CONFIG)
+    if log_format == "json":
+        config["formatters"]["default"] = {"()": f"{__name__}.{JsonFormatter.__name__}"}
+    for name in ("app", "nmt"):
+        config["loggers"][name] = {"handlers": ["default"], "level": "INFO", "propagate": False}
+    return config
 
 
 def _now() -> str:

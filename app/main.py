@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import errors, logs
 from app.direct import Application
 from app.guards import BodyLimit
-from app.routes import docs, health, languages, translate, web
-from app.service import EngineLoader, StartupErrors, load_pool, running
+from app.routes import docs, health, languages, metrics, translate, web
+from app.service import EngineLoader, StartupErrors, running
 from app.settings import Settings, load_settings
 from nmt import __version__
 
 
-def create_app(settings: Settings | None = None, *, load_engine: EngineLoader = load_pool) -> FastAPI:
+def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | None = None) -> FastAPI:
     """The service as an ASGI application. Its lifespan loads the models, and drains the engine at the end.
 
     Without `settings` they come from the environment. Raises ConfigError where these are wrong.
@@ -30,6 +32,8 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader = 
             yield
         if app.access_log is not None:
             app.access_log.flush()
+        if app.tracing is not None:
+            await asyncio.to_thread(app.tracing.close)
 
     logs.keep_texts_out()
     app = Application(
@@ -41,10 +45,18 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader = 
         redirect_slashes=False,
     )
     if chosen.access_log:
-        app.access_log = logs.AccessLog()
+        app.access_log = logs.AccessLog(is_json=chosen.log_format == "json")
+    if chosen.tracing:
+        from app.tracing import Tracing  # its libraries are an extra
+
+        app.tracing = Tracing()
+    if chosen.trusted_proxies:
+        app.proxies = ProxyHeadersMiddleware(app.respond, list(chosen.trusted_proxies))
     errors.install(app)
     for router in (translate.router, languages.router, health.router, docs.router, web.router):
         app.include_router(router)
+    if chosen.metrics:
+        app.include_router(metrics.router)
     app.mount(docs.ASSETS_PATH, docs.assets)
     app.mount(web.ASSETS_PATH, web.assets)
     # The last added is the outermost: even a refused or failed request is answered with an id and CORS headers.
@@ -56,7 +68,7 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader = 
         allow_origins=chosen.cors_origins,
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", logs.REQUEST_ID],
-        expose_headers=[logs.REQUEST_ID, translate.MODEL_VERSION, "Retry-After"],
+        expose_headers=[logs.REQUEST_ID, translate.MODEL_VERSION, "Retry-After", "Server-Timing"],
         max_age=1_728_000,
     )
     app.add_middleware(StartupErrors)

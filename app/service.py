@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Annotated
 
@@ -19,6 +19,7 @@ from app.admission import Admission, Engine
 from app.gate import Gate, open_gate
 from app.glossaries import GlossaryStore, open_glossaries
 from app.languages import Languages
+from app.metrics import Metrics
 from app.settings import Settings
 from nmt.errors import NmtError
 from nmt.inference import Pool
@@ -37,6 +38,7 @@ class Service:
     languages: Languages
     gate: Gate
     glossaries: GlossaryStore
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 async def get_service(request: Request) -> Service:
