@@ -6,15 +6,18 @@ Everything here is quick: the engine works elsewhere, and the event loop only wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from starlette.types import Message
 
 from nmt.errors import Cancelled, DeadlineExceeded, NmtError, Overloaded
 from nmt.inference import ModelInfo, PoolStatus, TranslateOptions, Translation
+
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+T = TypeVar("T")
 
 _GRACE_S = 1.0
 """The engine holds the deadline item by item; only where it does not answer at all is this backstop reached."""
@@ -34,6 +37,7 @@ class Engine(Protocol):
         options: TranslateOptions,
         *,
         deadline_s: float | None,
+        is_continued: bool = False,
     ) -> Future[list[Translation | NmtError]]: ...
 
     def status(self) -> PoolStatus: ...
@@ -47,31 +51,38 @@ class Admission:
     """Lets translations through to the engine."""
 
     def __init__(self, engine: Engine, *, deadline_s: float) -> None:
-        self._engine = engine
+        self.engine = engine
+        """Takes new requests. Another may take its place; what it has accepted it finishes."""
         self._deadline_s = deadline_s
         self.is_stopping = False
         """Set before the end: readiness fails, work that still comes is done."""
 
+    def seconds(self, wanted_s: float | None) -> float:
+        """The longest time to an answer: what a caller wants, as far as the service allows it."""
+        return self._deadline_s if wanted_s is None else min(wanted_s, self._deadline_s)
+
     async def translate(
         self,
+        engine: Engine,
         texts: Sequence[str],
         model: ModelInfo,
         options: TranslateOptions,
-        receive: Callable[[], Awaitable[Message]],
+        receive: Receive | None,
         *,
-        deadline_s: float | None = None,
+        deadline_s: float,
+        is_continued: bool = False,
     ) -> list[Translation | NmtError]:
-        """Translate on the engine; `receive` is the request's, its body read, and tells when the caller leaves.
+        """Translate on an engine; `receive` is the request's, its body read, and tells when the caller leaves.
 
-        `deadline_s`: the caller's own; the longest that the service allows holds at most.
+        `is_continued`: work that was accepted before goes on, so a full queue is no reason to refuse it.
 
         Raises:
             Overloaded: the queue is full, or the engine has closed.
             DeadlineExceeded: the engine did not answer in time.
             Cancelled: the caller went away; the engine's work for it is cancelled.
         """
-        deadline_s = self._deadline_s if deadline_s is None else min(deadline_s, self._deadline_s)
-        future = self._engine.submit(texts, model.source_lang, model.target_lang, options, deadline_s=deadline_s)
+        more = {"is_continued": True} if is_continued else {}
+        future = engine.submit(texts, model.source_lang, model.target_lang, options, deadline_s=deadline_s, **more)
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
 
@@ -87,8 +98,9 @@ class Admission:
                     loop.call_soon_threadsafe(wake)
 
         future.add_done_callback(wake_from_engine)
-        gone = loop.create_task(_disconnected(receive))
-        gone.add_done_callback(wake)
+        gone = None if receive is None else loop.create_task(_disconnected(receive))
+        if gone is not None:
+            gone.add_done_callback(wake)
         backstop = loop.call_later(deadline_s + _GRACE_S, wake)
         try:
             await waiter
@@ -96,21 +108,34 @@ class Admission:
                 raise Overloaded("the service is stopping")
             if future.done():
                 return future.result()
-            if gone.done():
+            if gone is not None and gone.done():
                 raise Cancelled("the caller went away")
             raise DeadlineExceeded(f"no translation within {deadline_s:g} s")
         finally:
             backstop.cancel()
-            gone.cancel()
+            if gone is not None:
+                gone.cancel()
             future.cancel()  # nothing happens to one that is done
+
+    async def attended(self, work: Coroutine[Any, Any, T], receive: Receive) -> T:
+        """What `work` returns, as long as the caller stays. Raises Cancelled, and ends the work, where it leaves."""
+        task, gone = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
+        try:
+            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Cancelled("the caller went away")
+            return task.result()
+        finally:
+            gone.cancel()
+            task.cancel()
 
     def obstacles(self) -> tuple[str, ...]:
         """Why no new work should come here; empty: ready."""
-        status = self._engine.status()
+        status = self.engine.status()
         reasons = (*(["the service is stopping"] if self.is_stopping else []), *status.reasons)
         return reasons if status.ready or reasons else ("the engine is not ready",)
 
 
-async def _disconnected(receive: Callable[[], Awaitable[Message]]) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

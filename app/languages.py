@@ -1,19 +1,27 @@
-"""The languages served, by code: what /languages lists, and how the codes of a request find their model."""
+"""The languages served, by code: what /languages lists, and how the codes of a request find their models."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 from app.parameters import shown
 from nmt.errors import UnsupportedPair
 from nmt.inference import ModelInfo
 
+Route: TypeAlias = tuple[ModelInfo, ...]
+"""The models from one language to another, in turn: one, or two with a language in between; none for one language."""
+
 ALIASES = {"zh-hans": "zh", "zh": "zh-hans", "zh-hant": "zt", "zt": "zh-hant", "pt-br": "pb", "pb": "pt-br"}
 """LibreTranslate's own codes and the standard ones. A code that is served itself is never replaced."""
+
+
+DEFAULT_SOURCE = "en"
+"""LibreTranslate's answer for a text of which nothing can be said."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,19 @@ class Language:
 class Languages:
     """The languages of a set of models. Codes are compared without case."""
 
-    def __init__(self, models: Iterable[ModelInfo]) -> None:
-        self._models: dict[tuple[str, str], ModelInfo] = {}
+    def __init__(self, models: Iterable[ModelInfo], *, has_pivots: bool = True) -> None:
+        """`has_pivots`: where no model translates directly, two may do it together."""
+        direct: dict[tuple[str, str], Route] = {}
         for model in models:  # of two models for one pair the first counts
-            self._models.setdefault((model.source_lang.lower(), model.target_lang.lower()), model)
-        codes = sorted({code for model in self._models.values() for code in (model.source_lang, model.target_lang)})
-        self._languages = {code.lower(): Language(code, name_of(code), self._targets(code)) for code in codes}
+            direct.setdefault((model.source_lang.lower(), model.target_lang.lower()), (model,))
+        self._routes = _with_pivots(direct) if has_pivots else direct
+        codes: dict[str, str] = {}
+        for (model,) in direct.values():
+            for code in (model.source_lang, model.target_lang):
+                codes.setdefault(code.lower(), code)
+        self._languages = {
+            code: Language(codes[code], name_of(codes[code]), self._targets(code, codes)) for code in sorted(codes)
+        }
 
     @property
     def listed(self) -> tuple[Language, ...]:
@@ -46,7 +61,7 @@ class Languages:
     @property
     def default_pair(self) -> tuple[Language, Language]:
         """What a user interface starts with: the first model's pair."""
-        source, target = next(iter(self._models))
+        source, target = next(iter(self._routes))
         return self._languages[source], self._languages[target]
 
     def find(self, code: str) -> Language:
@@ -57,18 +72,34 @@ class Languages:
             raise UnsupportedPair(f"{shown(code)} is not supported")
         return language
 
-    def model(self, source: Language, target: Language) -> ModelInfo | None:
-        """The model for a pair; None where source and target are one language. Raises UnsupportedPair."""
+    def route(self, source: Language, target: Language) -> Route:
+        """The models for a pair. Raises UnsupportedPair."""
         if source == target:
-            return None
-        model = self._models.get((source.code.lower(), target.code.lower()))
-        if model is None:
+            return ()
+        route = self._routes.get((source.code.lower(), target.code.lower()))
+        if route is None:
             raise UnsupportedPair(f"{target} is not available as a target language from {source}")
-        return model
+        return route
 
-    def _targets(self, code: str) -> tuple[str, ...]:
-        reached = {model.target_lang for (source, _), model in self._models.items() if source == code.lower()}
-        return tuple(sorted(reached | {code}))
+    def sources_of(self, target: Language) -> tuple[Language, ...]:
+        """What can be translated into a language, itself included; the default for a text that tells nothing first."""
+        reaching = [language for language in self.listed if target.code in language.targets]
+        usual = (DEFAULT_SOURCE, self.default_pair[0].code.lower())
+        return tuple(sorted(reaching, key=lambda language: [language.code.lower() != code for code in usual]))
+
+    def _targets(self, code: str, codes: Mapping[str, str]) -> tuple[str, ...]:
+        reached = {target for source, target in self._routes if source == code}
+        return tuple(sorted(codes[target] for target in reached | {code}))
+
+
+def _with_pivots(direct: dict[tuple[str, str], Route]) -> dict[tuple[str, str], Route]:
+    """Also the pairs that two models reach together; of several ways the one whose models come first."""
+    routes = dict(direct)
+    for (source, middle), first in direct.items():
+        for (other, target), second in direct.items():
+            if middle == other and source != target:
+                routes.setdefault((source, target), first + second)
+    return routes
 
 
 def name_of(code: str) -> str:

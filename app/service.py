@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Annotated
 
@@ -19,12 +19,11 @@ from app.admission import Admission, Engine
 from app.gate import Gate, open_gate
 from app.glossaries import GlossaryStore, open_glossaries
 from app.languages import Languages
+from app.models import Models, log_models
 from app.metrics import Metrics
 from app.settings import Settings
 from nmt.errors import NmtError
 from nmt.inference import Pool
-
-logger = logging.getLogger(__name__)
 
 EngineLoader = Callable[[Settings], Engine]
 
@@ -35,10 +34,15 @@ class Service:
 
     settings: Settings
     admission: Admission
-    languages: Languages
+    models: Models
     gate: Gate
     glossaries: GlossaryStore
     metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def languages(self) -> Languages:
+        """Of the models that serve now: others may serve after the next `await`."""
+        return self.models.current.languages
 
 
 async def get_service(request: Request) -> Service:
@@ -50,41 +54,73 @@ async def get_service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 
-def load_pool(settings: Settings) -> Pool:
-    """Every bundle below the models folder, on the device chosen; its answers come on the running event loop.
+def load_pool(settings: Settings, loop: asyncio.AbstractEventLoop) -> Pool:
+    """Every bundle below the models folder, on the device chosen, warm; its answers come on the event loop.
 
-    Raises BundleError where there is none.
+    Blocks: call it in another thread than the loop's. Raises NmtError for models that cannot serve.
     """
-    return Pool.load_models(
+    pool = Pool.load_models(
         settings.models,
         device=settings.device,
         precision=settings.precision,
         workers=settings.workers,
         max_queue=settings.max_queue,
-        loop=asyncio.get_running_loop(),
+        max_wait_s=settings.max_wait_s,
+        hang_s=settings.hang_s,
+        loop=loop,
     )
+    try:
+        pool.warm_up()
+    except BaseException:
+        pool.close()
+        raise
+    return pool
 
 
 @asynccontextmanager
-async def running(settings: Settings, load_engine: EngineLoader) -> AsyncIterator[Service]:
-    """A service that is ready inside the block; leaving it finishes the accepted work and frees the engine."""
+async def running(settings: Settings, load_engine: EngineLoader | None) -> AsyncIterator[Service]:
+    """A service that is ready inside the block; leaving it finishes the accepted work and frees the engine.
+
+    `load_engine` takes the place of `load_pool`, for tests.
+    """
+    load = partial(load_engine, settings) if load_engine else partial(load_pool, settings, asyncio.get_running_loop())
+    models: Models | None = None
+
+    def reload() -> None:
+        if models is not None:  # else they are being read anyway
+            models.reload_soon()
+
     # First what is small: a mistake there shows before models are loaded.
     async with open_gate(settings) as gate, open_glossaries(settings) as glossaries:
-        engine = load_engine(settings)
-        try:
+        with at_sighup(reload):
+            engine = await asyncio.to_thread(load)
             admission = Admission(engine, deadline_s=settings.deadline_s)
-            service = Service(settings, admission, Languages(engine.models), gate, glossaries)
-            _log_start(engine)
+            models = Models(engine, load, admission, has_pivots=settings.pivot, drain_s=settings.deadline_s)
+            log_models(engine)
 
             def announce_stop() -> None:
                 admission.is_stopping = True
 
-            with before_sigterm(announce_stop, settings.drain_delay_s):
-                yield service
-            announce_stop()
-            await asyncio.to_thread(engine.drain, settings.drain_s)
-        finally:
-            engine.close()
+            try:
+                with before_sigterm(announce_stop, settings.drain_delay_s):
+                    yield Service(settings, admission, models, gate, glossaries)
+            finally:
+                announce_stop()
+                await models.close(settings.drain_s)
+
+
+@contextmanager
+def at_sighup(action: Callable[[], None]) -> Iterator[None]:
+    """At a SIGHUP run `action` on the event loop. Does nothing outside the main thread, as `before_sigterm`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(action))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager
@@ -149,10 +185,3 @@ class StartupErrors:
             if failure is not None:
                 await send(failure)
             raise
-
-
-def _log_start(engine: Engine) -> None:
-    for model in engine.models:
-        pair = f"{model.source_lang} to {model.target_lang}"
-        how = f"{model.runner} {model.precision}".strip()
-        logger.info("model %s: %s, version %s, %s", model.name, pair, model.version, how)

@@ -47,6 +47,12 @@ class Settings(BaseSettings):
     """Largest request body."""
     max_queue: Positive = 512
     """Texts that may wait; beyond it the answer is 503."""
+    max_wait_s: Seconds = 10.0
+    """Longest time that a request waits until an engine begins with it; beyond it the answer is 503."""
+    hang_s: Seconds = 30.0
+    """An engine worker that has work and gives no sign for so long is replaced."""
+    pivot: bool = True
+    """Whether two models may translate together, through a language in between, where no one model does."""
     deadline_s: Seconds = 30.0
     """Longest time to an answer (504 after it), and to the last byte of a request's body (408 after it)."""
     max_connections: Positive = 1024

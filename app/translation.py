@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
-from starlette.types import Message
-
+from app.admission import Receive
 from app.guards import text_error
-from app.languages import Language
+from app.languages import Language, Route
+from app.models import ModelSet
 from app.service import Service
-from nmt.errors import NmtError
-from nmt.inference import Detection, TranslateOptions, Translation
-
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
+from nmt.errors import DeadlineExceeded, NmtError
+from nmt.inference import Detection, TranslateOptions, Translation, first_leg, second_leg, through
 
 AUTO = "auto"
 """The source code that asks for detection."""
+
+Answer: TypeAlias = Translation | NmtError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Outcome:
 
     text: str
     """The original."""
-    result: Translation | NmtError | None
+    result: Answer | None
     """None: left as it is, because there is nothing to translate."""
     source: Language
     """As given, or as detected."""
@@ -43,6 +45,15 @@ class Outcome:
         return self.result.text if isinstance(self.result, Translation) else self.text
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where a text comes from and by which models it goes."""
+
+    source: Language
+    route: Route
+    detected: Detection | None = None
+
+
 async def translate_each(
     service: Service,
     texts: Sequence[str],
@@ -52,12 +63,15 @@ async def translate_each(
     receive: Receive,
     *,
     deadline_s: float | None = None,
+    models: ModelSet | None = None,
 ) -> list[Outcome]:
     """Translate texts between two languages given by code or alias; one outcome a text, in order.
 
-    Texts that are wrong, blank or in the target language already are not sent to the engine. `receive` is the
-    request's, its body read: it tells when the caller leaves. `deadline_s`: in seconds from now; the service's own
-    limit holds at most.
+    The source may be "auto": it is detected text by text then, among what can be translated into the target. Texts that
+    are wrong, blank or in the target language already are not sent to the engine.
+
+    `receive` is the request's, its body read: it tells when the caller leaves. `deadline_s`: in seconds from now; the
+    service's own limit holds at most. `models`: a set that the request holds already, where it takes several calls.
 
     Raises:
         UnsupportedPair: a language or the pair is not served.
@@ -65,24 +79,105 @@ async def translate_each(
         DeadlineExceeded: the engine did not answer at all.
         Cancelled: the caller left.
     """
-    languages = service.languages
-    source_language, target_language = languages.find(source), languages.find(target)
-    model = languages.model(source_language, target_language)
-    settings = service.settings
-    results: list[Translation | NmtError | None] = [text_error(text, settings) for text in texts]
-    places = [place for place, result in enumerate(results) if result is None and texts[place].strip()]
-    version = ""
-    if model is not None and places:
-        version = model.version
-        answers = await service.admission.translate(
-            [texts[place] for place in places], model, options, receive, deadline_s=deadline_s
-        )
-        for place, answer in zip(places, answers, strict=True):
-            results[place] = answer
+    end = asyncio.get_running_loop().time() + service.admission.seconds(deadline_s)
+    with models or service.models.current as held:
+        results: list[Answer | None] = [text_error(text, service.settings) for text in texts]
+        ways = await _ways(held, texts, source, target)
+        groups: dict[str, list[int]] = {}
+        for place, way in enumerate(ways):
+            if results[place] is None and way.route and texts[place].strip():
+                groups.setdefault(way.source.code, []).append(place)
+
+        async def work(places: Sequence[int], receive: Receive | None) -> None:
+            chosen = [texts[place] for place in places]
+            answers = await _along(ways[places[0]].route, chosen, service, held, options, end, receive)
+            for place, answer in zip(places, answers, strict=True):
+                results[place] = answer
+
+        if len(groups) == 1:
+            await work(*groups.values(), receive)
+        elif groups:
+            await service.admission.attended(_together(partial(work, part, None) for part in groups.values()), receive)
+        return [_outcome(held, *each) for each in zip(texts, results, ways, strict=True)]
+
+
+async def _ways(models: ModelSet, texts: Sequence[str], source: str, target: str) -> list[_Way]:
+    """The way of each text. Raises UnsupportedPair."""
+    languages = models.languages
+    goal = languages.find(target)
+    if source.lower() != AUTO:
+        start = languages.find(source)
+        return [_Way(start, languages.route(start, goal))] * len(texts)
+    sources = {language.code: language for language in languages.sources_of(goal)}
+    detections = [found[0] for found in await guesses(models, texts, list(sources))]
     return [
-        Outcome(text, result, source_language, version=version if isinstance(result, Translation) else "")
-        for text, result in zip(texts, results, strict=True)
+        _Way(
+            start := sources[detection.language],
+            languages.route(start, goal) if any(map(str.isalnum, text)) else (),
+            detection,
+        )
+        for text, detection in zip(texts, detections, strict=True)
     ]
+
+
+async def guesses(models: ModelSet, texts: Sequence[str], codes: Sequence[str]) -> list[list[Detection]]:
+    """For each text the likeliest of some languages, best first; the first of them, at 0, where a text tells nothing."""
+    detector = await models.detector()
+    found = []
+    for text in texts:
+        found.append(detector.detect(text, codes) or [Detection(codes[0], 0.0)])
+        await asyncio.sleep(0)  # others are not kept waiting while a list is looked through
+    return found
+
+
+async def _along(
+    route: Route,
+    texts: Sequence[str],
+    service: Service,
+    models: ModelSet,
+    options: TranslateOptions,
+    end: float,
+    receive: Receive | None,
+) -> list[Answer]:
+    """Translate by the models of a route in turn. `end`: of the whole, in seconds of the event loop's clock."""
+    clock = asyncio.get_running_loop().time
+    leg = partial(service.admission.translate, models.engine, receive=receive)
+    if len(route) == 1:
+        return await leg(texts, route[0], options, deadline_s=end - clock())
+    first, second = route
+    halfway = await leg(texts, first, first_leg(options), deadline_s=end - clock())
+    arrived = [answer for answer in halfway if isinstance(answer, Translation)]
+    left_s = end - clock()
+    if not arrived or left_s <= 0:
+        late = DeadlineExceeded("not translated in time")
+        return [late if isinstance(answer, Translation) else answer for answer in halfway]
+    onward = iter(
+        await leg(
+            [answer.text for answer in arrived], second, second_leg(options), deadline_s=left_s, is_continued=True
+        )
+    )
+    return [_joined(answer, next(onward)) if isinstance(answer, Translation) else answer for answer in halfway]
+
+
+def _joined(first: Translation, second: Answer) -> Answer:
+    return through(first, second) if isinstance(second, Translation) else second
+
+
+async def _together(works: Iterable[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    """Do all at once; the first failure ends the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work())
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
+def _outcome(models: ModelSet, text: str, result: Answer | None, way: _Way) -> Outcome:
+    if not isinstance(result, Translation):
+        return Outcome(text, result, way.source, way.detected)
+    via = models.languages.find(way.route[0].target_lang) if len(way.route) > 1 else None
+    return Outcome(text, result, way.source, way.detected, via, "+".join(model.version for model in way.route))
 
 
 def check_any(outcomes: Sequence[Outcome]) -> None:

@@ -3,7 +3,8 @@
 Importing it loads no torch: tensors live in the workers, and in a `Translator` once it is loaded.
 """
 
-from nmt.inference.detection import Detection
+from nmt.inference.detection import Detection, Detector
+from nmt.inference.pivoting import first_leg, second_leg, through
 from nmt.inference.pool import Pool, PoolStatus
 from nmt.inference.translator import Translator
 from nmt.inference.types import Diversity, Fusion, Hypothesis, ModelInfo, Sampling, TranslateOptions, Translation
@@ -12,6 +13,7 @@ load_models = Pool.load_models
 
 __all__ = [
     "Detection",
+    "Detector",
     "Diversity",
     "Fusion",
     "Hypothesis",
@@ -22,5 +24,8 @@ __all__ = [
     "TranslateOptions",
     "Translation",
     "Translator",
+    "first_leg",
     "load_models",
+    "second_leg",
+    "through",
 ]

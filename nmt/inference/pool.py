@@ -7,6 +7,7 @@ answers back does so as room falls free: a thread a worker, or the event loop of
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -34,7 +35,13 @@ RESERVE = 0.25
 SEGMENT_CHARS = 120
 """Of a sentence, roughly: a longer text counts as several."""
 RESTART_S = 1.0
-"""Between two attempts to start a worker."""
+"""Between two attempts to start a worker; each further one waits twice as long, up to LONGEST_RESTART_S."""
+LONGEST_RESTART_S = 8.0
+START_S = 120.0
+"""Longest time to load the models again; a worker that takes longer is ended and started anew."""
+WATCH_S = 0.5
+"""Between two looks at who waits too long and which worker is silent."""
+WARM_UP = "Test."
 RATE_S = 0.5
 """How long texts are counted for one estimate of the speed."""
 
@@ -63,6 +70,9 @@ class _Request:
     options: TranslateOptions
     beam_size: int
     deadline: float | None
+    since: float
+    """When it came, in seconds of the pool's clock."""
+    is_continued: bool
     future: Future[list[Result]]
     results: list[Result | None]
     next: int = 0
@@ -83,7 +93,6 @@ class _Item:
     rows: int
     """Its hypotheses, roughly."""
     is_retry: bool = False
-    is_cancelled: bool = False
 
 
 @dataclass(eq=False)
@@ -94,6 +103,8 @@ class _Place:
     is_up: bool = True
     is_broken: bool = False
     """It could not be started again."""
+    heard: float = 0.0
+    """When it last gave a sign, was given the first of its texts, or was started; by the pool's clock."""
     items: dict[int, _Item] = field(default_factory=dict)
     """Texts that it has, by number."""
     rows: int = 0
@@ -118,6 +129,8 @@ class Pool:
         precision: str = "auto",
         workers: int | None = None,
         max_queue: int = 1024,
+        max_wait_s: float | None = None,
+        hang_s: float = 30.0,
         loop: AbstractEventLoop | None = None,
     ) -> Pool:
         """Every bundle directly below a folder. Raises BundleError where there is none, or for one that is damaged."""
@@ -129,7 +142,16 @@ class Pool:
             raise BundleError(
                 f"{folder}: no model bundle in it: train one with nmt train, or set NMT_MODELS to another"
             )
-        return cls(found, device=device, precision=precision, workers=workers, max_queue=max_queue, loop=loop)
+        return cls(
+            found,
+            device=device,
+            precision=precision,
+            workers=workers,
+            max_queue=max_queue,
+            max_wait_s=max_wait_s,
+            hang_s=hang_s,
+            loop=loop,
+        )
 
     def __init__(
         self,
@@ -139,19 +161,26 @@ class Pool:
         precision: str = "auto",
         workers: int | None = None,
         max_queue: int = 1024,
+        max_wait_s: float | None = None,
+        hang_s: float = 30.0,
         loop: AbstractEventLoop | None = None,
         fusion: Fusion | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Load bundles on `workers` processes: by default one a core, or one where there is a GPU.
 
-        `max_queue`: texts that may wait. `loop`: takes the answers instead of threads; the pool is then made and closed
-        on its thread. A hand-over between threads of a busy machine costs more than all else that an answer costs here.
-        `fusion`: a language model beside each bundle.
+        `max_queue`: texts that may wait. `max_wait_s`: how long a request may wait until its first text is in work;
+        None: to its deadline. `hang_s`: a worker that has texts and gives no sign for so long is ended and replaced.
+        `loop`: takes the answers instead of threads: a hand-over between threads of a busy machine costs more than all
+        else that an answer costs here. `fusion`: a language model beside each bundle. `clock`: the one of deadlines.
 
         Raises BundleError and DeviceError.
         """
         self._loop = loop
+        self._clock = clock
         self._max_queue = max_queue
+        self._max_wait_s = max_wait_s
+        self._hang_s = hang_s
         self._changed = threading.Condition()
         self._queue: deque[_Request] = deque()
         """Requests with texts that no worker has, each in its turn."""
@@ -159,11 +188,12 @@ class Pool:
         self._queued = self._running = 0
         self._rate = _Rate()
         self._closed = False
+        self._ending = threading.Event()
         self._files = [make_file() for _ in folders]
         files = tuple(file.fileno() for file in self._files)
         self._setup = Setup(tuple(folders), device, threads=1, precision=precision, shared_files=files, fusion=fusion)
         workers_started, ready = self._start(workers)
-        self._places = [_Place(worker) for worker in workers_started]
+        self._places = [_Place(worker, heard=clock()) for worker in workers_started]
         self._room = int(ready.rows * (1 + RESERVE))
         self.models: tuple[ModelInfo, ...] = ready.models
         self._device = ready.device
@@ -175,7 +205,20 @@ class Pool:
             if loop is None:
                 self._start_thread(self._listen, place)
             else:
-                loop.add_reader(place.worker.fileno(), self._on_answers, place)
+                self._read_soon(place)
+        self._watcher = threading.Thread(target=self._watch, name="nmt_watch", daemon=True)
+        self._watcher.start()
+
+    def warm_up(self) -> None:
+        """Translate a word by every model on every worker.
+
+        Raises BundleError for a model that gives no translation. Not for the event loop's own thread.
+        """
+        for model in self.models:
+            texts = [WARM_UP] * len(self._places)
+            for result in self.submit(texts, model.source_lang, model.target_lang).result(START_S):
+                if isinstance(result, NmtError):
+                    raise BundleError(f"{model.folder}: it is loaded and does not translate: {result}")
 
     def submit(
         self,
@@ -185,11 +228,15 @@ class Pool:
         options: TranslateOptions = TranslateOptions(),
         *,
         deadline_s: float | None = None,
+        is_continued: bool = False,
     ) -> Future[list[Translation | NmtError]]:
         """Queue texts; the future's result has a translation, or that text's error, for each, in order.
 
-        Cancelling the future frees the work that is not done. Raises UnsupportedPair, and Overloaded where the queue
-        has no room for the texts or the pool is closed.
+        Cancelling the future frees the work that is not done. `is_continued`: a part of this work was accepted and done
+        before, so it is taken however much waits.
+
+        Raises UnsupportedPair, and Overloaded where the queue has no room for the texts, where they would wait too
+        long, or where the pool is closed.
         """
         model = self._pairs.get((source, target))
         if model is None:
@@ -198,12 +245,15 @@ class Pool:
         if not texts:
             future.set_result([])
             return future
+        now = self._clock()
         request = _Request(
             tuple(texts),
             model,
             options,
             max(options.beam_size or self.models[model].beam_size, options.n_best),
-            None if deadline_s is None else time.monotonic() + deadline_s,
+            None if deadline_s is None else now + deadline_s,
+            now,
+            is_continued,
             future,
             [None] * len(texts),
             open=len(texts),
@@ -211,11 +261,8 @@ class Pool:
         with self._changed:
             if self._closed:
                 raise Overloaded("the service is stopping", retry_after_s=5.0)
-            if self._queued + len(texts) > self._max_queue:
-                raise Overloaded(
-                    f"the queue is full ({self._queued} texts wait, {self._max_queue} may)",
-                    retry_after_s=self._patience_s(),
-                )
+            if not is_continued:
+                self._refuse_excess(len(texts))
             self._queue.append(request)
             self._queued += len(texts)
             self._supply_all()
@@ -225,10 +272,20 @@ class Pool:
     def status(self) -> PoolStatus:
         """Whether new work is welcome, and how much there is."""
         with self._changed:
-            reasons: tuple[str, ...] = ("the engine is closed",) if self._closed else ()
-            if all(place.is_broken for place in self._places):
-                reasons += ("no worker can be started",)
+            reasons = tuple(self._reasons())
             return PoolStatus(not reasons, reasons, self._queued, self._running, self._device, self._patience_s())
+
+    def _reasons(self) -> Iterator[str]:
+        """Why no work should come here. The lock is held."""
+        if self._closed:
+            yield "the engine is closed"
+        up = [place for place in self._places if place.is_up]
+        if all(place.is_broken for place in self._places):
+            yield "no worker can be started"
+        elif not up:
+            yield "all workers are being started again"
+        elif all(self._silence_s(place) > self._hang_s / 2 for place in up):
+            yield "no worker answers"
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until no text waits or is in work; whether that came in time."""
@@ -241,13 +298,15 @@ class Pool:
             if self._closed:
                 return
             self._closed = True
+            self._ending.set()
             waiting = list(self._queue)
             self._changed.notify_all()
         for request in waiting:
             request.future.cancel()
+        self._watcher.join()
         for place in self._places:
             if self._loop is not None and place.is_up:
-                self._loop.remove_reader(place.worker.fileno())
+                self._on_loop(self._loop.remove_reader, place.worker.fileno())
                 self._start_thread(self._listen, place)  # which finds the worker ended, and fails its texts
             place.worker.stop()
         for thread in self._threads:
@@ -320,8 +379,8 @@ class Pool:
         part = -(-(self._queued + self._running) // up)
         while self._queue and len(place.items) < part:
             request = self._queue[0]
-            if request.is_late(time.monotonic()):
-                self._drop_waiting(request, DeadlineExceeded("not translated in time"))
+            if error := self._overdue(request, self._clock()):
+                self._drop_waiting(request, error)
                 continue
             text = request.texts[request.next]
             rows = request.beam_size * (1 + len(text) // SEGMENT_CHARS)
@@ -338,6 +397,8 @@ class Pool:
 
     def _hand_over(self, place: _Place, item: _Item) -> Ask:
         number = next(self._numbers)
+        if not place.items:
+            place.heard = self._clock()
         place.items[number] = item
         place.rows += item.rows
         request = item.request
@@ -373,14 +434,45 @@ class Pool:
         """Replace the worker of a pool on an event loop: that takes seconds, so not on the loop."""
         assert self._loop is not None
         if self._replace(place, WorkerDied(place.worker.exit_code())):
-            self._loop.call_soon_threadsafe(self._loop.add_reader, place.worker.fileno(), self._on_answers, place)
+            self._read_soon(place)
+
+    def _read_soon(self, place: _Place) -> None:
+        """Have the event loop take a worker's answers."""
+        loop = self._loop
+        assert loop is not None
+
+        def read() -> None:
+            with self._changed:
+                if not self._closed:
+                    loop.add_reader(place.worker.fileno(), self._on_answers, place)
+
+        loop.call_soon_threadsafe(read)
+
+    def _on_loop(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function on the event loop's thread and wait for it; a loop that has ended needs no call."""
+        loop = self._loop
+        assert loop is not None
+        if asyncio._get_running_loop() is loop:
+            function(*arguments)
+            return
+        done = threading.Event()
+
+        def call() -> None:
+            function(*arguments)
+            done.set()
+
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(call)
+            while not (done.wait(WATCH_S) or loop.is_closed()):
+                pass
 
     def _deliver(self, place: _Place, answers: Sequence[tuple[int, Result]]) -> None:
         with self._changed:
+            place.heard = self._clock()
             items = [(place.items.pop(number), result) for number, result in answers]
             place.rows -= sum(item.rows for item, _ in items)
             self._running -= len(items)
-            self._rate.note(len(items), time.monotonic())
+            self._rate.note(len(items), place.heard)
             complete = [item.request for item, result in items if self._note(item, result)]
             self._supply(place)
             self._tell()
@@ -404,7 +496,7 @@ class Pool:
             if not self._closed:
                 log.error("a worker ended (%s): starting another", reason)
             place.is_up = False
-            lost = [item for item in place.items.values() if item.is_retry or self._closed]
+            lost = [item for item in place.items.values() if item.is_retry or self._is_idle_to_retry(item)]
             place.retries.extend(item for item in place.items.values() if item not in lost)
             for item in place.retries:
                 item.is_retry = True
@@ -413,14 +505,17 @@ class Pool:
             place.rows = 0
             self._supply_all()  # the others' parts have grown
         self._fail(lost, "the worker ended")
+        pause_s = RESTART_S
         while not self._is_closed():
             place.worker.stop()
             place.worker.close()
+            place.heard = self._clock()
             place.worker = Worker(self._setup)
             try:
-                place.worker.ready()
+                self._check_models(place.worker.ready())
             except (WorkerDied, NmtError) as error:
-                self._mark_broken(place, error)
+                self._mark_broken(place, error, pause_s)
+                pause_s = min(2 * pause_s, LONGEST_RESTART_S)
                 continue
             with self._changed:
                 if not self._closed:
@@ -431,11 +526,20 @@ class Pool:
         self._fail(list(place.retries), "the pool was closed")
         return False
 
+    def _is_idle_to_retry(self, item: _Item) -> bool:
+        """Whether nobody waits for a text any more."""
+        return self._closed or item.request.future.done() or item.request.is_late(self._clock())
+
+    def _check_models(self, ready: Ready) -> None:
+        """Raises BundleError where other models lie on the disk by now: answers would be of two kinds."""
+        if [model.version for model in ready.models] != [model.version for model in self.models]:
+            raise BundleError("other models lie on the disk than those that serve: load them anew")
+
     def _is_closed(self) -> bool:
         with self._changed:
             return self._closed
 
-    def _mark_broken(self, place: _Place, error: Exception) -> None:
+    def _mark_broken(self, place: _Place, error: Exception, pause_s: float) -> None:
         """Answer what waits for a worker that cannot be started, and wait a little."""
         log.error("a worker cannot be started again: %s", error)
         with self._changed:
@@ -448,7 +552,7 @@ class Pool:
             self._supply_all()  # what was this one's part
         self._fail(lost, "no worker can be started")
         with self._changed:
-            self._changed.wait_for(lambda: self._closed, RESTART_S)
+            self._changed.wait_for(lambda: self._closed, pause_s)
 
     def _fail(self, items: Sequence[_Item], why: str) -> None:
         with self._changed:
@@ -458,6 +562,55 @@ class Pool:
             self._tell()
         for request in complete:
             _resolve(request)
+
+    # Waiting too long
+
+    def _refuse_excess(self, number: int) -> None:
+        """Raises Overloaded where so many more texts do not fit, or would wait too long. The lock is held."""
+        if self._queued + number > self._max_queue:
+            raise Overloaded(
+                f"the queue is full ({self._queued} texts wait, {self._max_queue} may)",
+                retry_after_s=self._patience_s(),
+            )
+        rate = self._rate.texts_per_s
+        if self._max_wait_s is None or not rate or self._queued <= rate * self._max_wait_s:
+            return
+        ahead = sum(min(SHARE, len(request.texts) - request.next) for request in self._queue)
+        if ahead > rate * self._max_wait_s:
+            raise Overloaded(
+                f"the wait would be longer than {self._max_wait_s:g} s ({self._queued} texts wait)",
+                retry_after_s=self._patience_s(),
+            )
+
+    def _overdue(self, request: _Request, now: float) -> NmtError | None:
+        """Why a request has waited long enough, if it has. The lock is held."""
+        if request.is_late(now):
+            return DeadlineExceeded("not translated in time")
+        may_go = self._max_wait_s is not None and not request.next and not request.is_continued
+        if may_go and now - request.since > self._max_wait_s:
+            return Overloaded(f"no worker was free within {self._max_wait_s:g} s", retry_after_s=self._patience_s())
+        return None
+
+    def _watch(self) -> None:
+        """Until the pool is closed, answer those who wait too long, and end workers that are silent."""
+        while not self._ending.wait(WATCH_S):
+            self._look(self._clock())
+
+    def _look(self, now: float) -> None:
+        with self._changed:
+            for request in list(self._queue):
+                if error := self._overdue(request, now):
+                    self._drop_waiting(request, error)
+            for place in self._places:
+                limit_s = self._hang_s if place.is_up else START_S
+                if self._silence_s(place) > limit_s and not place.is_broken:
+                    log.error("a worker gives no sign: ending it")
+                    place.heard = now
+                    place.worker.kill()  # whoever listens to it does the rest
+
+    def _silence_s(self, place: _Place) -> float:
+        """How long a worker that should do something has done nothing."""
+        return self._clock() - place.heard if place.items or not place.is_up else 0.0
 
     # Giving up
 

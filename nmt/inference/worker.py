@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from nmt.inference.types import Fusion, ModelInfo, Result, TranslateOptions
 if TYPE_CHECKING:
     from nmt.inference.pipeline import Pipeline
 
+BEAT_S = 1.0
+"""Between two signs of a worker that is at work."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -132,6 +135,10 @@ class Worker:
         """Of the process, in words."""
         return f"exit code {self._process.poll()}"
 
+    def kill(self) -> None:
+        """End the process without waiting for its end."""
+        self._process.kill()
+
     def stop(self) -> None:
         """End the process, in the middle of its work if need be: it owns nothing that could be left half-done."""
         self._process.kill()
@@ -174,8 +181,10 @@ def main(descriptor: int) -> None:
 def serve(channel: Channel, pipelines: Sequence[Pipeline]) -> None:
     """Translate until the other end closes, which raises EOFError.
 
-    Waits for messages while there is nothing to do, and otherwise looks for them between two steps.
+    Waits for messages while there is nothing to do, and otherwise looks for them between two steps. Where nothing is
+    done for a while, an empty answer says that it still works.
     """
+    told = time.monotonic()
     model_of: dict[int, Pipeline] = {}
     while True:
         is_idle = all(pipeline.is_idle for pipeline in pipelines)
@@ -190,5 +199,7 @@ def serve(channel: Channel, pipelines: Sequence[Pipeline]) -> None:
         answers = [answer for pipeline in pipelines if not pipeline.is_idle for answer in pipeline.step()]
         for number, _ in answers:
             del model_of[number]
-        if answers:
+        now = time.monotonic()
+        if answers or now - told > BEAT_S:
             channel.send(answers)
+            told = now

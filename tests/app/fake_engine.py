@@ -60,10 +60,11 @@ class FakeEngine:
         options: TranslateOptions,
         *,
         deadline_s: float | None,
+        is_continued: bool = False,
     ) -> Future[list[Translation | NmtError]]:
         if self.fault:
             raise self.fault
-        if self.waiting + len(texts) > self.max_queue:
+        if not is_continued and self.waiting + len(texts) > self.max_queue:
             raise Overloaded("the queue is full", retry_after_s=2.5)
         job = Job(list(texts), source, target, options, deadline_s)
         self.jobs.append(job)

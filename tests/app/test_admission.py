@@ -126,7 +126,7 @@ async def test_an_engine_that_never_answers_is_left_and_its_work_cancelled(
     engine.is_held = True
     admission = Admission(engine, deadline_s=0.01)
     with pytest.raises(DeadlineExceeded, match=r"no translation within 0\.01 s"):
-        await admission.translate(["a"], engine.models[0], TranslateOptions(), stay)
+        await admission.translate(engine, ["a"], engine.models[0], TranslateOptions(), stay, deadline_s=0.01)
     await asyncio.sleep(0)
     assert engine.jobs[0].future.cancelled()
 
