@@ -19,8 +19,8 @@ from app.admission import Admission, Engine
 from app.gate import Gate, open_gate
 from app.glossaries import GlossaryStore, open_glossaries
 from app.languages import Languages
-from app.models import Models, log_models
 from app.metrics import Metrics
+from app.models import Models, log_models
 from app.settings import Settings
 from nmt.errors import NmtError
 from nmt.inference import Pool

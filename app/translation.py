@@ -121,7 +121,7 @@ async def _ways(models: ModelSet, texts: Sequence[str], source: str, target: str
 
 
 async def guesses(models: ModelSet, texts: Sequence[str], codes: Sequence[str]) -> list[list[Detection]]:
-    """For each text the likeliest of some languages, best first; the first of them, at 0, where a text tells nothing."""
+    """For each text the likeliest of some languages, best first; the first of them, at 0, if a text tells nothing."""
     detector = await models.detector()
     found = []
     for text in texts:

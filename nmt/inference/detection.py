@@ -5,7 +5,7 @@ The library behind it is loaded with the first `Detector`, not with this module.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 MOST_CHARS = 1_000
