@@ -189,6 +189,8 @@ class ServiceCollector:
         yield _gauge("nmt_queue_depth", "Texts that wait.", status.queued)
         yield _gauge("nmt_queue_limit", "Texts that may wait.", self._service.settings.max_queue)
         yield _gauge("nmt_texts_in_work", "Texts that workers have.", status.running)
+        yield _gauge("nmt_workers", "Engine workers that are up.", status.workers)
+        yield _counter("nmt_worker_restarts", "Engine workers that ended and were replaced.", (), status.restarts)
         yield _gauge("nmt_ready", "1 if the service calls itself ready.", not self._service.admission.obstacles())
 
     def _models(self) -> Iterator[Metric]:

@@ -38,6 +38,8 @@ def through(first: Translation, second: Translation) -> Translation:
         flags=first.flags | second.flags,
         source_tokens=first.source_tokens,
         target_tokens=second.target_tokens,
+        queue_s=first.queue_s + second.queue_s,
+        engine_s=first.engine_s + second.engine_s,
     )
 
 

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -59,6 +59,10 @@ class PoolStatus:
     device: str
     retry_after_s: float = 1.0
     """When to come again if it is full now."""
+    workers: int = 0
+    """That are up."""
+    restarts: int = 0
+    """How often a worker ended and another was started."""
 
 
 @dataclass(eq=False)
@@ -93,6 +97,8 @@ class _Item:
     rows: int
     """Its hypotheses, roughly."""
     is_retry: bool = False
+    since: float = 0.0
+    """When a worker was given it, by the pool's clock."""
 
 
 @dataclass(eq=False)
@@ -187,6 +193,7 @@ class Pool:
         self._numbers = count()
         self._queued = self._running = 0
         self._rate = _Rate()
+        self._restarts = 0
         self._closed = False
         self._ending = threading.Event()
         self._files = [make_file() for _ in folders]
@@ -273,7 +280,17 @@ class Pool:
         """Whether new work is welcome, and how much there is."""
         with self._changed:
             reasons = tuple(self._reasons())
-            return PoolStatus(not reasons, reasons, self._queued, self._running, self._device, self._patience_s())
+            up = sum(place.is_up for place in self._places)
+            return PoolStatus(
+                not reasons,
+                reasons,
+                self._queued,
+                self._running,
+                self._device,
+                self._patience_s(),
+                up,
+                self._restarts,
+            )
 
     def _reasons(self) -> Iterator[str]:
         """Why no work should come here. The lock is held."""
@@ -397,8 +414,9 @@ class Pool:
 
     def _hand_over(self, place: _Place, item: _Item) -> Ask:
         number = next(self._numbers)
+        item.since = self._clock()
         if not place.items:
-            place.heard = self._clock()
+            place.heard = item.since
         place.items[number] = item
         place.rows += item.rows
         request = item.request
@@ -473,7 +491,7 @@ class Pool:
             place.rows -= sum(item.rows for item, _ in items)
             self._running -= len(items)
             self._rate.note(len(items), place.heard)
-            complete = [item.request for item, result in items if self._note(item, result)]
+            complete = [item.request for item, result in items if self._note(item, _timed(item, result, place.heard))]
             self._supply(place)
             self._tell()
         for request in complete:
@@ -495,6 +513,7 @@ class Pool:
         with self._changed:
             if not self._closed:
                 log.error("a worker ended (%s): starting another", reason)
+                self._restarts += 1
             place.is_up = False
             lost = [item for item in place.items.values() if item.is_retry or self._is_idle_to_retry(item)]
             place.retries.extend(item for item in place.items.values() if item not in lost)
@@ -661,6 +680,13 @@ class _Rate:
             rate = self._texts / (now - self._since)
             self.texts_per_s = rate if not self.texts_per_s else 0.8 * self.texts_per_s + 0.2 * rate
             self._since, self._texts = now, 0
+
+
+def _timed(item: _Item, result: Result, now: float) -> Result:
+    """A result that says how long its text waited and was in work."""
+    if not isinstance(result, Translation):
+        return result
+    return replace(result, queue_s=item.since - item.request.since, engine_s=now - item.since)
 
 
 def _resolve(request: _Request) -> None:
