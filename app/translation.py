@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
+from app import exchange
 from app.admission import Receive
 from app.guards import text_error
 from app.languages import Language, Route
@@ -94,11 +95,21 @@ async def translate_each(
             for place, answer in zip(places, answers, strict=True):
                 results[place] = answer
 
-        if len(groups) == 1:
-            await work(*groups.values(), receive)
-        elif groups:
-            await service.admission.attended(_together(partial(work, part, None) for part in groups.values()), receive)
-        return [_outcome(held, *each) for each in zip(texts, results, ways, strict=True)]
+        goal = held.languages.find(target).code
+        try:
+            if len(groups) == 1:
+                await work(*groups.values(), receive)
+            elif groups:
+                works = (partial(work, part, None) for part in groups.values())
+                await service.admission.attended(_together(works), receive)
+        except Exception as error:
+            for code, places in groups.items():
+                service.metrics.note_failure(len(places), code, goal, type(error))
+            raise
+        outcomes = [_outcome(held, *each) for each in zip(texts, results, ways, strict=True)]
+        exchange.current().note_times(results)
+        service.metrics.note_texts(outcomes, goal)
+        return outcomes
 
 
 async def _ways(models: ModelSet, texts: Sequence[str], source: str, target: str) -> list[_Way]:
