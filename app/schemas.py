@@ -46,7 +46,7 @@ class TranslateRequest(BaseModel):
     target: Annotated[str, Field(description="Language code, upper or lower case.", examples=["de"])]
     format: Annotated[Literal["text"] | None, Field(description="The kind of text.")] = "text"
     alternatives: Annotated[int, Field(ge=0, description="Other translations wanted beside the best.")] = 0
-    api_key: Annotated[str, Field(description="Accepted and not used.")] = ""
+    api_key: Annotated[str, Field(description="A key of this service; the header `Authorization: Bearer` does as well.")] = ""
     beam_size: Annotated[int | None, Field(ge=1, description="Width of the search; the model's own if absent.")] = None
     n_best: Annotated[int | None, Field(ge=1, description="Adds `nBest`: so many translations with scores.")] = None
     scores: Annotated[bool, Field(description="Adds `scores`.")] = False
