@@ -8,6 +8,7 @@ tell how the service is; those are answered whatever happens.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -37,6 +38,9 @@ LINGER_S = 30.0
 """How long the rest of a body that was refused is still read, and thrown away, so that its sender sees the answer."""
 BODY_GRACE_S = 1.0
 """Routes that wait for a body answer 408 themselves; this is how long after that the connection does."""
+
+
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 class Gauge(Protocol):
@@ -171,10 +175,12 @@ class Connection(HttpToolsProtocol):
             self._head_bytes += len(data)
         elif self._is_in_body:
             self._framing_bytes += len(data)
+        elif b"pgrade:" in data:
+            data = without_upgrade(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            return  # to what is not offered: the request itself is answered, as the standard asks
+            return  # to what is not offered: the request itself is answered
         except httptools.HttpParserError:
             self._refuse(self._mistake or BadRequest("not an HTTP/1.1 request"))
             return
@@ -372,6 +378,16 @@ class _Answered:
 
 
 ANSWERED = _Answered()
+
+
+def without_upgrade(data: bytes) -> bytes:
+    """The bytes of a request under whose wish for another protocol lies an ordinary request.
+
+    Java's client wishes for HTTP/2 with each first request, and httptools takes what follows such a wish for that other
+    protocol: the request would be without its body. A server may ignore the wish (RFC 9110, 7.8).
+    """
+    head, blank, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nX-Ignored-Upgrade:", head) + blank + rest
 
 
 def connections_of(door: Door) -> type[asyncio.Protocol]:
