@@ -13,7 +13,19 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from app import errors, logs
 from app.direct import Application
 from app.guards import BodyLimit
-from app.routes import docs, health, languages, metrics, translate, web
+from app.routes import (
+    apertium,
+    deepl,
+    docs,
+    google,
+    health,
+    languages,
+    metrics,
+    opennmt,
+    suggest,
+    translate,
+    web,
+)
 from app.service import EngineLoader, StartupErrors, running
 from app.settings import Settings, load_settings
 from nmt import __version__
@@ -54,6 +66,8 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | 
         app.proxies = ProxyHeadersMiddleware(app.respond, list(chosen.trusted_proxies))
     errors.install(app)
     for router in (translate.router, languages.router, health.router, docs.router, web.router):
+        app.include_router(router)
+    for router in (suggest.router, deepl.router, google.router, apertium.router, opennmt.router):  # others' contracts
         app.include_router(router)
     if chosen.metrics:
         app.include_router(metrics.router)

@@ -1,0 +1,21 @@
+"""What is left of LibreTranslate's API: suggestions, which nobody can make here, and the description of the API."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.exceptions import HTTPException
+from fastapi.responses import RedirectResponse
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.post("/suggest")
+async def suggest() -> None:
+    """Better translations from users are not collected: nothing here would read them."""
+    raise HTTPException(403, "Suggestions are disabled on this server.")
+
+
+@router.get("/spec")
+async def spec(request: Request) -> RedirectResponse:
+    """LibreTranslate's is Swagger 2; ours is OpenAPI 3, at its usual place."""
+    return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}/openapi.json", 302)
