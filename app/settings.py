@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +21,13 @@ from nmt.errors import ConfigError
 PREFIX = "NMT_"
 FOREIGN = frozenset({"NMT_DATA", "NMT_HOST", "NMT_PORT"})
 """Variables with our prefix that other parts of the project read: corpora of recipes, the address of `nmt serve`."""
+ALIASES = {
+    "LT_CHAR_LIMIT": "max_text_chars",
+    "LT_BATCH_LIMIT": "max_texts",
+    "LT_REQ_LIMIT": "anonymous_texts_per_minute",
+    "LT_API_KEYS": "api_keys",
+}
+"""LibreTranslate's variables that mean the same here. Our own go before them; -1, which means no limit there, is ours."""
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -161,10 +169,12 @@ def load_settings() -> Settings:
         ConfigError: a variable with our prefix is unknown or its value is not allowed; every mistake is named.
     """
     mistakes = _unknown_variables()
+    aliases = _aliases()
+    values: dict[str, Any] = {name: os.environ[alias] for name, alias in aliases.items()}
     try:
-        settings = Settings()
+        settings = Settings(**values)
     except ValidationError as error:
-        mistakes += [_describe(mistake) for mistake in error.errors()]
+        mistakes += [_describe(mistake, aliases) for mistake in error.errors()]
     if mistakes:
         raise ConfigError("; ".join(mistakes))
     return settings
@@ -176,13 +186,23 @@ def _unknown_variables() -> list[str]:
     return [f"{name}: unknown setting{_hint(name, known)}" for name in unknown]
 
 
+def _aliases() -> dict[str, str]:
+    """By the name of a setting LibreTranslate's variable for it, where that one is set and ours is not."""
+    return {
+        name: alias
+        for alias, name in ALIASES.items()
+        if os.environ.get(alias, "-1") not in ("", "-1") and not os.environ.get(PREFIX + name.upper())
+    }
+
+
 def _hint(name: str, known: set[str]) -> str:
     near = difflib.get_close_matches(name.upper(), known, n=1)
     return f", did you mean {near[0]}?" if near else ""
 
 
-def _describe(mistake: Any) -> str:
+def _describe(mistake: Any, aliases: Mapping[str, str]) -> str:
     message = str(mistake["msg"]).removeprefix("Value error, ")
     if not mistake["loc"]:
         return message
-    return f"{PREFIX}{str(mistake['loc'][0]).upper()}: {message} (got {mistake['input']!r})"
+    name = str(mistake["loc"][0])
+    return f"{aliases.get(name, PREFIX + name.upper())}: {message} (got {mistake['input']!r})"
