@@ -17,6 +17,7 @@ import uvicorn
 
 from app.connections import Door, connections_of
 from app.direct import Application
+from app.logs import log_config
 from app.main import create_app
 from app.service import Service
 from app.settings import Settings, load_settings
@@ -34,7 +35,7 @@ def run(host: str, port: int) -> None:
     """Serve until a signal ends it. Raises ConfigError where the settings are wrong."""
     settings = load_settings()
     allow_files(settings.max_connections + OWN_FILES)
-    make_server(create_app(settings), settings, host=host, port=port).run()
+    make_server(create_app(settings), settings, host=host, port=port, log_config=log_config(settings.log_format)).run()
 
 
 def make_server(app: Application, settings: Settings, **options: Any) -> Server:
@@ -47,6 +48,7 @@ def make_server(app: Application, settings: Settings, **options: Any) -> Server:
         lifespan="on",
         access_log=False,  # the service has its own, which names no caller
         server_header=False,
+        proxy_headers=False,  # the application has its own rule: NMT_TRUSTED_PROXIES
         proxy_headers=False,  # the application knows whom to believe
         backlog=BACKLOG,
         timeout_keep_alive=settings.keep_alive_s,

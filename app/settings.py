@@ -27,7 +27,7 @@ ALIASES = {
     "LT_REQ_LIMIT": "anonymous_texts_per_minute",
     "LT_API_KEYS": "api_keys",
 }
-"""LibreTranslate's variables that mean the same here. Our own go before them; -1, which means no limit there, is ours."""
+"""LibreTranslate's variables that mean the same here. Our own go before them; -1 leaves our own default."""
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]

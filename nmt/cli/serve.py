@@ -20,8 +20,12 @@ SERVER = "app.server"
 
 
 def serve(
-    host: Annotated[str, typer.Option(envvar="NMT_HOST", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="NMT_PORT", min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(envvar=["NMT_HOST", "LT_HOST"], help="Address to listen on; 0.0.0.0 for all.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar=["NMT_PORT", "LT_PORT"], min=0, max=65535, help="Port; 0 for a free one.")
+    ] = 8000,
     models: Annotated[
         Path | None, typer.Option("--models", help="Folder whose bundles are served. Default: $NMT_MODELS or models.")
     ] = None,
