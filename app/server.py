@@ -48,7 +48,6 @@ def make_server(app: Application, settings: Settings, **options: Any) -> Server:
         lifespan="on",
         access_log=False,  # the service has its own, which names no caller
         server_header=False,
-        proxy_headers=False,  # the application has its own rule: NMT_TRUSTED_PROXIES
         proxy_headers=False,  # the application knows whom to believe
         backlog=BACKLOG,
         timeout_keep_alive=settings.keep_alive_s,
