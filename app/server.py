@@ -62,7 +62,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, door: Door, drain_s: float) -> None:
         super().__init__(config)
-        self._door = door
+        self.door = door
         self._drain_s = drain_s
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -76,7 +76,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish the requests in hand with the ears still open: health is told, everything else refused in words."""
-        self._door.is_stopping = True
+        self.door.is_stopping = True
         end = time.monotonic() + self._drain_s
         while self.server_state.tasks and time.monotonic() < end:
             await asyncio.sleep(0.02)
