@@ -81,11 +81,12 @@ class Languages:
             raise UnsupportedPair(f"{target} is not available as a target language from {source}")
         return route
 
-    def sources_of(self, target: Language) -> tuple[Language, ...]:
-        """What can be translated into a language, itself included; the default for a text that tells nothing first."""
-        reaching = [language for language in self.listed if target.code in language.targets]
+    def by_default(self, target: Language | None = None) -> list[Language]:
+        """All that can be translated into a language, itself included; without one, all. First the one that a text is
+        taken for that tells nothing: English if it is there, else the first model's."""
         usual = (DEFAULT_SOURCE, self.default_pair[0].code.lower())
-        return tuple(sorted(reaching, key=lambda language: [language.code.lower() != code for code in usual]))
+        able = [language for language in self.listed if target is None or target.code in language.targets]
+        return sorted(able, key=lambda language: [language.code.lower() != code for code in usual])
 
     def _targets(self, code: str, codes: Mapping[str, str]) -> tuple[str, ...]:
         reached = {target for source, target in self._routes if source == code}

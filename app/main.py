@@ -14,8 +14,10 @@ from app import errors, logs
 from app.direct import Application
 from app.guards import BodyLimit
 from app.routes import (
+    admin,
     apertium,
     deepl,
+    detect,
     docs,
     google,
     health,
@@ -65,7 +67,9 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | 
     if chosen.trusted_proxies:
         app.proxies = ProxyHeadersMiddleware(app.respond, list(chosen.trusted_proxies))
     errors.install(app)
-    for router in (translate.router, languages.router, health.router, docs.router, web.router):
+    for router in (translate.router, detect.router, languages.router, health.router, admin.router):
+        app.include_router(router)
+    for router in (docs.router, web.router):
         app.include_router(router)
     for router in (suggest.router, deepl.router, google.router, apertium.router, opennmt.router):  # others' contracts
         app.include_router(router)

@@ -22,6 +22,8 @@ Fields = Mapping[str, Any]
 
 _JSON_TYPE = re.compile(r"application/(?:[^;\s]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_LONGEST_S = 1_000_000
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _MAX_ECHO_CHARS = 40
 UNREADABLE = "The browser (or proxy) sent a request that this server could not understand."
@@ -42,6 +44,10 @@ class TranslateCall(NamedTuple):
     attention: bool
     flags: bool
     raw: bool
+    format: str
+    """`text` or `html`."""
+    terms: tuple[tuple[str, str], ...]
+    timeout_s: float | None
 
     @property
     def hypotheses(self) -> int:
@@ -97,7 +103,7 @@ def parse_json(body: bytes) -> Fields:
 
 def parse_call(fields: Fields, settings: Settings) -> TranslateCall:
     """Check every field of a request. Raises BadRequest with the first mistake."""
-    texts, is_list = _texts(fields)
+    texts, is_list = read_texts(fields)
     call = TranslateCall(
         texts=texts,
         is_list=is_list,
@@ -111,12 +117,16 @@ def parse_call(fields: Fields, settings: Settings) -> TranslateCall:
         attention=_boolean(fields, "attention"),
         flags=_boolean(fields, "flags"),
         raw=_boolean(fields, "raw"),
+        format=_format(fields),
+        terms=_terms(fields, settings.max_terms),
+        timeout_s=_seconds(fields, "timeout_s"),
     )
     if call.beam_size is not None and call.hypotheses > call.beam_size:
         raise BadRequest(
             f"Invalid request: beam_size parameter must be >= {call.hypotheses} to find that many translations"
         )
-    _check_format(fields)
+    if call.raw and (call.format != "text" or call.terms):
+        raise BadRequest("Invalid request: raw parameter goes with neither terms nor the html format")
     return call
 
 
@@ -125,7 +135,8 @@ def shown(text: str) -> str:
     return text if len(text) <= _MAX_ECHO_CHARS else text[:_MAX_ECHO_CHARS] + "..."
 
 
-def _texts(fields: Fields) -> tuple[tuple[str, ...], bool]:
+def read_texts(fields: Fields) -> tuple[tuple[str, ...], bool]:
+    """The texts of `q`, and whether it was a list. Raises BadRequest."""
     q = fields.get("q")
     if q is None or q == "" or q == []:
         raise BadRequest("Invalid request: missing q parameter")
@@ -185,11 +196,42 @@ def _boolean(fields: Fields, name: str) -> bool:
     return _BOOLEANS[word]
 
 
-def _check_format(fields: Fields) -> None:
-    value = fields.get("format")
-    if value in (None, "", "text"):
-        return
-    raise BadRequest(f"{shown(_unicode(value, 'format parameter'))} format is not supported")
+def _format(fields: Fields) -> str:
+    value = _unicode(fields.get("format") or "text", "format parameter")
+    if value not in ("text", "html"):
+        raise BadRequest(f"{shown(value)} format is not supported")
+    return value
+
+
+def _terms(fields: Fields, limit: int) -> tuple[tuple[str, str], ...]:
+    """Of an object, or of a list of pairs: source terms and what they must become. A form holds the same as JSON."""
+    value = fields.get("terms")
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str):
+        value = decode_json(value.encode("utf-8", "surrogatepass"))
+    pairs = list(value.items()) if isinstance(value, dict) else value
+    if not isinstance(pairs, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        raise BadRequest("Invalid request: terms parameter is neither an object nor a list of pairs")
+    if len(pairs) > limit:
+        raise BadRequest(f"Invalid request: terms parameter holds more than {limit} terms")
+    terms = tuple((_unicode(source, "terms"), _unicode(target, "terms")) for source, target in pairs)
+    if not all(source.strip() and target.strip() for source, target in terms):
+        raise BadRequest("Invalid request: terms parameter holds an empty term")
+    return terms
+
+
+def _seconds(fields: Fields, name: str) -> float | None:
+    value = fields.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
+        value = float(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise BadRequest(f"Invalid request: {name} parameter is not a number")
+    if not 0 < value < _LONGEST_S:
+        raise BadRequest(f"Invalid request: {name} parameter must be > 0 and < {_LONGEST_S}")
+    return float(value)
 
 
 def _plain_lines(text: str) -> str:

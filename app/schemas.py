@@ -42,11 +42,15 @@ class TranslateRequest(BaseModel):
         str | list[str],
         Field(description="A text, or a list of texts (JSON only). Line breaks and blanks are kept.", min_length=1),
     ]
-    source: Annotated[str, Field(description="Language code, upper or lower case.", examples=["en"])]
+    source: Annotated[
+        str, Field(description="Language code, upper or lower case; `auto`: detected for each text.", examples=["en"])
+    ]
     target: Annotated[str, Field(description="Language code, upper or lower case.", examples=["de"])]
-    format: Annotated[Literal["text"] | None, Field(description="The kind of text.")] = "text"
+    format: Annotated[Literal["text", "html"] | None, Field(description="The kind of text.")] = "text"
     alternatives: Annotated[int, Field(ge=0, description="Other translations wanted beside the best.")] = 0
-    api_key: Annotated[str, Field(description="A key of this service; the header `Authorization: Bearer` does as well.")] = ""
+    api_key: Annotated[
+        str, Field(description="A key of this service; the header `Authorization: Bearer` does as well.")
+    ] = ""
     beam_size: Annotated[int | None, Field(ge=1, description="Width of the search; the model's own if absent.")] = None
     n_best: Annotated[int | None, Field(ge=1, description="Adds `nBest`: so many translations with scores.")] = None
     scores: Annotated[bool, Field(description="Adds `scores`.")] = False
@@ -54,6 +58,29 @@ class TranslateRequest(BaseModel):
     attention: Annotated[bool, Field(description="Adds `attention` (and to each entry of `nBest`).")] = False
     flags: Annotated[bool, Field(description="Adds `flags`.")] = False
     raw: Annotated[bool, Field(description="Take each text as one segment: no sentence splitting, no repair.")] = False
+    terms: Annotated[
+        dict[str, str] | list[tuple[str, str]] | None,
+        Field(description="Source terms, and what they must become.", examples=[{"station": "Bahnhof"}]),
+    ] = None
+    timeout_s: Annotated[
+        float | None, Field(gt=0, description="Longest time to the answer; the service's own limit holds at most.")
+    ] = None
+
+
+class DetectRequest(BaseModel):
+    """The text whose language is wanted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"q": "Guten Morgen!"}]})
+
+    q: Annotated[str | list[str], Field(description="A text; a list is taken as one text.", min_length=1)]
+    api_key: Annotated[str, Field(description="A key of this service, if it has any.")] = ""
+
+
+class DetectedLanguage(Shape):
+    """A guess at the language of a text."""
+
+    confidence: Annotated[float, Field(ge=0, le=100, description="0: nothing can be said, this is a default.")]
+    language: Annotated[str, Field(description="Its code.")]
 
 
 class NBestEntry(Shape):
@@ -75,7 +102,8 @@ class ItemError(Shape):
 class TranslateAnswer(Shape):
     """Each key but `errors` holds one value for a string `q`, and for a list `q` a list of them in the same order.
 
-    Keys other than `translatedText` are present only when asked for.
+    Keys other than `translatedText` are present only when asked for; `detectedLanguage` where the source was `auto`,
+    `pivot` where a text went through a third language.
     """
 
     model_config = ConfigDict(
@@ -96,6 +124,13 @@ class TranslateAnswer(Shape):
     )
 
     translatedText: OneOrList[str]
+    detectedLanguage: Annotated[
+        OneOrList[DetectedLanguage] | None,
+        Field(description="The language of the text; confidence 0 for a mere default."),
+    ] = None
+    pivot: Annotated[
+        OneOrList[str | None], Field(description="Code of the language in between, where no model translates directly.")
+    ] = None
     alternatives: Annotated[OneOrList[list[str]], Field(description="Other translations, best first.")] = []
     nBest: Annotated[OneOrList[list[NBestEntry]], Field(description="The best translations, best first.")] = []
     scores: Annotated[
@@ -131,6 +166,25 @@ class LanguageAnswer(Shape):
     code: str
     name: str
     targets: list[str]
+
+
+class ModelAnswer(Shape):
+    """A model that serves."""
+
+    name: str
+    source: str
+    target: str
+    version: Annotated[str, Field(description="What `X-Model-Version` names it.")]
+    precision: str
+    runner: Annotated[str, Field(description="What computes: `native` or `torch`.")]
+    parameters: int
+    description: str
+
+
+class ModelsAnswer(Shape):
+    """The models that serve now."""
+
+    models: list[ModelAnswer]
 
 
 class HealthAnswer(Shape):

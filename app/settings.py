@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     """Largest `n_best` a caller may ask for."""
     max_alternatives: Annotated[int, Field(ge=0)] = 3
     """Largest `alternatives` a caller may ask for."""
+    max_terms: Annotated[int, Field(ge=0)] = 1_000
+    """Most `terms` in one request."""
     drain_delay_s: Annotated[float, Field(ge=0.0, le=3_600.0, allow_inf_nan=False)] = 0.0
     """Time after SIGTERM in which the service still answers but calls itself not ready (for load balancers)."""
     drain_s: Annotated[float, Field(ge=0.0, le=3_600.0, allow_inf_nan=False)] = 30.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -15,7 +15,7 @@ from app.languages import Language, Route
 from app.models import ModelSet
 from app.service import Service
 from nmt.errors import DeadlineExceeded, NmtError
-from nmt.inference import Detection, TranslateOptions, Translation, first_leg, second_leg, through
+from nmt.inference import Detection, ModelInfo, TranslateOptions, Translation, first_leg, second_leg, through
 
 AUTO = "auto"
 """The source code that asks for detection."""
@@ -119,7 +119,7 @@ async def _ways(models: ModelSet, texts: Sequence[str], source: str, target: str
     if source.lower() != AUTO:
         start = languages.find(source)
         return [_Way(start, languages.route(start, goal))] * len(texts)
-    sources = {language.code: language for language in languages.sources_of(goal)}
+    sources = {language.code: language for language in languages.by_default(goal)}
     detections = [found[0] for found in await guesses(models, texts, list(sources))]
     return [
         _Way(
@@ -154,7 +154,8 @@ async def _along(
     clock = asyncio.get_running_loop().time
     leg = partial(service.admission.translate, models.engine, receive=receive)
     if len(route) == 1:
-        return await leg(texts, route[0], options, deadline_s=end - clock())
+        with_shared = _with_shared(options, service, route[0], texts)
+        return await leg(texts, route[0], with_shared, deadline_s=end - clock())
     first, second = route
     halfway = await leg(texts, first, first_leg(options), deadline_s=end - clock())
     arrived = [answer for answer in halfway if isinstance(answer, Translation)]
@@ -168,6 +169,17 @@ async def _along(
         )
     )
     return [_joined(answer, next(onward)) if isinstance(answer, Translation) else answer for answer in halfway]
+
+
+def _with_shared(
+    options: TranslateOptions, service: Service, model: ModelInfo, texts: Sequence[str]
+) -> TranslateOptions:
+    """Also the operator's terms, but for those that the request itself translates otherwise."""
+    shared = service.glossaries.shared(model.source_lang, model.target_lang, texts)
+    if not shared or options.raw:
+        return options
+    own = {source for source, _ in options.terms}
+    return replace(options, terms=options.terms + tuple(term for term in shared if term[0] not in own))
 
 
 def _joined(first: Translation, second: Answer) -> Answer:

@@ -1,11 +1,19 @@
-"""GET /languages and GET /frontend/settings, in LibreTranslate's shapes."""
+"""GET /languages and GET /frontend/settings, in LibreTranslate's shapes; GET /models."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
 from app.languages import Language
-from app.schemas import DefaultLanguage, DefaultLanguages, FrontendSettings, LanguageAnswer
+from app.models import ModelSet
+from app.schemas import (
+    DefaultLanguage,
+    DefaultLanguages,
+    FrontendSettings,
+    LanguageAnswer,
+    ModelAnswer,
+    ModelsAnswer,
+)
 from app.service import ServiceDep
 
 router = APIRouter(tags=["about"])
@@ -17,6 +25,30 @@ async def languages(service: ServiceDep) -> list[LanguageAnswer]:
         LanguageAnswer(code=language.code, name=language.name, targets=list(language.targets))
         for language in service.languages.listed
     ]
+
+
+@router.get("/models", summary="Models that serve now")
+async def models(service: ServiceDep) -> ModelsAnswer:
+    return list_models(service.models.current)
+
+
+def list_models(models: ModelSet) -> ModelsAnswer:
+    """What is told of each model of a set."""
+    return ModelsAnswer(
+        models=[
+            ModelAnswer(
+                name=model.name,
+                source=model.source_lang,
+                target=model.target_lang,
+                version=model.version,
+                precision=model.precision,
+                runner=model.runner,
+                parameters=model.parameters,
+                description=model.description,
+            )
+            for model in models.engine.models
+        ]
+    )
 
 
 @router.get("/frontend/settings", summary="Settings for a user interface")

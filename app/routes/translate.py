@@ -11,13 +11,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.types import Receive
 
+from app.gate import given_key
 from app.guards import check_count
 from app.parameters import Fields, TranslateCall, parse_call, read_fields
 from app.schemas import TranslateAnswer, TranslateRequest, error_responses
 from app.service import Service, get_service
 from app.translation import Outcome, check_any, translate_each, version_of
 from nmt.errors import NmtError
-from nmt.inference import Hypothesis, TranslateOptions, Translation
+from nmt.inference import Detection, Hypothesis, TranslateOptions, Translation
 
 PATH = "/translate"
 MODEL_VERSION = "X-Model-Version"
@@ -25,8 +26,9 @@ MODEL_VERSION = "X-Model-Version"
 router = APIRouter(tags=["translation"])
 
 _SCHEMA = TranslateRequest.model_json_schema()
-_CONTENT_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
-_BODY = {"required": True, "content": {kind: {"schema": _SCHEMA} for kind in _CONTENT_TYPES}}
+CONTENT_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+_VERSION = "Version of the model used; of two in a row with a plus sign between."
+_BODY = {"required": True, "content": {kind: {"schema": _SCHEMA} for kind in CONTENT_TYPES}}
 
 
 @router.post(
@@ -36,9 +38,14 @@ _BODY = {"required": True, "content": {kind: {"schema": _SCHEMA} for kind in _CO
     responses={
         200: {
             "model": TranslateAnswer,
-            "headers": {MODEL_VERSION: {"description": "Version of the model used.", "schema": {"type": "string"}}},
+            "headers": {
+                MODEL_VERSION: {
+                    "description": "Version of the model used; of two in a row with a plus sign between.",
+                    "schema": {"type": "string"},
+                }
+            },
         },
-        **error_responses(400, 408, 413, 500, 503, 504),
+        **error_responses(400, 403, 408, 413, 429, 500, 503, 504),
     },
     openapi_extra={"requestBody": _BODY},
 )
@@ -56,7 +63,10 @@ async def respond(fields: Fields, service: Service, receive: Receive) -> JSONRes
     """The answer to a request of these fields; `receive` is the request's, its body read. Raises NmtError."""
     call = parse_call(fields, service.settings)
     check_count(call.texts, service.settings)
-    outcomes = await translate_each(service, call.texts, call.source, call.target, _options(call), receive)
+    service.gate.admit(given_key(fields), characters=sum(map(len, call.texts)), texts=len(call.texts))
+    outcomes = await translate_each(
+        service, call.texts, call.source, call.target, _options(call), receive, deadline_s=call.timeout_s
+    )
     check_any(outcomes)
     version = version_of(outcomes)
     return _Json(answer_body(call, outcomes), headers={MODEL_VERSION: version} if version else None)
@@ -78,12 +88,17 @@ def _options(call: TranslateCall) -> TranslateOptions:
         alignments=call.alignments,
         attention=call.attention,
         raw=call.raw,
+        markup="html" if call.format == "html" else "",
+        terms=call.terms,
     )
 
 
 def answer_body(call: TranslateCall, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The JSON answer: one value under each key for a string `q`, a list of values for a list."""
     rows = [_row(call, outcome) for outcome in outcomes]
+    if any(outcome.via for outcome in outcomes):
+        for row, outcome in zip(rows, outcomes, strict=True):
+            row["pivot"] = outcome.via and outcome.via.code
     if not call.is_list:
         return rows[0]
     body: dict[str, Any] = {key: [row[key] for row in rows] for key in rows[0]}
@@ -101,6 +116,8 @@ def _row(call: TranslateCall, outcome: Outcome) -> dict[str, Any]:
     if not isinstance(done, Translation):
         done = Translation(text=outcome.text, score=math.nan)
     row: dict[str, Any] = {"translatedText": done.text}
+    if outcome.detected:
+        row["detectedLanguage"] = detected(outcome.detected)
     if call.alternatives:
         others = dict.fromkeys(other.text for other in done.alternatives if other.text != done.text)
         row["alternatives"] = list(others)[: call.alternatives]
@@ -124,6 +141,11 @@ def _entry(call: TranslateCall, hypothesis: Hypothesis) -> dict[str, Any]:
     if call.attention:
         entry["attention"] = hypothesis.attention
     return entry
+
+
+def detected(detection: Detection) -> dict[str, Any]:
+    """A detection in LibreTranslate's shape, which counts confidence from 0 to 100."""
+    return {"confidence": round(100 * detection.confidence, 1), "language": detection.language}
 
 
 def _number(score: float) -> float | None:
