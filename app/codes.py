@@ -39,7 +39,7 @@ def find_language(languages: Languages, code: str) -> Language:
     base = _short_codes().get(base, base)
     full = f"{base}-{region}" if region else base
     names = [full, _OTHER_NAMES.get(full, full)]
-    if _is_region(region):
+    if _is_region(region) and full not in _OTHER_NAMES:
         names += [base, _OTHER_NAMES.get(base, base)]
     for name in names:
         try:
