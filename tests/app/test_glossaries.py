@@ -1,0 +1,168 @@
+"""Glossaries are kept by caller, outlive the service, and are read strictly."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.errors import BadRequest, NotFound
+from app.glossaries import FILE_NAME, GlossaryStore, read_csv, read_tsv, terms_within, write_tsv
+from app.main import create_app
+from app.settings import Settings
+from nmt.errors import ConfigError
+from tests.app.fake_engine import FakeEngine
+
+pytestmark = pytest.mark.anyio
+
+TERMS = (("hard disk", "Festplatte"), ("Straße", "road"))
+
+
+def test_a_glossary_outlives_the_store_and_keeps_the_order_of_its_terms(tmp_path: Path) -> None:
+    first = GlossaryStore(tmp_path / "new folder")
+    began = datetime.now(UTC)
+    made = first.create("anna", "IT", "en", "de", TERMS)
+    first.close()
+    second = GlossaryStore(tmp_path / "new folder")
+    assert second.list("anna") == [made]
+    assert second.get(made.id, "anna") == made
+    assert second.terms(made.id, "anna") == TERMS
+    assert second.entries(made.id, "anna") == "hard disk\tFestplatte\nStraße\troad"
+    assert began <= made.created <= datetime.now(UTC)
+    second.delete(made.id, "anna")
+    assert second.list("anna") == []
+    second.close()
+
+
+def test_the_file_is_the_owner_s_alone(tmp_path: Path) -> None:
+    GlossaryStore(tmp_path).close()
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o077 == 0
+
+
+def test_nobody_sees_another_caller_s_glossaries() -> None:
+    store = GlossaryStore()
+    made = store.create("anna", "IT", "en", "de", TERMS)
+    for ask in (store.get, store.terms, store.entries, store.delete):
+        with pytest.raises(NotFound):
+            ask(made.id, "bert")
+    assert store.list("bert") == []
+    assert store.list("anna") == [made]
+    store.close()
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        database.execute("PRAGMA user_version = 9")
+    database.close()
+    with pytest.raises(ConfigError, match="version 9"):
+        GlossaryStore(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"this is no database, whatever its name says", b"\x00" * 5000])
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(ConfigError, match=re.escape(FILE_NAME)):
+        GlossaryStore(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="NMT_STATE"):
+        GlossaryStore(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("a\tb", (("a", "b"),)),
+        ("\ufeffa\tb\r\n\r\n c \t d \n", (("a", "b"), ("c", "d"))),
+        ('"a"\tb,c', (('"a"', "b,c"),)),
+    ],
+)
+def test_tsv(text: str, terms: tuple[tuple[str, str], ...]) -> None:
+    assert read_tsv(text) == terms
+    assert read_tsv(write_tsv(terms)) == terms
+
+
+def test_csv_with_and_without_languages() -> None:
+    assert read_csv('\ufeffa,b\r\n"c, ""d""",e\n\n') == (("a", "b"), ('c, "d"', "e"))
+    assert read_csv("a,b,en,de\nc,d,en,de") == (("a", "b"), ("c", "d"))
+
+
+@pytest.mark.parametrize("line", ["a", "a\tb\tc", "\tb", "a\t", "x\ty\x0bz", "x\ty\u2028z", "t\tu", "é" * 600 + "\tb"])
+def test_a_wrong_line_of_tsv_is_named(line: str) -> None:
+    with pytest.raises(BadRequest, match="line 2 "):
+        read_tsv(f"t\tu\n{line}\nv\tw")
+
+
+@pytest.mark.parametrize("line", ["a", "a,b,c", ",b", 'a,"b" c', "t,u", 'x,"y\x01"'])
+def test_a_wrong_line_of_csv_is_named(line: str) -> None:
+    with pytest.raises(BadRequest, match="line 2 "):
+        read_csv(f"t,u\n{line}\nv,w")
+
+
+def test_the_terms_of_a_text_are_those_that_stand_in_it_whatever_the_size() -> None:
+    """Against trying every term."""
+    letters = random.Random(1)
+    words = ["".join(letters.choices("abcßÄd ", k=letters.randint(1, 6))).strip() or "x" for _ in range(400)]
+    terms = tuple((word, str(place)) for place, word in enumerate(dict.fromkeys(words)))
+    for few in (terms[:20], terms):
+        for size in (0, 1, 3, 40):
+            texts = ["".join(letters.choices("abcSÄädD ", k=size)) for _ in range(3)]
+            plainly = tuple(term for term in few if any(term[0].casefold() in text.casefold() for text in texts))
+            assert terms_within(few, texts) == plainly
+
+
+def test_the_operator_s_terms_come_by_pair(tmp_path: Path) -> None:
+    (tmp_path / "en-de.tsv").write_text("hard disk\tFestplatte\nmouse\tMaus\n", "utf-8")
+    (tmp_path / "en-PT-br.tsv").write_text("mouse\tmouse\n", "utf-8")
+    (tmp_path / "notes.txt").write_text("not read", "utf-8")
+    store = GlossaryStore(shared=tmp_path)
+    assert store.shared_pairs == {("en", "de"): 2, ("en", "pt-br"): 1}
+    assert store.shared("en", "de", ["My Hard Disk!"]) == (("hard disk", "Festplatte"),)
+    assert store.shared("EN", "pt-BR", ["a mouse"]) == (("mouse", "mouse"),)
+    assert store.shared("de", "en", ["mouse"]) == ()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("en-de.tsv", b"a", "en-de.tsv: .*line 1 has 1 columns"),
+        ("en-de.tsv", b"\xff\tb", "en-de.tsv: .*utf-8"),
+        ("terms.tsv", b"a\tb", "terms.tsv: the name says no pair"),
+    ],
+)
+def test_a_wrong_file_of_the_operator_ends_the_start(tmp_path: Path, name: str, content: bytes, error: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=error):
+        GlossaryStore(shared=tmp_path)
+    with pytest.raises(ConfigError, match="is not a folder"):
+        GlossaryStore(shared=tmp_path / name)
+
+
+async def test_the_operator_s_terms_reach_the_engine_unless_the_request_has_its_own(tmp_path: Path) -> None:
+    (tmp_path / "en-de.tsv").write_text("disk\tPlatte\nmouse\tMaus\n", "utf-8")
+    engine = FakeEngine()
+    app = create_app(Settings(glossaries=tmp_path), load_engine=lambda _: engine)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client,
+    ):
+        await client.post("/translate", json={"q": "A mouse.", "source": "en", "target": "de"})
+        assert engine.jobs[-1].options.terms == (("mouse", "Maus"),)
+        await client.post("/translate", json={"q": "A mouse.", "source": "en", "target": "fr"})
+        assert engine.jobs[-1].options.terms == ()
+        await client.post("/translate", json={"q": "A mouse.", "source": "en", "target": "de", "raw": True})
+        assert engine.jobs[-1].options.terms == ()
+        glossary = {"name": "g", "source_lang": "en", "target_lang": "de", "entries_format": "tsv"}
+        made = (await client.post("/v2/glossaries", json=glossary | {"entries": "mouse\tNager"})).json()
+        body = {"text": ["mouse, disk"], "source_lang": "EN", "target_lang": "DE", "glossary_id": made["glossary_id"]}
+        await client.post("/v2/translate", content=json.dumps(body), headers={"Content-Type": "application/json"})
+        assert engine.jobs[-1].options.terms == (("mouse", "Nager"), ("disk", "Platte"))
