@@ -91,7 +91,7 @@ class Application(FastAPI):
         self, scope: Mapping[str, Any], route: str, status: int, seconds: float, done: exchange.Exchange | None = None
     ) -> None:
         """Count and log a request that has been answered; `done` is None where nobody looked into it."""
-        self._service.metrics.note_request(scope["method"], route, status, seconds, done)
+        self._service.metrics.note_request(scope.get("method", "-"), route, status, seconds, done)
         if self.access_log is not None:
             self.access_log.note(scope, route, status, seconds, done)
         if self.tracing is not None and done is not None:

@@ -92,7 +92,7 @@ class AccessLog:
 def text_line(scope: Mapping[str, Any], route: str, status: int, seconds: float, _: Exchange | None) -> str:
     """A request in words."""
     request_id = scope.get("state", {}).get("request_id", "-")
-    return f"{_now()} {scope['method']} {route} {status} {1000 * seconds:.1f} ms {request_id}\n"
+    return f"{_now()} {scope.get('method', '-')} {route} {status} {1000 * seconds:.1f} ms {request_id}\n"
 
 
 def json_line(scope: Mapping[str, Any], route: str, status: int, seconds: float, done: Exchange | None) -> str:
@@ -102,7 +102,7 @@ def json_line(scope: Mapping[str, Any], route: str, status: int, seconds: float,
         "level": "info",
         "event": "request",
         "request_id": scope.get("state", {}).get("request_id", "-"),
-        "method": scope["method"],
+        "method": scope.get("method", "-"),
         "route": route,
         "status": status,
         "ms": round(1000 * seconds, 1),

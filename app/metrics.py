@@ -43,7 +43,7 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
     (Overloaded, "overload"),
 )
 """Why a request was turned away without a look at its texts."""
-REASON_OF_STATUS = {413: "size", 408: "slow_body", 431: "size", 503: "overload"}
+REASON_OF_STATUS = {413: "size", 408: "slow_body", 431: "size", 503: "overload", 529: "overload"}
 """The same for what the server's connections answer by themselves."""
 FAILURES: tuple[tuple[type[Exception], str], ...] = (
     (Overloaded, "rejected"),
