@@ -57,6 +57,8 @@ FORMATS = {
 }
 """By name."""
 
+DEFAULT_LIMITS = Limits()
+
 SUFFIXES = {suffix: known for known in FORMATS.values() for suffix in known.suffixes}
 
 
@@ -65,7 +67,7 @@ def format_of(name: str) -> Format | None:
     return SUFFIXES.get(PurePath(name).suffix.lower())
 
 
-def read_document(data: bytes, form: Format, source: str, target: str, limits: Limits = Limits()) -> Document:
+def read_document(data: bytes, form: Format, source: str, target: str, limits: Limits = DEFAULT_LIMITS) -> Document:
     """Read a document that is to be translated from language `source` into `target` (codes such as `en`, `pt-BR`).
 
     Raises DocumentError where the bytes are not of that format, or hold more than the limits allow.
@@ -74,6 +76,7 @@ def read_document(data: bytes, form: Format, source: str, target: str, limits: L
 
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "FORMATS",
     "SUFFIXES",
     "Document",

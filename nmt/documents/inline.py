@@ -69,6 +69,11 @@ class Inline:
         """The pieces after the core."""
         return [_plain(piece) for piece in self._pieces[self.end :]]
 
+    @property
+    def core(self) -> list[Piece]:
+        """The pieces of the core itself."""
+        return [_plain(piece) for piece in self._pieces[self.start : self.end]]
+
     def read(self, translation: str) -> list[Piece] | None:
         """The core's pieces in a translation's order; None where it has not the same codes, or they do not nest."""
         codes = [piece for piece in self._core if isinstance(piece, _Code)]

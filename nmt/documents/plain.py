@@ -34,7 +34,7 @@ def lines_of(text: str) -> Iterator[Line]:
             yield Line(match[1], match.start(), number, match[2])
 
 
-def read_lines(data: bytes, languages: Languages, limits: Limits) -> TextDocument:
+def read_lines(data: bytes, _: Languages, limits: Limits) -> TextDocument:
     """Every line is a unit."""
     text, coding = decode(data)
     slots = []
@@ -48,7 +48,7 @@ def read_lines(data: bytes, languages: Languages, limits: Limits) -> TextDocumen
     return TextDocument(text, coding, slots)
 
 
-def read_paragraphs(data: bytes, languages: Languages, limits: Limits) -> TextDocument:
+def read_paragraphs(data: bytes, _: Languages, limits: Limits) -> TextDocument:
     """Lines that were wrapped are one unit, and its translation is wrapped to the same width."""
     text, coding = decode(data)
     slots = []
