@@ -4,6 +4,16 @@ Importing it loads no torch: tensors live in the workers, and in a `Translator` 
 """
 
 from nmt.inference.detection import Detection, Detector
+from nmt.inference.documents import (
+    FORMATS,
+    SUFFIXES,
+    DocumentReport,
+    DocumentTranslation,
+    Format,
+    Limits,
+    format_of,
+    translate_document,
+)
 from nmt.inference.pivoting import first_leg, second_leg, through
 from nmt.inference.pool import Pool, PoolStatus
 from nmt.inference.translator import Translator
@@ -12,11 +22,17 @@ from nmt.inference.types import Diversity, Fusion, Hypothesis, ModelInfo, Sampli
 load_models = Pool.load_models
 
 __all__ = [
+    "FORMATS",
+    "SUFFIXES",
     "Detection",
     "Detector",
     "Diversity",
+    "DocumentReport",
+    "DocumentTranslation",
+    "Format",
     "Fusion",
     "Hypothesis",
+    "Limits",
     "ModelInfo",
     "Pool",
     "PoolStatus",
@@ -25,7 +41,9 @@ __all__ = [
     "Translation",
     "Translator",
     "first_leg",
+    "format_of",
     "load_models",
     "second_leg",
     "through",
+    "translate_document",
 ]

@@ -229,6 +229,7 @@ __all__ = [
     "DocumentReport",
     "DocumentTranslation",
     "Format",
+    "Limits",
     "Portion",
     "format_of",
     "translate_document",
