@@ -139,7 +139,10 @@ async def test_the_schema_is_valid_openapi_and_names_every_status(client: httpx.
     OpenAPI.model_validate(schema)
     statuses = {path: {*next(iter(item.values()))["responses"]} for path, item in schema["paths"].items()}
     assert statuses == {
-        "/translate": {"200", "400", "408", "413", "500", "503", "504"},
+        "/translate": {"200", "400", "403", "408", "413", "429", "500", "503", "504"},
+        "/detect": {"200", "400", "403", "408", "413", "429", "500"},
+        "/models": {"200"},
+        "/admin/reload": {"200", "400", "403", "404", "409", "503"},
         "/languages": {"200"},
         "/frontend/settings": {"200"},
         "/health": {"200", "503"},

@@ -19,6 +19,7 @@ MISSING_Q = "Invalid request: missing q parameter"
 NOT_TEXT = "Invalid request: q parameter is not a string or a list of strings"
 HALF = "is not valid Unicode (it holds half of a surrogate pair)"
 
+RAW_ALONE = "raw parameter goes with neither terms nor the html format"
 FORM_PART = b'--b\r\nContent-Disposition: form-data; name="q"\r\n\r\nHi\r\n--b--\r\n'
 
 
@@ -55,11 +56,10 @@ BAD_JSON_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({**GOOD, "source": "\ud800"}, f"Invalid request: source parameter {HALF}"),
     ({**GOOD, "source": "xx"}, "xx is not supported"),
     ({**GOOD, "target": "xx"}, "xx is not supported"),
-    ({**GOOD, "source": "auto"}, "auto is not supported"),
+    ({**GOOD, "target": "auto"}, "auto is not supported"),
     ({**GOOD, "source": "en-US"}, "en-us is not supported"),
     ({**GOOD, "target": "x" * 5000}, f"{'x' * 40}... is not supported"),
-    ({**GOOD, "source": "de", "target": "fr"}, "French (fr) is not available as a target language from German (de)"),
-    ({**GOOD, "format": "html"}, "html format is not supported"),
+    ({**GOOD, "source": "fr", "target": "de"}, "German (de) is not available as a target language from French (fr)"),
     ({**GOOD, "format": "xml"}, "xml format is not supported"),
     ({**GOOD, "format": 5}, "Invalid request: format parameter is not a string"),
     ({**GOOD, "alternatives": 4}, "Invalid request: alternatives parameter must be <= 3"),
@@ -71,6 +71,20 @@ BAD_JSON_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({**GOOD, "beam_size": 0}, "Invalid request: beam_size parameter must be >= 1"),
     ({**GOOD, "beam_size": 17}, "Invalid request: beam_size parameter must be <= 16"),
     ({**GOOD, "beam_size": {}}, "Invalid request: beam_size parameter is not a number"),
+    ({**GOOD, "timeout_s": 0}, "Invalid request: timeout_s parameter must be > 0 and < 1000000"),
+    ({**GOOD, "timeout_s": "-1.5"}, "Invalid request: timeout_s parameter must be > 0 and < 1000000"),
+    ({**GOOD, "timeout_s": 10**400}, "Invalid request: timeout_s parameter must be > 0 and < 1000000"),
+    ({**GOOD, "timeout_s": "soon"}, "Invalid request: timeout_s parameter is not a number"),
+    ({**GOOD, "timeout_s": True}, "Invalid request: timeout_s parameter is not a number"),
+    ({**GOOD, "terms": 5}, "Invalid request: terms parameter is neither an object nor a list of pairs"),
+    ({**GOOD, "terms": ["a", "b"]}, "Invalid request: terms parameter is neither an object nor a list of pairs"),
+    ({**GOOD, "terms": [["a"]]}, "Invalid request: terms parameter is neither an object nor a list of pairs"),
+    ({**GOOD, "terms": "{"}, UNREADABLE),
+    ({**GOOD, "terms": {"a": 5}}, "Invalid request: terms is not a string"),
+    ({**GOOD, "terms": {"a": " "}}, "Invalid request: terms parameter holds an empty term"),
+    ({**GOOD, "terms": [["a", "b"]] * 1001}, "Invalid request: terms parameter holds more than 1000 terms"),
+    ({**GOOD, "raw": 1, "terms": {"a": "b"}}, f"Invalid request: {RAW_ALONE}"),
+    ({**GOOD, "raw": 1, "format": "html"}, f"Invalid request: {RAW_ALONE}"),
     ({**GOOD, "n_best": 0}, "Invalid request: n_best parameter must be >= 1"),
     ({**GOOD, "n_best": 11}, "Invalid request: n_best parameter must be <= 10"),
     (
