@@ -64,9 +64,9 @@ TEXTS: list[tuple[dict[str, Any], int, str]] = [
     (sent({**GOOD, "source_lang": "XX"}), 400, value("source_lang")),
     (sent({**GOOD, "source_lang": "auto"}), 400, value("source_lang")),
     (
-        sent({**GOOD, "source_lang": "DE", "target_lang": "FR"}),
+        sent({**GOOD, "source_lang": "FR"}),
         400,
-        "French (fr) is not available as a target language from German (de)",
+        "German (de) is not available as a target language from French (fr)",
     ),
     (sent({**GOOD, "split_sentences": "2"}), 400, value("split_sentences")),
     (sent({**GOOD, "split_sentences": 0.5}), 400, value("split_sentences")),

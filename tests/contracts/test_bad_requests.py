@@ -57,9 +57,9 @@ GOOGLE_TABLE: list[tuple[str, str, dict[str, Any], int, str]] = [
     (
         "POST",
         "",
-        sent({**GOOD, "source": "de", "target": "fr"}),
+        sent({**GOOD, "source": "fr"}),
         400,
-        "French (fr) is not available as a target language from German (de)",
+        "German (de) is not available as a target language from French (fr)",
     ),
     ("POST", "", sent({**GOOD, "format": "xml"}), 400, "Invalid Value: format"),
     ("POST", "", sent({**GOOD, "format": 5}), 400, "Invalid Value: format"),
@@ -96,7 +96,7 @@ APERTIUM_TABLE: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/translate", asked(q="Hi", langpair="en|de|fr"), 400, "That pair is invalid, use e.g. eng|spa"),
     ("GET", "/translate", asked(q="Hi", langpair="en|xx"), 400, "That pair is not installed"),
     ("GET", "/translate", asked(q="Hi", langpair="xx|de"), 400, "That pair is not installed"),
-    ("GET", "/translate", asked(q="Hi", langpair="de|fr"), 400, "That pair is not installed"),
+    ("GET", "/translate", asked(q="Hi", langpair="fr|de"), 400, "That pair is not installed"),
     ("GET", "/translate", asked(q="Hi", langpair="auto|de"), 400, "That pair is not installed"),
     ("GET", "/translate", asked(q="a\x00", langpair="en|de"), 400, "Invalid request: text holds a NUL character"),
     (
