@@ -6,6 +6,7 @@ Texts enter and leave while others are under way; `translate` is the same for a 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -270,8 +271,11 @@ class Pipeline:
 
     def _finish(self, one: _Text) -> Translation:
         found = one.found
-        if not all(found):
+        if not all(found) and (one.prefix or one.forbidden):
             raise TranslationError("no translation keeps to what was asked: forbid less, or another beginning")
+        if not all(hypotheses and all(map(_is_sound, hypotheses)) for hypotheses in found):
+            log.error("the scores of a text are not numbers: the model's arithmetic went out of range")
+            raise TranslationError("internal error (the model's scores are not numbers)")
         is_list = one.options.sampling is not None or one.options.diversity is not None
         chosen = list(zip(*found, strict=False)) if is_list else combine(found, one.options.n_best)
         spoken = [self._speak(one, hypotheses) for hypotheses in chosen]
@@ -355,6 +359,11 @@ def combine(found: Sequence[Sequence[Found]], n_best: int) -> list[tuple[Found, 
         longer.sort(key=lambda item: -item[0])
         chosen = longer[:n_best]
     return [hypotheses for _, hypotheses in chosen]
+
+
+def _is_sound(found: Found) -> bool:
+    """Not so where the arithmetic overflowed: what was found then is no translation, whatever it looks like."""
+    return math.isfinite(found.score) and math.isfinite(found.log_prob)
 
 
 def _internal_error(error: Exception) -> TranslationError:
