@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import tomli_w
 
@@ -72,6 +72,16 @@ class TrainingResult:
         return {**asdict(self), "target_tokens_per_s": statistics.median(self.tokens_per_s)}
 
 
+class Sample(NamedTuple):
+    """What a run of a while has shown."""
+
+    tokens_per_s: float
+    """Of the target."""
+    pss_bytes: int
+    others: float
+    """Cores that other programs used."""
+
+
 def measure_training(
     corpus: Corpus,
     opennmt_python: Path,
@@ -84,7 +94,7 @@ def measure_training(
     others_limit: float,
 ) -> list[TrainingResult]:
     """All batch sizes of both sides in turn, `rounds` times; a round that others disturb is said, not repeated."""
-    runs: list[tuple[TrainingResult, Callable[[], tuple[float, int]]]] = []
+    runs: list[tuple[TrainingResult, Callable[[], Sample]]] = []
     for size in OUR_BATCHES:
         ours = partial(train_ours, corpus, folder, environment, size, cores, seconds)
         runs.append((TrainingResult("ours", f"{size} tokens"), ours))
@@ -95,11 +105,10 @@ def measure_training(
     for number in range(rounds):
         print(f"training: round {number + 1}, load average {machine.load_average():.2f}", file=sys.stderr, flush=True)
         for result, run in runs:
-            others = machine.watch([os.getpid()])
-            rate, memory = run()
-            result.tokens_per_s.append(rate)
-            result.pss_bytes = max(result.pss_bytes, memory)
-            result.others.append(others())
+            sampled = run()
+            result.tokens_per_s.append(sampled.tokens_per_s)
+            result.pss_bytes = max(result.pss_bytes, sampled.pss_bytes)
+            result.others.append(sampled.others)
             if result.others[-1] > others_limit:
                 print(f"  {result.side}, {result.batch}: others used {result.others[-1]:.1f} cores", file=sys.stderr)
     return [result for result, _ in runs]
@@ -107,8 +116,8 @@ def measure_training(
 
 def train_ours(
     corpus: Corpus, folder: Path, environment: dict[str, str], batch_tokens: int, cores: int, seconds: float
-) -> tuple[float, int]:
-    """`nmt train` for a while: target tokens a second, and memory in bytes."""
+) -> Sample:
+    """`nmt train` for a while."""
     run = our_run(folder)
     shutil.rmtree(run, ignore_errors=True)
     recipe = write_recipe(corpus, folder, batch_tokens, cores, validate_every=NEVER, checkpoint_every_s=0.0)
@@ -184,8 +193,8 @@ def train_opennmt(
     batch_type: str,
     batch_size: int,
     seconds: float,
-) -> tuple[float, int]:
-    """`onmt_train` for a while, with pairs and vocabulary of `train_ours`: target tokens a second, memory in bytes."""
+) -> Sample:
+    """`onmt_train` for a while, with pairs and vocabulary of `train_ours`."""
     config = write_config(folder, batch_type, batch_size)
     log = folder / "training-opennmt.log"
     return sample(
@@ -247,12 +256,13 @@ def opennmt_rates(log: str) -> list[float]:
 
 def sample(
     command: Sequence[str], log: Path, environment: dict[str, str], rates: Callable[[], list[float]], seconds: float
-) -> tuple[float, int]:
-    """Run a command until `seconds` after its first figure, then stop it: the median of the later ones, and memory.
+) -> Sample:
+    """Run a command until `seconds` after its first figure, then stop it: the median of the later ones.
 
     The first figure holds the start: caches, allocators, the first batches. Raises RuntimeError where no other comes.
     """
-    memory, began = 0, 0.0
+    memory, used, began = 0, 0.0, 0.0
+    others = machine.watch([os.getpid()])
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
@@ -265,12 +275,13 @@ def sample(
                 if began and time.monotonic() > began + seconds and len(rates()) > 1:
                     break
             memory = pss_bytes(process.pid)
-            found = rates()[1:]  # before it is stopped: a run that ends reports what it had begun to count
+            # before it is stopped: a run that ends reports what it had begun to count, and its processes are then gone
+            found, used = rates()[1:], others()
         finally:
             stop(process)
     if not found:
         raise RuntimeError(f"{command[0]} told too little in {seconds:.0f} s: {log}")
-    return statistics.median(found), memory
+    return Sample(statistics.median(found), memory, used)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
