@@ -25,6 +25,7 @@ from app import exchange
 from nmt.errors import (
     Cancelled,
     DeadlineExceeded,
+    DocumentError,
     InputTooLong,
     NmtError,
     Overloaded,
@@ -115,6 +116,7 @@ STATUS: dict[type[Exception], int] = {
     BadRequest: 400,
     RequestValidationError: 400,
     BadText: 400,
+    DocumentError: 400,
     InputTooLong: 400,
     UnsupportedPair: 400,
     KeyRequired: 400,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,19 +20,23 @@ class BodyLimit:
     not all of it has come `timeout_s` seconds after the head.
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, timeout_s: float) -> None:
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int, timeout_s: float, others: Mapping[str, tuple[int, float]] | None = None
+    ) -> None:
+        """`others`: paths with limits of their own, bytes and seconds."""
         self.app = app
-        self.max_body_bytes = max_body_bytes
-        self.timeout_s = timeout_s
+        self.limits = max_body_bytes, timeout_s
+        self.others = others or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        too_large = BodyTooLarge.over(self.max_body_bytes)
+        max_body_bytes, timeout_s = self.others.get(path_of(scope), self.limits)
+        too_large = BodyTooLarge.over(max_body_bytes)
         headers = Headers(scope=scope)
         stated = headers.get("content-length", "")
-        if stated.isdecimal() and int(stated[:20]) > self.max_body_bytes:
+        if stated.isdecimal() and int(stated[:20]) > max_body_bytes:
             await answer(too_large, path_of(scope))(scope, receive, send)
             return
         if is_encoded(headers.get("content-encoding", "")):
@@ -41,7 +45,7 @@ class BodyLimit:
             return
         read_bytes = 0
         is_complete = False
-        end = asyncio.get_running_loop().time() + self.timeout_s
+        end = asyncio.get_running_loop().time() + timeout_s
 
         async def limited() -> Message:
             nonlocal read_bytes, is_complete
@@ -51,10 +55,10 @@ class BodyLimit:
                 async with asyncio.timeout_at(end):
                     message = await receive()
             except TimeoutError:
-                raise BodyTimeout.after(self.timeout_s) from None
+                raise BodyTimeout.after(timeout_s) from None
             is_complete = not message.get("more_body", False)
             read_bytes += len(message.get("body", b""))
-            if read_bytes > self.max_body_bytes:
+            if read_bytes > max_body_bytes:
                 raise too_large
             return message
 

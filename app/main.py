@@ -19,6 +19,7 @@ from app.routes import (
     deepl,
     detect,
     docs,
+    files,
     google,
     health,
     languages,
@@ -67,7 +68,7 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | 
     if chosen.trusted_proxies:
         app.proxies = ProxyHeadersMiddleware(app.respond, list(chosen.trusted_proxies))
     errors.install(app)
-    for router in (translate.router, detect.router, languages.router, health.router, admin.router):
+    for router in (translate.router, files.router, detect.router, languages.router, health.router, admin.router):
         app.include_router(router)
     for router in (docs.router, web.router):
         app.include_router(router)
@@ -78,7 +79,12 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | 
     app.mount(docs.ASSETS_PATH, docs.assets)
     app.mount(web.ASSETS_PATH, web.assets)
     # The last added is the outermost: even a refused or failed request is answered with an id and CORS headers.
-    app.add_middleware(BodyLimit, max_body_bytes=chosen.max_body_bytes, timeout_s=chosen.deadline_s)
+    app.add_middleware(
+        BodyLimit,
+        max_body_bytes=chosen.max_body_bytes,
+        timeout_s=chosen.deadline_s,
+        others={files.PATH: (chosen.max_file_bytes + files.FORM_BYTES, chosen.file_deadline_s)},
+    )
     app.add_middleware(errors.Faults)
     app.add_middleware(logs.RequestId)
     app.add_middleware(

@@ -187,6 +187,42 @@ class ModelsAnswer(Shape):
     models: list[ModelAnswer]
 
 
+class FileRequest(BaseModel):
+    """A form with a file. Fields not listed are ignored."""
+
+    file: Annotated[
+        str, Field(description="The file; its name says its format.", json_schema_extra={"format": "binary"})
+    ]
+    source: Annotated[str, Field(description="Language code, or `auto`.", examples=["en"])]
+    target: Annotated[str, Field(description="Language code.", examples=["de"])]
+    api_key: Annotated[str, Field(description="The caller's key, where keys are known.")] = ""
+    report: Annotated[bool, Field(description="Adds `report`.")] = False
+
+
+class FileFailure(Shape):
+    """A text of a file that stayed as it was."""
+
+    place: str
+    error: str
+
+
+class FileReport(Shape):
+    """What became of a file's texts."""
+
+    source: Annotated[str, Field(description="The language it was translated from.")]
+    texts: int
+    translated: int
+    flags: Annotated[dict[str, int], Field(description="Of how many texts each flag is true.")]
+    failures: Annotated[list[FileFailure], Field(description="The first of those that stayed as they were.")]
+
+
+class FileAnswerShape(Shape):
+    """Where a translated file lies."""
+
+    translatedFileUrl: str
+    report: Annotated[FileReport | None, Field(description="Present if asked for.")] = None
+
+
 class HealthAnswer(Shape):
     """Whether requests are welcome."""
 

@@ -16,6 +16,7 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admission import Admission, Engine
+from app.file_store import FileDesk
 from app.gate import Gate, open_gate
 from app.glossaries import GlossaryStore, open_glossaries
 from app.languages import Languages
@@ -38,6 +39,7 @@ class Service:
     gate: Gate
     glossaries: GlossaryStore
     metrics: Metrics = field(default_factory=Metrics)
+    files: FileDesk = field(default_factory=FileDesk)
 
     @property
     def languages(self) -> Languages:

@@ -81,6 +81,16 @@ class Settings(BaseSettings):
     """Largest `alternatives` a caller may ask for."""
     max_terms: Annotated[int, Field(ge=0)] = 1_000
     """Most `terms` in one request."""
+    max_file_bytes: NotNegative = 10 * 1024 * 1024
+    """Largest file to translate; 0: none are."""
+    file_deadline_s: Seconds = 600.0
+    """Longest time to receive a file, and then to translate it."""
+    max_file_jobs: Positive = 2
+    """Files in work at once; one more gets 503."""
+    file_life_s: Seconds = 1_800.0
+    """How long a translated file can be fetched."""
+    max_files_bytes: Positive = 64 * 1024 * 1024
+    """Memory for translated files that wait to be fetched; newer ones take the place of the oldest."""
     drain_delay_s: Annotated[float, Field(ge=0.0, le=3_600.0, allow_inf_nan=False)] = 0.0
     """Time after SIGTERM in which the service still answers but calls itself not ready (for load balancers)."""
     drain_s: Annotated[float, Field(ge=0.0, le=3_600.0, allow_inf_nan=False)] = 30.0

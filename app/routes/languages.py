@@ -15,6 +15,7 @@ from app.schemas import (
     ModelsAnswer,
 )
 from app.service import ServiceDep
+from nmt.inference import SUFFIXES
 
 router = APIRouter(tags=["about"])
 
@@ -56,8 +57,10 @@ async def frontend_settings(service: ServiceDep) -> FrontendSettings:
     source, target = service.languages.default_pair
     return FrontendSettings(
         charLimit=service.settings.max_text_chars,
+        filesTranslation=bool(service.settings.max_file_bytes),
         language=DefaultLanguages(source=_default(source), target=_default(target)),
         maxNBest=service.settings.max_n_best,
+        supportedFilesFormat=list(SUFFIXES) if service.settings.max_file_bytes else [],
     )
 
 

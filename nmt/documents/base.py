@@ -29,7 +29,10 @@ class Unit:
 
 @dataclass(frozen=True)
 class Languages:
-    """Codes of what a document is translated from and into, as far as its format speaks of them."""
+    """Codes of what a document is translated from and into, as far as its format speaks of them.
+
+    An empty source is that of the document's own header.
+    """
 
     source: str
     target: str
@@ -44,6 +47,10 @@ class Limits:
     max_units: int = 500_000
     max_entries: int = 10_000
     """Files in a package."""
+    max_xml_bytes: int = 64 * 1024 * 1024
+    """Of one XML file, whose tree takes many times as much memory."""
+    max_pieces: int = 4_000_000
+    """Lines and tags, together."""
 
 
 class Document(Protocol):
@@ -159,6 +166,12 @@ class Lines:
         self._line += self._text.count("\n", self._seen, place)
         self._seen = place
         return f"line {self._line}"
+
+
+def check_pieces(text: str, limits: Limits) -> None:
+    """Raises DocumentError for more lines and tags than allowed: each costs far more memory than its bytes."""
+    if text.count("<") + text.count("\n") + text.count("\r") > limits.max_pieces:
+        raise DocumentError(f"more than {limits.max_pieces:,} lines and tags: split the file")
 
 
 def check_units(count: int, limits: Limits) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from nmt.documents.base import Languages, Limits, Lines, Slot, TextDocument, check_units
+from nmt.documents.base import Languages, Limits, Lines, Slot, TextDocument, check_pieces, check_units
 from nmt.documents.encoding import decode, marked
 from nmt.documents.inline import Inline, Mark, Piece
 
@@ -69,6 +69,7 @@ class Token(NamedTuple):
 def read_html(data: bytes, _: Languages, limits: Limits) -> TextDocument:
     """Reads a page or a piece of one."""
     text, coding = decode(data, _charset(data))
+    check_pieces(text, limits)
     tokens = list(_tokens(text))
     partners = _partners(text, tokens)
     lines = Lines(text)

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from nmt.documents.base import Languages, Limits, Slot, TextDocument, Unit, check_units, has_words, one_line
+from nmt.documents.base import (
+    Languages,
+    Limits,
+    Slot,
+    TextDocument,
+    Unit,
+    check_pieces,
+    check_units,
+    has_words,
+    one_line,
+)
 from nmt.documents.encoding import decode
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
@@ -37,6 +47,7 @@ def lines_of(text: str) -> Iterator[Line]:
 def read_lines(data: bytes, _: Languages, limits: Limits) -> TextDocument:
     """Every line is a unit."""
     text, coding = decode(data)
+    check_pieces(text, limits)
     slots = []
     for line in lines_of(text):
         body = line.text.strip()
@@ -51,6 +62,7 @@ def read_lines(data: bytes, _: Languages, limits: Limits) -> TextDocument:
 def read_paragraphs(data: bytes, _: Languages, limits: Limits) -> TextDocument:
     """Lines that were wrapped are one unit, and its translation is wrapped to the same width."""
     text, coding = decode(data)
+    check_pieces(text, limits)
     slots = []
     for lines, width in _paragraphs(text):
         body = " ".join(line.text.strip() for line in lines)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nmt.documents.base import Edit, Languages, Limits, Slot, TextDocument, check_units, splice
+from nmt.documents.base import Edit, Languages, Limits, Slot, TextDocument, check_pieces, check_units, splice
 from nmt.documents.encoding import Coding, decode, marked
 from nmt.documents.plain import Line, lines_of
 from nmt.documents.tags import tagged
@@ -66,6 +66,7 @@ class _Entry:
 def read_po(data: bytes, languages: Languages, limits: Limits) -> TextDocument:
     """Reads a catalogue or a template. Raises DocumentError for a line that is none of a catalogue's."""
     text, coding = decode(data, None if marked(data) else _charset(data))
+    check_pieces(text, limits)
     entries = list(_entries(text))
     header = next((entry for entry in entries if entry.is_header), None)
     plural = _plural_forms(header, languages.target)

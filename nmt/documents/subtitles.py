@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from nmt.documents.base import Languages, Limits, Slot, TextDocument, check_units, one_line
+from nmt.documents.base import Languages, Limits, Slot, TextDocument, check_pieces, check_units, one_line
 from nmt.documents.encoding import decode
 from nmt.documents.plain import Line, lines_of
 from nmt.documents.tags import tagged
@@ -37,6 +37,7 @@ def read_vtt(data: bytes, _: Languages, limits: Limits) -> TextDocument:
 
 def _read(data: bytes, limits: Limits, name: str, *, is_vtt: bool) -> TextDocument:
     text, coding = decode(data)
+    check_pieces(text, limits)
     if is_vtt and not re.match(r"WEBVTT(?:\s|$)", text):
         raise DocumentError("not WebVTT: it does not begin with WEBVTT", place="line 1")
     if not is_vtt and text.strip() and not any(_TIMING.match(line.text) for line in lines_of(text)):

@@ -43,12 +43,14 @@ class Memory:
     def __init__(self, document: XmlDocument, languages: Languages, limits: Limits) -> None:
         self._document = document
         self._languages = languages
-        self._is_whole = _primary(languages.source) == _primary(languages.target)
+        header = child(document.root, "header")
+        source_code = languages.source or ("" if header is None else header.get("srclang", ""))
+        self._is_whole = _primary(source_code) == _primary(languages.target)
         self._places: list[_Place] = []
         self.units: list[Unit] = []
         for unit in (element for element in document.root.iter() if local(element) == "tu"):
             variants = {self._key(_language(variant)): variant for variant in reversed(children(unit, "tuv"))}
-            source = variants.get(self._key(languages.source))
+            source = variants.get(self._key(source_code))
             if source is None or self._key(languages.target) in variants:
                 continue
             segment = child(source, "seg")

@@ -13,7 +13,7 @@ from typing import Any
 
 from lxml import etree
 
-from nmt.documents.base import Limits
+from nmt.documents.base import Limits, check_pieces
 from nmt.documents.encoding import decode, marked
 from nmt.documents.inline import Piece
 from nmt.errors import DocumentError
@@ -30,11 +30,12 @@ class XmlDocument:
 
     def __init__(self, data: bytes, limits: Limits, name: str = "") -> None:
         """`name`: of a file in a package, for errors. Raises DocumentError."""
-        if len(data) > limits.max_bytes:
-            raise DocumentError(f"more than {limits.max_bytes:,} bytes", place=name)
+        if len(data) > limits.max_xml_bytes:
+            raise DocumentError(f"more than {limits.max_xml_bytes:,} bytes of XML", place=name)
         found = None if marked(data) else _ENCODING.match(data)
         declared = None if found is None else found[1].decode("ascii")
         text, self._coding = decode(data, "utf-8" if declared and declared.lower() == "utf-16" else declared)
+        check_pieces(text, limits)
         head = _DECLARATION.match(text)
         self._head = head[0] if head else ""
         body = text[len(self._head) :]

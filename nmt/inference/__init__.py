@@ -11,6 +11,7 @@ from nmt.inference.documents import (
     DocumentTranslation,
     Format,
     Limits,
+    Portion,
     format_of,
     translate_document,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "ModelInfo",
     "Pool",
     "PoolStatus",
+    "Portion",
     "Sampling",
     "TranslateOptions",
     "Translation",

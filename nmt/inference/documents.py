@@ -19,7 +19,7 @@ PORTION_TEXTS = 64
 PORTION_CHARS = 8_000
 """A portion ends with the text that fills either."""
 MAX_TEXT_CHARS = 8_000
-"""A longer plain text is cut and goes in pieces."""
+"""A longer plain text is cut and goes in pieces, unless another limit is given."""
 
 TranslateTexts = Callable[[Sequence[str], TranslateOptions], Iterable[Result]]
 
@@ -64,8 +64,12 @@ class DocumentTranslation:
         options: TranslateOptions = TranslateOptions(),
         *,
         limits: Limits = DEFAULT_LIMITS,
+        max_text_chars: int = MAX_TEXT_CHARS,
     ) -> None:
-        """`options`: of every text; its markup is the document's. Raises DocumentError."""
+        """`options`: of every text; its markup is the document's. `max_text_chars`: a longer plain text is cut.
+
+        Raises DocumentError.
+        """
         self._document = read_document(data, form, source, target, limits)
         self._options = options
         self._results: dict[int, Result] = {}
@@ -77,7 +81,7 @@ class DocumentTranslation:
         """Each unit as white space and numbers of pieces."""
         for unit in self._document.units:
             parts: list[int | str] = []
-            for piece in _cut(unit.text) if not unit.markup else _trimmed(unit.text):
+            for piece in _trimmed(unit.text) if unit.markup else _cut(unit.text, max_text_chars):
                 if not piece.strip():
                     parts.append(piece)
                     continue
@@ -211,15 +215,15 @@ def _trimmed(text: str) -> list[str]:
     return [piece for piece in (text[:start], body, text[start + len(body) :]) if piece]
 
 
-def _cut(text: str) -> Iterator[str]:
+def _cut(text: str, limit: int) -> Iterator[str]:
     """The same for a plain text; a very long one in pieces, with the white space between them."""
     for piece in _trimmed(text):
-        if len(piece) <= MAX_TEXT_CHARS:
+        if len(piece) <= limit:
             yield piece
             continue
         from nmt.text.sentences import split_long  # not before it is needed: a service's own process is small
 
-        for segment in split_long(piece, MAX_TEXT_CHARS, len):
+        for segment in split_long(piece, limit, len):
             yield from (part for part in (segment.before, segment.text, segment.after) if part)
 
 
