@@ -2,7 +2,7 @@
 
 import { getLanguages, getSettings, ServiceError, translate } from "./api.js";
 import { HeatMap } from "./heat.js";
-import { direction, Languages } from "./languages.js";
+import { AUTO, direction, Languages } from "./languages.js";
 import { fillDocument, formatNumber, messages } from "./messages.js";
 import { differing, showWords, wordsOf } from "./words.js";
 
@@ -66,6 +66,7 @@ function textChanged() {
   if (!isStarted) return;
   if (isTooLong || !value.trim()) {
     showNothing();
+    showDetected(null);
     succeed();
     if (isTooLong) showProblem(messages.tooLong(formatNumber(limit)));
     return;
@@ -115,12 +116,13 @@ function setBusy(isBusy) {
 
 // ---- showing an answer
 
-function showAnswer({ translatedText, nBest: listed = [], attention, flags = [], version }) {
+function showAnswer({ translatedText, nBest: listed = [], attention, flags = [], version, detectedLanguage, pivot }) {
   const best = { text: translatedText, attention };
   const others = listed.filter(({ text }, place) => listed.findIndex((other) => other.text === text) === place);
   hypotheses = others.length && others[0].text === translatedText ? others : [best];
   setStale(false);
-  showFlags(flags);
+  showDetected(detectedLanguage?.confidence > 0 ? detectedLanguage.language : null);
+  showFlags(flags, pivot);
   showChoices();
   choose(0);
   element("model").textContent = version ? messages.model(version) : "";
@@ -154,10 +156,18 @@ function showNothing() {
   showChoices();
 }
 
-function showFlags(flags) {
-  const items = flags.map((flag) => {
+function showDetected(code) {
+  languages.showDetected(code);
+  swap.disabled = !languages.canSwap;
+}
+
+/** `pivot`: code of the language that the translation went through, if it did. */
+function showFlags(flags, pivot) {
+  const remarks = flags.map((flag) => messages.flag[flag] ?? messages.otherFlag(flag));
+  if (pivot) remarks.push(messages.pivot(languages.names.get(pivot) ?? pivot));
+  const items = remarks.map((remark) => {
     const item = document.createElement("li");
-    item.textContent = messages.flag[flag] ?? messages.otherFlag(flag);
+    item.textContent = remark;
     return item;
   });
   element("flags").replaceChildren(...items);
@@ -253,10 +263,10 @@ window.addEventListener("online", () => {
 
 function pairChanged() {
   for (const [node, code] of [[source, languages.source], [mirror, languages.source], [target, languages.target]]) {
-    node.lang = code;
+    node.lang = code === AUTO ? "" : code;
     node.dir = direction(code);
   }
-  swap.disabled = !languages.canSwap;
+  showDetected(null);
   history.replaceState(null, "", `#${encodeURIComponent(languages.source)}/${encodeURIComponent(languages.target)}`);
   textChanged();
   if (source.value) request();
@@ -273,7 +283,7 @@ languages.to.addEventListener("change", pairChanged);
 
 function swapLanguages() {
   if (swap.disabled) return;
-  const { source: from, target: to } = languages;
+  const { spoken: from, target: to } = languages;
   if (hypotheses[chosen] && !target.classList.contains("stale")) source.value = hypotheses[chosen].text;
   showNothing();
   languages.choose(to, from);

@@ -72,9 +72,9 @@ async def test_a_text_in_the_target_language_comes_back(client: httpx.AsyncClien
 async def test_a_text_that_tells_nothing_is_taken_for_english_with_confidence_0(
     client: httpx.AsyncClient, engine: FakeEngine
 ) -> None:
-    answer = (await ask(client, ["Hm", "\U0001f600 \U0001f44d", "", "...", "fr: oui"], "auto", "de")).json()
-    assert answer["translatedText"] == ["HM", "\U0001f600 \U0001f44d", "", "...", "FR: OUI"]
-    assert answer["detectedLanguage"] == [{"confidence": 0.0, "language": "en"}] * 5  # no model reads French
+    answer = (await ask(client, ["Hm", "\U0001f600 \U0001f44d!", "", "fr: oui"], "auto", "de")).json()
+    assert answer["translatedText"] == ["HM", "\U0001f600 \U0001f44d!", "", "FR: OUI"]
+    assert answer["detectedLanguage"] == [{"confidence": 0.0, "language": "en"}] * 4  # no model reads French
     assert [job.texts for job in engine.jobs] == [["Hm", "fr: oui"]]
 
 

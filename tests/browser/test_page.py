@@ -158,14 +158,36 @@ def test_swap_turns_languages_and_texts_round(served: str, opened: Open) -> None
 def test_targets_follow_the_source_and_one_way_pairs_cannot_be_swapped(served: str, opened: Open) -> None:
     page = opened(f"{served}/#en/ar")
     options = "select => [...select.options].map(o => [o.value, o.text])"
-    assert page.locator("#from").evaluate(options) == [["en", "English"], ["de", "German"]]
+    assert page.locator("#from").evaluate(options) == [["auto", "Detect language"], ["en", "English"], ["de", "German"]]
     assert page.locator("#to").evaluate(options) == [["ar", "Arabic"], ["de", "German"]]
     expect(page.locator("#swap")).to_be_disabled()
     page.locator("#to").select_option("de")
     expect(page.locator("#swap")).to_be_enabled()
     page.locator("#from").focus()
     page.locator("#from").select_option("de")
-    assert page.locator("#to").evaluate(options) == [["en", "English"]]
+    assert page.locator("#to").evaluate(options) == [["ar", "Arabic"], ["en", "English"]]
+
+
+def test_the_language_of_a_text_can_be_left_to_the_service(served: str, opened: Open) -> None:
+    page = opened(f"{served}/#auto/de")
+    assert page.locator("#from").input_value() == "auto"
+    expect(page.locator("#swap")).to_be_disabled()
+    write(page, TEXT)
+    expect(page.locator("#from option:checked")).to_have_text("English (detected)")
+    assert shown(page) == ask(served, q=TEXT, source="en", target="de")["translatedText"]
+    page.locator("#swap").click()
+    settled(page)
+    assert (page.locator("#from").input_value(), page.locator("#to").input_value()) == ("de", "en")
+    expect(page.locator("#from option").first).to_have_text("Detect language")
+
+
+def test_a_way_through_a_third_language_is_told(served: str, opened: Open) -> None:
+    page = opened(f"{served}/#de/ar")
+    write(page, TEXT)
+    expect(page.locator("#flags")).to_contain_text("this went through English")
+    page.locator("#to").select_option("en")
+    settled(page)
+    expect(page.locator("#flags")).not_to_contain_text("this went through English")
 
 
 def test_text_from_right_to_left_is_marked_as_such(served: str, opened: Open) -> None:
