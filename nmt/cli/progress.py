@@ -11,17 +11,24 @@ from rich.text import Text
 
 
 class _Speed(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.1f} lines/s" if speed < 100 else f"{speed:,.0f} lines/s")
+        return Text(
+            "" if speed is None else f"{speed:,.1f} {self._unit}/s" if speed < 100 else f"{speed:,.0f} {self._unit}/s"
+        )
 
 
 class LineProgress:
     """Lines done, lines a second and, with `total`, the time left; on standard error, if that is a terminal."""
 
-    def __init__(self, total: int | None, *, done: int = 0, is_shown: bool = True) -> None:
+    def __init__(self, total: int | None, *, done: int = 0, is_shown: bool = True, unit: str = "lines") -> None:
+        """`unit`: what is counted."""
         self._console = Console(stderr=True)
-        columns = [MofNCompleteColumn(), TextColumn("lines"), _Speed()]
+        columns = [MofNCompleteColumn(), TextColumn(unit), _Speed(unit)]
         if total is not None:
             columns = [BarColumn(), *columns, TimeRemainingColumn()]
         self._progress = Progress(*columns, console=self._console, disable=not (is_shown and self._console.is_terminal))

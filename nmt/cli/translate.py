@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal
 
 import typer
 
+from nmt.cli.documents import LINES, DocumentTask, chosen_format
 from nmt.cli.main import EXIT_FAILED, EXIT_INTERRUPTED
 from nmt.cli.models import (
     DeviceOption,
@@ -25,7 +26,7 @@ from nmt.cli.models import (
 from nmt.cli.progress import LineProgress
 from nmt.data.corpus import read_lines
 from nmt.errors import ConfigError, CorpusError
-from nmt.inference import Diversity, Fusion, Sampling, TranslateOptions
+from nmt.inference import FORMATS, Diversity, Format, Fusion, Sampling, TranslateOptions
 from nmt.inference.offline import (
     Done,
     Journal,
@@ -62,6 +63,24 @@ def translate(
     alignments: Annotated[
         bool, typer.Option("--alignments", help="Add a column with word links, source-target, from 0.")
     ] = False,
+    flags: Annotated[
+        bool, typer.Option("--flags", help="Add a column with what a reader should know, separated by commas.")
+    ] = False,
+    document_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help=f"{', '.join((LINES, *FORMATS))}. Default: by the end of the input's name; lines for .txt.",
+        ),
+    ] = None,
+    markup: Annotated[
+        str | None, typer.Option("--markup", metavar="html|xml", help="What the lines are written in. Tags are kept.")
+    ] = None,
+    terms: Annotated[
+        Path | None,
+        typer.Option("--terms", metavar="FILE", help="Words and phrases and what stands for each, between tabs."),
+    ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="A line is one sentence: no splitting, no repair. For benchmarks.")
     ] = False,
@@ -116,7 +135,7 @@ def translate(
         bool, typer.Option("--restart", help="Discard what an interrupted run left beside the output.")
     ] = False,
 ) -> None:
-    """Translate a file or standard input, line by line.
+    """Translate a file or standard input: text line by line, documents as they are.
 
     One output line an input line, in order, in constant memory. Scores and links follow in columns between tabs. With
     --n-best above 1 each hypothesis is a line "number ||| text ||| score", numbers from 0.
@@ -124,29 +143,60 @@ def translate(
     With -o the output appears when it is complete. Until then OUT.partial and OUT.journal hold what is done, and the
     same command goes on from there, however it was interrupted.
 
+    A document, which the end of its name or --format tells, is read whole and keeps its structure. It appears when it
+    is complete, and is not gone on with.
+
     A line that cannot be translated gives an empty line, a warning and exit code 1.
 
     --sample, --diverse and --lm take the plain searches: in fp32, and slower by far.
     """
     if sample and (beam is not None or diverse is not None):
         raise ConfigError(f"--sample draws: it has no {'--beam' if beam is not None else '--diverse'}")
+    options = TranslateOptions(
+        beam_size=beam,
+        n_best=n_best,
+        alignments=alignments,
+        raw=raw,
+        replace_unknown=replace_unknown,
+        no_repeat_ngram=no_repeat_ngram,
+        prefix=prefix,
+        forbidden=_phrases(forbid or []),
+        sampling=_sampling(sample, temperature, top_k, top_p, seed),
+        diversity=_diversity(diverse, diversity),
+        markup=_markup(markup, is_raw=raw),
+        terms=() if terms is None else read_terms(terms),
+    )
+    form = LineFormat(n_best=n_best, scores=scores, alignments=alignments, flags=flags)
+    if n_best > 1 and flags:
+        raise ConfigError("--flags are of the best translation: not with --n-best")
+    fusion = _fusion(lm, lm_weight)
+    document = chosen_format(document_format, input_path)
+    if document is not None:
+        if input_path is not None and output_path is not None and input_path.resolve() == output_path.resolve():
+            raise ConfigError(f"{input_path}: would be overwritten: name another file with -o")
+        _refuse_for_documents(document, form, markup, is_raw=raw)
+        work = DocumentTask(
+            folder=bundle_folder(model),
+            form=document,
+            input_path=input_path,
+            output_path=output_path,
+            options=options,
+            fusion=fusion,
+            device=device,
+            precision=precision,
+            workers=workers,
+        )
+        with _sigterm_interrupts():
+            report = work.run()
+        if report.failures:
+            raise typer.Exit(EXIT_FAILED)
+        return
     task = _Task(
         folder=bundle_folder(model),
         input_path=input_path,
-        options=TranslateOptions(
-            beam_size=beam,
-            n_best=n_best,
-            alignments=alignments,
-            raw=raw,
-            replace_unknown=replace_unknown,
-            no_repeat_ngram=no_repeat_ngram,
-            prefix=prefix,
-            forbidden=_phrases(forbid or []),
-            sampling=_sampling(sample, temperature, top_k, top_p, seed),
-            diversity=_diversity(diverse, diversity),
-        ),
-        form=LineFormat(n_best=n_best, scores=scores, alignments=alignments),
-        fusion=_fusion(lm, lm_weight),
+        options=options,
+        form=form,
+        fusion=fusion,
         device=device,
         precision=precision,
         workers=workers,
@@ -159,6 +209,47 @@ def translate(
     if failed:
         typer.echo(f"{failed:,} lines could not be translated and are empty in the output", err=True)
         raise typer.Exit(EXIT_FAILED)
+
+
+def _refuse_for_documents(document: Format, form: LineFormat, markup: str | None, *, is_raw: bool) -> None:
+    asked = {
+        "--n-best": form.n_best > 1,
+        "--scores": form.scores,
+        "--alignments": form.alignments,
+        "--flags": form.flags,
+        "--markup": markup is not None,
+        "--raw": is_raw,
+    }
+    for option, is_asked in asked.items():
+        if is_asked:
+            raise ConfigError(
+                f"{option} is for lines, and this is {document.title}: add --format lines, or leave it out"
+            )
+
+
+def _markup(name: str | None, *, is_raw: bool) -> Literal["", "html", "xml"]:
+    if name is None:
+        return ""
+    if name not in ("html", "xml"):
+        raise ConfigError(f"--markup {name}: html or xml")
+    if is_raw:
+        raise ConfigError("--raw takes a line as it is: not with --markup")
+    return "html" if name == "html" else "xml"
+
+
+def read_terms(path: Path) -> tuple[tuple[str, str], ...]:
+    """Words and phrases, each with what stands for it after a tab; blank lines are passed over. Raises CorpusError."""
+    terms: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
+        columns = [column.strip() for column in line.split("\t")]
+        if len(columns) != 2 or not all(columns):
+            raise CorpusError("a term and its translation, separated by a tab, are expected", path=path, line=number)
+        if columns[0] in terms:
+            raise CorpusError(f"a second translation of {columns[0]!r}", path=path, line=number)
+        terms[columns[0]] = columns[1]
+    return tuple(terms.items())
 
 
 def _phrases(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -247,6 +338,9 @@ class _Task:
                 "--precision": self.precision,
                 "--scores": self.form.scores,
                 "--alignments": self.form.alignments,
+                "--flags": self.form.flags or None,
+                "--markup": self.options.markup or None,
+                "--terms": "\n".join(f"{source}\t{target}" for source, target in self.options.terms) or None,
             },
         )
 

@@ -27,6 +27,8 @@ class Format:
     media_type: str
     reader: str
     """Module of this package and function in it."""
+    is_binary: bool = False
+    """Not a text that people read as it is."""
 
     def read(self, data: bytes, languages: Languages, limits: Limits) -> Document:
         """See `read_document`."""
@@ -52,6 +54,7 @@ FORMATS = {
             (".docx",),
             "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
             "docx:read_docx",
+            is_binary=True,
         ),
     )
 }

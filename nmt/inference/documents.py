@@ -189,22 +189,24 @@ def translate_document(
     options: TranslateOptions = TranslateOptions(),
     *,
     limits: Limits = DEFAULT_LIMITS,
-    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[bytes, DocumentReport]:
     """A document in another language, in the same format, and what became of its texts.
 
     >>> with Translator.load("models/en-de") as translator:
     ...     document, report = translate_document(data, FORMATS["docx"], "en", "de", translator.results)
 
-    `progress` hears how many texts are done, and of how many. Raises DocumentError.
+    Raises DocumentError.
     """
-    work = DocumentTranslation(data, form, source, target, options, limits=limits)
-    done = 0
+    return translate_work(DocumentTranslation(data, form, source, target, options, limits=limits), translate)
+
+
+def translate_work(
+    work: DocumentTranslation, translate: TranslateTexts, progress: Callable[[int], None] = lambda _: None
+) -> tuple[bytes, DocumentReport]:
+    """`translate_document` of what has been read; `progress` hears of so many more texts that are done."""
     for portion in work.portions(texts=1024, characters=1 << 18):
         work.note(portion, translate(portion.texts, portion.options))
-        done += len(portion.texts)
-        if progress is not None:
-            progress(done, work.texts)
+        progress(len(portion.texts))
     return work.finish()
 
 

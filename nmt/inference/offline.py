@@ -62,13 +62,14 @@ class Block:
 class LineFormat:
     """How a translation becomes output lines.
 
-    By default one line a line; scores and word links follow in columns between tabs. With `n_best` above 1 every
+    By default one line a line; scores, word links and flags follow in columns between tabs. With `n_best` above 1 every
     hypothesis has a line of its own, as Moses writes them: "number ||| text ||| score", numbers from 0.
     """
 
     n_best: int = 1
     scores: bool = False
     alignments: bool = False
+    flags: bool = False
 
     def render(self, number: int, translation: Translation) -> list[str]:
         """The output lines, without their ends, of input line `number` (from 0)."""
@@ -76,13 +77,15 @@ class LineFormat:
             hypotheses = translation.alternatives or (Hypothesis(translation.text, translation.score),)
             return [" ||| ".join([str(number), *self._n_best_fields(found)]) for found in hypotheses]
         text = translation.text.replace("\n", " ")
-        if not (self.scores or self.alignments):
+        if not (self.scores or self.alignments or self.flags):
             return [text]
         columns = [text.replace("\t", " ")]
         if self.scores:
             columns.append(_score(translation.score))
         if self.alignments:
             columns.append(_links(translation.alignment))
+        if self.flags:
+            columns.append(",".join(sorted(translation.flags)))
         return ["\t".join(columns)]
 
     def _n_best_fields(self, found: Hypothesis) -> Iterator[str]:
