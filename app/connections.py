@@ -62,7 +62,7 @@ class Door:
         self.max_head_bytes = settings.max_head_bytes
         self.max_bodies_bytes = settings.max_bodies_bytes
         self.header_timeout_s = settings.header_timeout_s
-        self.body_timeout_s = settings.deadline_s + BODY_GRACE_S
+        self.body_timeout_s = max(settings.deadline_s, settings.file_deadline_s) + BODY_GRACE_S
         self.is_stopping = False
         """No request is taken any more but those that ask how the service is."""
         self.bodies_bytes = 0

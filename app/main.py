@@ -34,7 +34,7 @@ from app.settings import Settings, load_settings
 from nmt import __version__
 
 
-def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | None = None) -> Application:
     """The service as an ASGI application. Its lifespan loads the models, and drains the engine at the end.
 
     Without `settings` they come from the environment. Raises ConfigError where these are wrong.

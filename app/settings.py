@@ -158,9 +158,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"NMT_MAX_TEXTS ({self.max_texts}) is above NMT_MAX_QUEUE ({self.max_queue}): such a request never fits"
             )
-        if self.max_body_bytes > self.max_bodies_bytes:
+        if max(self.max_body_bytes, self.max_file_bytes) > self.max_bodies_bytes:
             raise ValueError(
-                f"NMT_MAX_BODY_BYTES ({self.max_body_bytes}) is above NMT_MAX_BODIES_BYTES ({self.max_bodies_bytes})"
+                f"NMT_MAX_BODIES_BYTES ({self.max_bodies_bytes}) is below NMT_MAX_BODY_BYTES ({self.max_body_bytes}) or "
+                f"NMT_MAX_FILE_BYTES ({self.max_file_bytes}): such a body never fits"
             )
         if self.max_n_best > self.max_beam:
             raise ValueError(
