@@ -106,8 +106,8 @@ class Application(FastAPI):
         request_id = logs.begin(scope, headers.get(logs.REQUEST_ID_BYTES, b""))
         service = self._service
         try:
-            body = await _read(headers, receive, service)
-            response = await translate.respond(parse_json(body), service, receive)
+            # nothing here holds the body while its texts are translated
+            response = await translate.respond(parse_json(await _read(headers, receive, service)), service, receive)
         except (NmtError, ClientDisconnect) as error:
             response = errors.handle(scope, error)
         except Exception as error:

@@ -64,6 +64,7 @@ async def respond(fields: Fields, service: Service, receive: Receive) -> JSONRes
     call = parse_call(fields, service.settings)
     check_count(call.texts, service.settings)
     service.gate.admit(given_key(fields), characters=sum(map(len, call.texts)), texts=len(call.texts))
+    del fields  # what else stands there may be many times the texts, and the engine may be busy
     outcomes = await translate_each(
         service, call.texts, call.source, call.target, _options(call), receive, deadline_s=call.timeout_s
     )
