@@ -56,8 +56,10 @@ def list_models(models: ModelSet) -> ModelsAnswer:
 async def frontend_settings(service: ServiceDep) -> FrontendSettings:
     source, target = service.languages.default_pair
     return FrontendSettings(
+        apiKeys=service.gate.knows_keys,
         charLimit=service.settings.max_text_chars,
         filesTranslation=bool(service.settings.max_file_bytes),
+        keyRequired=service.gate.requires_key,
         language=DefaultLanguages(source=_default(source), target=_default(target)),
         maxNBest=service.settings.max_n_best,
         supportedFilesFormat=list(SUFFIXES) if service.settings.max_file_bytes else [],
