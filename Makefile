@@ -31,7 +31,7 @@ SERVE_STAMP := $(VENV)/.stamp-serve-$(INSTALLED)
 TEST_STAMP := $(VENV)/.stamp-test-$(INSTALLED)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-browser lint types format wheel clean
+.PHONY: help serve test test-browser reliability lint types format wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.* ## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.* ## /\1\t/' | expand -t 15
@@ -46,6 +46,9 @@ test: lint types ## lint, types and tests
 
 test-browser: $(TEST_STAMP) ## the web page in an installed Chromium; fails where there is none
 	BROWSER_TESTS=required $(BIN)/python -m pytest -q -m browser tests/browser $(ARGS)
+
+reliability: $(TEST_STAMP) ## what the service promises under load and in trouble, measured: about an hour (ARGS=--quick)
+	$(BIN)/python -m benchmarks.reliability $(ARGS)
 
 lint: $(TEST_STAMP) ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -160,8 +160,8 @@ class Settings(BaseSettings):
             )
         if max(self.max_body_bytes, self.max_file_bytes) > self.max_bodies_bytes:
             raise ValueError(
-                f"NMT_MAX_BODIES_BYTES ({self.max_bodies_bytes}) is below NMT_MAX_BODY_BYTES ({self.max_body_bytes}) or "
-                f"NMT_MAX_FILE_BYTES ({self.max_file_bytes}): such a body never fits"
+                f"NMT_MAX_BODIES_BYTES ({self.max_bodies_bytes}) is below NMT_MAX_BODY_BYTES ({self.max_body_bytes}) "
+                f"or NMT_MAX_FILE_BYTES ({self.max_file_bytes}): such a body never fits"
             )
         if self.max_n_best > self.max_beam:
             raise ValueError(
