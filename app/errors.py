@@ -100,6 +100,10 @@ class NotFound(NmtError):
     """What the path names is not there, or not this caller's."""
 
 
+class NotDone(Overloaded):
+    """What is asked for is still in work."""
+
+
 class RateLimited(NmtError):
     """The caller sends more in a minute than it may. `retry_after_s`: when its next request fits, in seconds."""
 
@@ -213,7 +217,7 @@ CONTRACTS = (
         _deepl,
         # 529 is DeepL's own for a service that is busy. Its clients try again; Weblate, which turns an engine off for
         # half an hour at a 503, does not at this.
-        {KeyRequired: 403, InputTooLong: 413, QuotaExceeded: 456, Overloaded: 529},
+        {KeyRequired: 403, InputTooLong: 413, QuotaExceeded: 456, NotDone: 503, Overloaded: 529},
     ),
     Contract("/language/translate/v2", _google, {KeyRequired: 403, QuotaExceeded: 403}),
     Contract("/apy/", _apertium),

@@ -62,6 +62,8 @@ class FileAnswer:
     source: Language
     target: Language
     versions: tuple[str, ...]
+    characters: int
+    """Of all the texts that there were to translate."""
 
 
 async def translate_file(
@@ -112,7 +114,7 @@ async def translate_file(
             report = DocumentReport(0)
     if report.failures and not report.translated:
         raise job.first_error or NmtError(report.failures[0][1])
-    return FileAnswer(data, report, start, goal, tuple(dict.fromkeys(job.versions)))
+    return FileAnswer(data, report, start, goal, tuple(dict.fromkeys(job.versions)), work.characters)
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -190,7 +192,7 @@ class _Job:
             self._source.code,
             self._target.code,
             options,
-            _nobody_leaves,  # the whole job is attended
+            nobody_leaves,  # the whole job is attended
             deadline_s=self._end - asyncio.get_running_loop().time(),
             models=self._models,
         )
@@ -206,6 +208,7 @@ class _Job:
         await asyncio.sleep(wait_s)
 
 
-async def _nobody_leaves() -> Message:
+async def nobody_leaves() -> Message:
+    """Stands for the `receive` of a request where nobody waits for the answer."""
     await asyncio.Event().wait()
     raise AssertionError("unreachable")

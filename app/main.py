@@ -16,6 +16,7 @@ from app.routes import (
     admin,
     apertium,
     deepl,
+    deepl_documents,
     detect,
     docs,
     files,
@@ -71,7 +72,9 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | 
         app.include_router(router)
     for router in (docs.router, web.router):
         app.include_router(router)
-    for router in (suggest.router, deepl.router, google.router, apertium.router, opennmt.router):  # others' contracts
+    for router in (suggest.router, deepl.router, deepl_documents.router):
+        app.include_router(router)
+    for router in (google.router, apertium.router, opennmt.router):
         app.include_router(router)
     if chosen.metrics:
         app.include_router(metrics.router)
@@ -82,7 +85,9 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | 
         BodyLimit,
         max_body_bytes=chosen.max_body_bytes,
         timeout_s=chosen.deadline_s,
-        others={files.PATH: (chosen.max_file_bytes + files.FORM_BYTES, chosen.file_deadline_s)},
+        others=dict.fromkeys(
+            (files.PATH, deepl_documents.PATH), (chosen.max_file_bytes + files.FORM_BYTES, chosen.file_deadline_s)
+        ),
     )
     app.add_middleware(errors.Faults)
     app.add_middleware(logs.RequestId)

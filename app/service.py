@@ -16,6 +16,7 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.admission import Admission, Engine
+from app.document_jobs import DocumentDesk
 from app.file_store import FileDesk
 from app.gate import Gate, open_gate
 from app.glossaries import GlossaryStore, open_glossaries
@@ -40,6 +41,7 @@ class Service:
     glossaries: GlossaryStore
     metrics: Metrics = field(default_factory=Metrics)
     files: FileDesk = field(default_factory=FileDesk)
+    documents: DocumentDesk = field(default_factory=DocumentDesk)
 
     @property
     def languages(self) -> Languages:

@@ -103,7 +103,7 @@ async def languages(request: Request) -> JSONResponse:
     kind = values.word("type", "source")
     if kind not in ("source", "target"):
         raise BadRequest("Parameter 'type' is invalid. 'source' and 'target' are valid values.")
-    _identify(service, values)
+    identify(service, values)
     with service.models.current as models:
         listed = _sources(models.languages) if kind == "source" else _targets(models.languages)
     more = {"supports_formality": False} if kind == "target" else {}
@@ -115,7 +115,7 @@ async def usage(request: Request) -> JSONResponse:
     """Characters of this month. A caller without a quota has no `character_limit`."""
     service = await get_service(request)
     values = await read_values(request, service.settings)
-    used = service.gate.usage(_key(values))
+    used = service.gate.usage(key_of(values))
     limit = {} if used.character_limit is None else {"character_limit": used.character_limit}
     return JSONResponse({"character_count": used.character_count, **limit})
 
@@ -138,13 +138,13 @@ async def create_glossary(request: Request) -> JSONResponse:
     """A new glossary; another of the same name stays."""
     service = await get_service(request)
     values = await read_values(request, service.settings)
-    caller = _identify(service, values)
+    caller = identify(service, values)
     name = values.text("name").strip()
     if not name or len(name) > _MAX_NAME_CHARS:
         raise BadRequest("Missing or invalid argument: name")
     with service.models.current as models:
-        source = base_of(_language(models.languages, values, "source_lang"))
-        target = base_of(_language(models.languages, values, "target_lang"))
+        source = base_of(read_language(models.languages, values, "source_lang"))
+        target = base_of(read_language(models.languages, values, "target_lang"))
         if not _is_direct(models.languages, *(find_language(models.languages, code) for code in (source, target))):
             raise BadRequest("Unsupported glossary source and target language pair")
     if "entries" not in values:
@@ -198,16 +198,13 @@ def _text_call(values: Values, models: ModelSet, service: Service) -> TextCall:
     if not texts:
         raise missing("text")
     check_count(texts, service.settings)
-    target = _language(models.languages, values, "target_lang")
-    source = _language(models.languages, values, "source_lang") if values.text("source_lang") else None
+    target = read_language(models.languages, values, "target_lang")
+    source = read_language(models.languages, values, "source_lang") if values.text("source_lang") else None
     if source is not None:
         models.languages.route(source, target)
-    _check_fields_without_effect(values)
-    glossaries = values.names("glossary_id") + values.names("glossary_ids")
-    if glossaries and source is None:
-        raise BadRequest("Use of a glossary requires the source_lang parameter to be specified")
+    check_fields_without_effect(values)
     with_billing = values.boolean("show_billed_characters")
-    return TextCall(texts, source, target, _options(values), glossaries, with_billing)
+    return TextCall(texts, source, target, _options(values), read_glossaries(values), with_billing)
 
 
 def _options(values: Values) -> TranslateOptions:
@@ -230,7 +227,7 @@ def _tags(values: Values, name: str) -> tuple[str, ...]:
     return tags
 
 
-def _check_fields_without_effect(values: Values) -> None:
+def check_fields_without_effect(values: Values) -> None:
     """What no model here can do is refused where the caller insists on it, and passed over where it does not."""
     formality = values.word("formality", "default")
     if formality not in _FORMALITIES:
@@ -246,7 +243,7 @@ def _check_fields_without_effect(values: Values) -> None:
             raise unsupported(name)
 
 
-def _language(languages: Languages, values: Values, name: str) -> Language:
+def read_language(languages: Languages, values: Values, name: str) -> Language:
     """The language of a field, in any code that means it. Raises BadRequest."""
     code = values.text(name)
     if not code:
@@ -257,20 +254,35 @@ def _language(languages: Languages, values: Values, name: str) -> Language:
         raise unsupported(name) from None
 
 
-def _terms(service: Service, caller: Caller, call: TextCall) -> Terms:
-    """The terms of a request's glossaries that stand in its texts. Of two for one source term the first counts.
+def glossary_terms(
+    service: Service, caller: Caller, glossaries: Sequence[str], source: Language, target: Language
+) -> Terms:
+    """All terms of some glossaries. Of two for one source term the first counts. It waits for the disk.
 
     Raises NotFound, and BadRequest where a glossary is for other languages.
     """
-    assert call.source is not None
     terms: dict[str, str] = {}
-    for glossary_id in call.glossaries:
+    for glossary_id in glossaries:
         glossary = service.glossaries.get(glossary_id, caller.name)
-        if (glossary.source, glossary.target) != (base_of(call.source), base_of(call.target)):
+        if (glossary.source, glossary.target) != (base_of(source), base_of(target)):
             raise BadRequest("The languages of the glossary are not those of the request.")
-        for source, target in service.glossaries.terms(glossary_id, caller.name):
-            terms.setdefault(source, target)
-    return terms_within(tuple(terms.items()), call.texts)
+        for term, translation in service.glossaries.terms(glossary_id, caller.name):
+            terms.setdefault(term, translation)
+    return tuple(terms.items())
+
+
+def _terms(service: Service, caller: Caller, call: TextCall) -> Terms:
+    """Those of a request's glossaries that stand in its texts."""
+    assert call.source is not None
+    return terms_within(glossary_terms(service, caller, call.glossaries, call.source, call.target), call.texts)
+
+
+def read_glossaries(values: Values) -> tuple[str, ...]:
+    """Ids of the glossaries to use. Raises BadRequest where they cannot be."""
+    glossaries = values.names("glossary_id") + values.names("glossary_ids")
+    if glossaries and not values.text("source_lang"):
+        raise BadRequest("Use of a glossary requires the source_lang parameter to be specified")
+    return glossaries
 
 
 def _is_direct(languages: Languages, source: Language, target: Language) -> bool:
@@ -280,21 +292,23 @@ def _is_direct(languages: Languages, source: Language, target: Language) -> bool
         return False
 
 
-def _key(values: Values) -> str | None:
+def key_of(values: Values) -> str | None:
+    """The key of the request in hand."""
     return given_key({_KEY: values.text(_KEY)}, _KEY)
 
 
 def _admit(service: Service, values: Values, texts: Sequence[str]) -> Caller:
-    return service.gate.admit(_key(values), characters=sum(map(len, texts)), texts=len(texts))
+    return service.gate.admit(key_of(values), characters=sum(map(len, texts)), texts=len(texts))
 
 
-def _identify(service: Service, values: Values) -> Caller:
-    return service.gate.identify(_key(values))
+def identify(service: Service, values: Values) -> Caller:
+    """Who asks, for what costs nothing. Raises InvalidKey and KeyRequired."""
+    return service.gate.identify(key_of(values))
 
 
 async def _caller(request: Request) -> tuple[Service, Caller]:
     service = await get_service(request)
-    return service, _identify(service, await read_values(request, service.settings))
+    return service, identify(service, await read_values(request, service.settings))
 
 
 # Telling

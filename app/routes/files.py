@@ -47,7 +47,7 @@ async def translate(request: Request) -> JSONResponse:
     if not settings.max_file_bytes:
         raise HTTPException(403, "Files translation are disabled on this server.")
     service.files.check_room(settings)  # before the file is read: nothing costs less to refuse
-    fields, upload = await _read(request, settings)
+    fields, upload = await read_upload(request, settings)
     source, target = _required(fields, "source"), _required(fields, "target")
     if upload is None or not upload.filename:
         raise BadRequest("Invalid request: missing file parameter")
@@ -89,7 +89,7 @@ async def download(name: str, service: ServiceDep) -> Response:
     return Response(found.data, media_type=found.media_type, headers={"Content-Disposition": disposition})
 
 
-async def _read(request: Request, settings: Settings) -> tuple[dict[str, str], UploadFile | None]:
+async def read_upload(request: Request, settings: Settings) -> tuple[dict[str, str], UploadFile | None]:
     """The fields of the query string and the form, the first of a name, and the file. Raises BadRequest."""
     fields = dict(reversed(request.query_params.multi_items()))
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
