@@ -96,6 +96,14 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Detection:
+    """A language that a text may be in. `confidence`: 0 to 100."""
+
+    language: str
+    confidence: float
+
+
+@dataclass(frozen=True)
 class TranslatedText:
     """A text's translation. What was not asked for is None."""
 
@@ -113,6 +121,10 @@ class TranslatedText:
     """For each word of the translation (word of the text, weight), the largest first."""
     flags: frozenset[str] | None = None
     model_version: str | None = None
+    detected: Detection | None = None
+    """Where the source was "auto"."""
+    pivot: str | None = None
+    """Code of the language that it went through, where no model translates directly."""
 
     def __str__(self) -> str:
         return self.text
@@ -125,14 +137,6 @@ class Language:
     code: str
     name: str
     targets: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Detection:
-    """A language that a text may be in. `confidence`: 0 to 100."""
-
-    language: str
-    confidence: float
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,8 @@ class Options(TypedDict, total=False):
     attention: bool
     flags: bool
     raw: bool
+    format: str
+    terms: Mapping[str, str]
 
 
 class _Send(NamedTuple):
@@ -237,7 +243,7 @@ class _Calls:
                 raise
             message = "this service does not detect languages: name the source language"
             raise RequestRefused(message, status=error.status, request_id=error.request_id) from None
-        return _read(response, lambda body: tuple(Detection(e["language"], float(e["confidence"])) for e in body))
+        return _read(response, lambda body: tuple(map(_detection, body)))
 
     def _health(self) -> Steps[Health]:
         reply = yield _Send("GET", "/health", None, self._timeout_s)
@@ -382,7 +388,13 @@ def _text(row: Mapping[str, Any], error: str | None, version: str | None) -> Tra
         attention=_rows(row.get("attention")),
         flags=frozenset(row["flags"]) if "flags" in row else None,
         model_version=version,
+        detected=_detection(row["detectedLanguage"]) if "detectedLanguage" in row else None,
+        pivot=row.get("pivot"),
     )
+
+
+def _detection(entry: Mapping[str, Any]) -> Detection:
+    return Detection(entry["language"], float(entry["confidence"]))
 
 
 def _candidate(entry: Mapping[str, Any]) -> Candidate:

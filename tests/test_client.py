@@ -39,7 +39,7 @@ from nmt.client import (
 )
 from nmt.errors import ConfigError, DeadlineExceeded, InputTooLong, NmtError, Overloaded
 from nmt.inference import TranslateOptions, Translator
-from tests.app.fake_engine import FakeEngine
+from tests.app.fake_engine import FakeDetector, FakeEngine
 from tests.app.serving import free_port, serving, wait_until_ready
 from tests.bundles import make_bundle, toy_sentences
 
@@ -235,9 +235,13 @@ def assert_cancelled(engine: FakeEngine) -> None:
         time.sleep(0.01)
 
 
-def test_a_service_without_detection_says_so(address: str) -> None:
-    with Client(address) as client, pytest.raises(RequestRefused, match="does not detect languages"):
-        client.detect("Grüße")
+def test_detected_languages_and_ways_through_others_are_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.models.Detector", FakeDetector)
+    with Client(address) as client:
+        assert client.detect("de: Tag") == (Detection("de", 87.6),)
+        direct, around = client.translate(["en: day", "de: Tag"], "auto", "fr")
+    assert (direct.detected, direct.pivot) == (Detection("en", 87.6), None)
+    assert (around.detected, around.pivot, around.text) == (Detection("de", 87.6), "en", "DE: TAG")
 
 
 def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,6 +325,15 @@ def test_an_answer_of_another_shape_is_a_fault(body: str) -> None:
             client.translate("a", "en", "de")
         with pytest.raises(ServiceFault, match="another shape"):
             client.translate(["a"], "en", "de")
+
+
+def test_a_service_without_detection_says_so() -> None:
+    _, transport = answering(httpx.Response(404, json={"error": "Not Found"}))
+    with (
+        Client("https://example.org", transport=transport) as client,
+        pytest.raises(RequestRefused, match="does not detect languages"),
+    ):
+        client.detect("Grüße")
 
 
 def test_keys_paths_and_detection() -> None:

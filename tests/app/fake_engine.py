@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nmt.errors import DeadlineExceeded, NmtError, Overloaded, TranslationError
-from nmt.inference import Hypothesis, ModelInfo, PoolStatus, TranslateOptions, Translation
+from nmt.inference import Detection, Hypothesis, ModelInfo, PoolStatus, TranslateOptions, Translation
 
 
 def model(source: str, target: str) -> ModelInfo:
@@ -116,3 +116,13 @@ def translate(text: str, options: TranslateOptions) -> Translation | NmtError:
         source_tokens=1,
         target_tokens=1,
     )
+
+
+class FakeDetector:
+    """Reads the language from the text itself: "de: Guten Tag"."""
+
+    def __init__(self, codes: Iterable[str]) -> None:
+        self.codes = set(codes)
+
+    def detect(self, text: str, codes: Collection[str]) -> list[Detection]:
+        return [Detection(code, 0.876) for code in codes if code in self.codes and f"{code}:" in text]

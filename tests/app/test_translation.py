@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -13,25 +13,14 @@ from app.languages import Languages
 from app.main import create_app
 from app.schemas import TranslateAnswer
 from app.settings import Settings
-from nmt.inference import Detection
-from tests.app.fake_engine import FakeEngine, model
+from tests.app.fake_engine import FakeDetector, FakeEngine, model
 
 pytestmark = pytest.mark.anyio
 
 
-class Words:
-    """A detector that reads the language from the text itself: "de: Guten Tag"."""
-
-    def __init__(self, codes: Iterable[str]) -> None:
-        self.codes = set(codes)
-
-    def detect(self, text: str, codes: Collection[str]) -> list[Detection]:
-        return [Detection(code, 0.876) for code in codes if code in self.codes and f"{code}:" in text]
-
-
 @pytest.fixture(autouse=True)
-def words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.models.Detector", Words)
+def detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.models.Detector", FakeDetector)
 
 
 async def ask(client: httpx.AsyncClient, q: Any, source: str, target: str, **fields: Any) -> httpx.Response:
