@@ -24,6 +24,7 @@ from app.errors import InvalidKey, KeyRequired, QuotaExceeded, RateLimited
 from app.keys import ANONYMOUS, FILE_NAME, NO_LIMITS, Key, KeyFile, Limits, digest_of
 from app.settings import Settings
 from app.usage import Ledger
+from nmt.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ class Gate:
     ) -> None:
         """`file`: None where keys mean nothing. `clock`: seconds of rates; `now`: seconds since 1970, of quotas.
 
-        Raises ConfigError where the file cannot be read.
+        Raises sqlite3.Error where the file cannot be read.
         """
         self._file = file
         self._require_key = require_key
@@ -347,12 +348,7 @@ async def open_gate(settings: Settings) -> AsyncIterator[Gate]:
         assert settings.state is not None
         file = KeyFile(settings.state / FILE_NAME)
     try:
-        gate = Gate(
-            anonymous=Limits(settings.anonymous_texts_per_minute, settings.anonymous_characters_per_minute),
-            file=file,
-            require_key=settings.require_key,
-            key_free_origins=settings.key_free_origins,
-        )
+        gate = _make(settings, file)
         keeper = asyncio.create_task(gate.keep())
         try:
             yield gate
@@ -362,3 +358,15 @@ async def open_gate(settings: Settings) -> AsyncIterator[Gate]:
     finally:
         if file is not None:
             file.close()
+
+
+def _make(settings: Settings, file: KeyFile | None) -> Gate:
+    try:
+        return Gate(
+            anonymous=Limits(settings.anonymous_texts_per_minute, settings.anonymous_characters_per_minute),
+            file=file,
+            require_key=settings.require_key,
+            key_free_origins=settings.key_free_origins,
+        )
+    except sqlite3.Error as error:
+        raise ConfigError(f"the file of keys in {settings.state} cannot be read: {error}") from None

@@ -24,9 +24,12 @@ class Ledger:
         self._month = ""
         self._ends = 0.0
         self._used: dict[str, int] = {}
+        """Of this month, by name."""
         self._unwritten: Counter[tuple[str, str]] = Counter()
         self._is_failing = False
         self._turn()
+        if file is not None:
+            self._used = file.used(self._month)
 
     def add(self, name: str, characters: int) -> None:
         """Count characters of a caller; fewer than none gives back what was counted for nothing."""
@@ -86,9 +89,9 @@ class Ledger:
         return True
 
     def _turn(self) -> None:
-        """Begin the month that it is."""
+        """Begin the month that it is. What others may have written of it comes with the next `refresh`."""
         self._month, self._ends = month_of(self._now())
-        self._used = self._file.used(self._month) if self._file is not None else {}
+        self._used = {}
 
 
 def month_of(seconds: float) -> tuple[str, float]:

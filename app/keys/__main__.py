@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -88,7 +89,7 @@ def main() -> int:
     """The command; its exit code. A mistake is one line on standard error, and 2."""
     try:
         app(prog_name="python -m app.keys")
-    except ConfigError as error:
+    except (ConfigError, sqlite3.Error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

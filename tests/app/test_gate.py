@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +15,13 @@ import pytest
 from app import exchange, gate
 from app.errors import InvalidKey, KeyRequired, QuotaExceeded, RateLimited
 from app.gate import Addresses, Bucket, Gate, given_key
-from app.keys import ANONYMOUS, KeyFile, Limits, digest_of
+from app.keys import ANONYMOUS, FILE_NAME, KeyFile, Limits, digest_of
 from app.usage import Ledger, month_of
 from nmt.errors import ConfigError
 
 pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
 
 
 class Clock:
@@ -388,6 +393,40 @@ async def test_a_caller_does_not_regain_its_minute_when_keys_change(keys: KeyFil
     await door.sync()
     with pytest.raises(RateLimited):
         door.admit(key, characters=1, texts=1)
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from app.gate import open_gate
+from app.settings import Settings
+
+async def main(state, key):
+    async with open_gate(Settings(state=Path(state), api_keys=True)) as gate:
+        for number in range(1, 2000):
+            gate.admit(key, characters=1, texts=1)
+            print(number, flush=True)
+            await asyncio.sleep(0.005)
+            if number == 300:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_a_kill_loses_the_usage_of_a_second_at_most(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    with KeyFile(path) as file:
+        key = file.add("alice")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), key], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    counted = int(done.stdout.split()[-1])
+    with KeyFile(path) as file:
+        written = Gate(file=file).usage(key).character_count
+    assert counted == 300, "a second and a half of work, or more"
+    assert counted - 200 <= written <= counted, "200 of 5 ms are a second"
 
 
 def test_a_ledger_without_a_file_counts_and_has_nothing_to_write() -> None:

@@ -14,7 +14,7 @@ from nmt.errors import ConfigError
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.upper().startswith("NMT_")]:
+    for name in [name for name in os.environ if name.upper().startswith(("NMT_", "LT_"))]:
         monkeypatch.delenv(name)
 
 
@@ -40,6 +40,33 @@ def test_none_closes_the_service_to_web_pages(monkeypatch: pytest.MonkeyPatch) -
     assert load_settings().cors_origins == ()
 
 
+def test_libretranslates_variables_are_read_where_ours_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = load_settings()
+    monkeypatch.setenv("LT_CHAR_LIMIT", "500")
+    monkeypatch.setenv("LT_BATCH_LIMIT", "-1")
+    monkeypatch.setenv("LT_REQ_LIMIT", "30")
+    monkeypatch.setenv("LT_THREADS", "4")
+    settings = load_settings()
+    assert settings.max_text_chars == 500
+    assert settings.max_texts == default.max_texts
+    assert settings.anonymous_texts_per_minute == 30
+    monkeypatch.setenv("NMT_MAX_TEXT_CHARS", "700")
+    assert load_settings().max_text_chars == 700
+    monkeypatch.setenv("LT_BATCH_LIMIT", "many")
+    with pytest.raises(ConfigError, match=r"^LT_BATCH_LIMIT: .*valid integer.* \(got 'many'\)"):
+        load_settings()
+
+
+def test_keys_need_a_place_and_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NMT_API_KEYS", "true")
+    monkeypatch.setenv("NMT_METRICS_TOKEN", "hunter2")
+    with pytest.raises(ConfigError, match="NMT_API_KEYS needs NMT_STATE") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+    monkeypatch.setenv("NMT_STATE", str(tmp_path))
+    assert "hunter2" not in repr(load_settings())
+
+
 @pytest.mark.parametrize("name", ["NMT_DATA", "NMT_HOST", "NMT_PORT"])
 def test_variables_of_other_parts_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "anything")
@@ -59,6 +86,10 @@ def test_variables_of_other_parts_are_left_alone(monkeypatch: pytest.MonkeyPatch
         ("NMT_DEVICE", "tpu", "NMT_DEVICE: .*pattern"),
         ("NMT_MAX_BODY_BYTES", "2MB", "NMT_MAX_BODY_BYTES: "),
         ("NMT_MAX_QUEUE", "5", r"NMT_MAX_TEXTS \(128\) is above NMT_MAX_QUEUE \(5\): such a request never fits"),
+        ("NMT_REQUIRE_KEY", "yes", "NMT_REQUIRE_KEY needs NMT_API_KEYS=true"),
+        ("NMT_TRUSTED_PROXIES", "10.0.0.0/8, proxy", "NMT_TRUSTED_PROXIES: .*proxy"),
+        ("NMT_LOG_FORMAT", "xml", "NMT_LOG_FORMAT: "),
+        ("NMT_ANONYMOUS_TEXTS_PER_MINUTE", "-1", "NMT_ANONYMOUS_TEXTS_PER_MINUTE: .*greater than or equal to 0"),
         ("NMT_MAX_BEAM", "9", r"NMT_MAX_N_BEST \(10\) is above NMT_MAX_BEAM \(9\)"),
         ("NMT_MAX_ALTERNATIVES", "16", r"NMT_MAX_ALTERNATIVES \(16\) must be below NMT_MAX_BEAM \(16\)"),
     ],
