@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -76,6 +77,16 @@ class Histogram:
         return rows
 
 
+class Pair:
+    """What has been counted of texts between two languages."""
+
+    __slots__ = ("characters", "outcomes", "source_tokens", "target_tokens")
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.characters = self.source_tokens = self.target_tokens = 0
+
+
 class Metrics:
     """What has been counted since the start."""
 
@@ -87,10 +98,8 @@ class Metrics:
         self.rejected: Counter[str] = Counter({reason: 0 for _, reason in REASONS})
         self.left = 0
         """Requests whose callers went away before the answer."""
-        self.texts: Counter[tuple[str, str, str]] = Counter()
-        self.characters: Counter[tuple[str, str]] = Counter()
-        self.source_tokens: Counter[tuple[str, str]] = Counter()
-        self.target_tokens: Counter[tuple[str, str]] = Counter()
+        self.pairs: defaultdict[tuple[str, str], Pair] = defaultdict(Pair)
+        """By codes of source and target."""
         self.pivoted = 0
         self.flags: Counter[str] = Counter()
         self.queue = Histogram()
@@ -114,23 +123,23 @@ class Metrics:
         """Count what became of texts; `target` is the code of their language."""
         for outcome in outcomes:
             result = outcome.result
-            pair = (outcome.source.code, target)
+            pair = self.pairs[outcome.source.code, target]
             if isinstance(result, Translation):
-                self.texts[*pair, "ok"] += 1
-                self.characters[pair] += len(outcome.text)
-                self.source_tokens[pair] += result.source_tokens
-                self.target_tokens[pair] += result.target_tokens
+                pair.outcomes["ok"] += 1
+                pair.characters += len(outcome.text)
+                pair.source_tokens += result.source_tokens
+                pair.target_tokens += result.target_tokens
                 self.queue.note(result.queue_s)
                 self.engine.note(result.engine_s)
                 self.pivoted += outcome.via is not None
                 if result.flags:
                     self.flags.update(result.flags)
             else:
-                self.texts[*pair, "unchanged" if result is None else failure_of(type(result))] += 1
+                pair.outcomes["unchanged" if result is None else failure_of(type(result))] += 1
 
     def note_failure(self, number: int, source: str, target: str, error: type[Exception]) -> None:
         """Count texts of a request that failed as a whole, by codes of languages that are served."""
-        self.texts[source, target, failure_of(error)] += number
+        self.pairs[source, target].outcomes[failure_of(error)] += number
 
 
 def failure_of(error: type[Exception]) -> str:
@@ -163,11 +172,7 @@ class ServiceCollector:
         yield _gauge("nmt_http_requests_in_flight", "Requests not yet answered, scrapes left out.", metrics.in_flight)
         yield _counter("nmt_rejected_requests", "Requests turned away unseen.", ("reason",), metrics.rejected.items())
         yield _counter("nmt_cancelled_requests", "Requests whose callers left before the answer.", (), metrics.left)
-        pair = ("source", "target")
-        yield _counter("nmt_texts", "Texts by what became of them.", (*pair, "outcome"), metrics.texts.items())
-        yield _counter("nmt_characters", "Characters of texts translated.", pair, metrics.characters.items())
-        yield _counter("nmt_source_tokens", "Tokens of texts translated.", pair, metrics.source_tokens.items())
-        yield _counter("nmt_target_tokens", "Tokens of translations.", pair, metrics.target_tokens.items())
+        yield from _texts(metrics.pairs)
         yield _counter("nmt_pivoted_texts", "Texts translated by way of a third language.", (), metrics.pivoted)
         yield _counter("nmt_output_flags", "Translations with a flag.", ("flag",), metrics.flags.items())
         yield _histogram("nmt_queue_wait_seconds", "How long a text waited for a worker.", (), [(metrics.queue,)])
@@ -203,6 +208,22 @@ class ServiceCollector:
             )
         yield family
         yield _counter("nmt_model_reloads", "Reloads of the models.", ("result",), models.reloads.items())
+
+
+def _texts(pairs: Mapping[tuple[str, str], Pair]) -> Iterator[Metric]:
+    languages = ("source", "target")
+    yield _counter(
+        "nmt_texts",
+        "Texts by what became of them.",
+        (*languages, "outcome"),
+        (((*key, outcome), number) for key, pair in pairs.items() for outcome, number in pair.outcomes.items()),
+    )
+    for name, text, value in (
+        ("nmt_characters", "Characters of texts translated.", attrgetter("characters")),
+        ("nmt_source_tokens", "Tokens of texts translated.", attrgetter("source_tokens")),
+        ("nmt_target_tokens", "Tokens of translations.", attrgetter("target_tokens")),
+    ):
+        yield _counter(name, text, languages, ((key, value(pair)) for key, pair in pairs.items()))
 
 
 def _counter(
