@@ -27,6 +27,8 @@ class Environment:
 
 
 ENVIRONMENTS = {e.name: e for e in (Environment("opennmt"), Environment("joey"), Environment("ctranslate2", False))}
+LIBRETRANSLATE = Environment("libretranslate", False)
+"""Its HTTP layer alone, for benchmarks/rows/beside.py."""
 
 
 def install(environment: Environment, root: Path) -> Path:

@@ -1,0 +1,1 @@
+"""The rows of `benchmarks/reliability.py`: each module measures some, each function says which."""
