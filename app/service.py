@@ -99,7 +99,8 @@ async def running(settings: Settings, load_engine: EngineLoader | None) -> Async
         with at_sighup(reload):
             engine = await asyncio.to_thread(load)
             admission = Admission(engine, deadline_s=settings.deadline_s)
-            models = Models(engine, load, admission, has_pivots=settings.pivot, drain_s=settings.deadline_s)
+            longest_s = max(settings.deadline_s, settings.file_deadline_s)  # of what may hold a set of models
+            models = Models(engine, load, admission, has_pivots=settings.pivot, drain_s=longest_s)
             log_models(engine)
 
             def announce_stop() -> None:
