@@ -24,8 +24,18 @@ from nmt.errors import NmtError, Overloaded
 
 ALWAYS_ANSWERED = frozenset({b"/livez", b"/readyz", b"/health", b"/metrics"})
 """How the service is: told when it is full and when it is stopping, too."""
-WORK = (b"/translate", b"/v2/translate", b"/v2/document", b"/language/translate/v2", b"/apy/translate", b"/translator/")
-"""Beginnings of the paths whose requests need the engine."""
+WORK = frozenset(
+    {
+        b"/translate",
+        b"/translate_file",
+        b"/v2/translate",
+        b"/v2/document",
+        b"/language/translate/v2",
+        b"/apy/translate",
+        b"/translator/translate",
+    }
+)
+"""The paths whose requests need the engine."""
 MAX_FIELDS = 128
 """Header fields of one request. Each costs a few hundred bytes once it has been read, however short it is."""
 MAX_PIPELINED = 8
@@ -36,6 +46,8 @@ SMALL_BODY_BYTES = 64 * 1024
 """Bodies up to here are not counted: the number of connections bounds what they need."""
 LINGER_S = 30.0
 """How long the rest of a body that was refused is still read, and thrown away, so that its sender sees the answer."""
+LINGER_AT_THE_END_S = 1.0
+"""The same when the service is stopping."""
 BODY_GRACE_S = 1.0
 """Routes that wait for a body answer 408 themselves; this is how long after that the connection does."""
 
@@ -105,7 +117,7 @@ class Door:
             return Overloaded("the service is stopping", retry_after_s=5.0)
         if connection in self.extra and len(self.inside) > self.max_connections:
             return Overloaded("too many connections", retry_after_s=1.0)
-        return self.gauge.refusal() if path.startswith(WORK) else None
+        return self.gauge.refusal() if path in WORK else None
 
 
 class Connection(HttpToolsProtocol):
@@ -143,10 +155,9 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def shutdown(self) -> None:
+        super().shutdown()
         if self._is_lingering:
             self.end()
-        else:
-            super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size():  # its caller does not read: closing would wait for that
@@ -162,7 +173,7 @@ class Connection(HttpToolsProtocol):
         """Throw away what still comes of the request."""
         self._is_lingering = True
         self.flow.resume_reading()
-        self._set_clock(LINGER_S, self.end)
+        self._set_clock(LINGER_AT_THE_END_S if self.door.is_stopping else LINGER_S, self.end)
         self.door.await_request(self)
 
     # What comes in
@@ -242,6 +253,8 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._is_in_body = False
         self._stop_clock()
+        if self._is_lingering:  # that was the rest
+            self.transport.close()
         if not self.cycle.response_complete:
             self.door.awaited.pop(self, None)
         super().on_message_complete()

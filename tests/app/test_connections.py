@@ -13,7 +13,15 @@ from typing import Any
 
 import pytest
 
-from app.connections import MAX_FIELDS, MAX_PIPELINED, SMALL_BODY_BYTES, Door, without_upgrade
+from app.connections import (
+    ALWAYS_ANSWERED,
+    MAX_FIELDS,
+    MAX_PIPELINED,
+    SMALL_BODY_BYTES,
+    WORK,
+    Door,
+    without_upgrade,
+)
 from app.main import create_app
 from app.server import Server, allow_files, make_server
 from app.settings import Settings
@@ -228,6 +236,12 @@ async def test_a_full_queue_refuses_before_the_body_and_keeps_the_connection(eng
         assert [(await one.answer())[0] for one in waiting] == [200, 200]
         await caller.send(post())
         assert (await caller.answer())[0] == 200
+
+
+def test_paths_that_need_the_engine_are_routes(engine: FakeEngine) -> None:
+    app = create_app(Settings(), load_engine=lambda _: engine)
+    paths = {getattr(route, "path", "") for route in app.routes}
+    assert {path.decode() for path in WORK | ALWAYS_ANSWERED} <= paths
 
 
 async def test_a_page_elsewhere_can_read_that_the_queue_is_full(engine: FakeEngine) -> None:
