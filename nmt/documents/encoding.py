@@ -91,7 +91,7 @@ def _declared(name: str | None) -> Coding | None:
         if not re.fullmatch(r"[A-Za-z0-9._:-]{1,40}", name):
             raise LookupError
         found = codecs.lookup(name).name
-        b"".decode(found)  # raises LookupError for codecs that are none of text
+        bytes(4).decode(found)  # raises LookupError for codecs that are none of text
         if found in _NO_CHARSETS:
             raise LookupError
     except (LookupError, ValueError):
