@@ -98,8 +98,11 @@ class Models:
         try:
             async with self._turn:  # one under way ends without effect
                 pass
-            retiring = [self._retiring] if self._retiring else []
-            await asyncio.gather(asyncio.to_thread(self.current.engine.drain, drain_s), *retiring)
+            await asyncio.to_thread(self.current.engine.drain, drain_s)
+            if self._retiring is not None:  # who held that set longer than this has been cancelled
+                await asyncio.wait((self._retiring,), timeout=drain_s)
+                self._retiring.cancel()
+                await asyncio.wait((self._retiring,))
         finally:
             self.current.engine.close()
 
@@ -144,10 +147,12 @@ class Models:
 
     async def _retire(self, old: ModelSet) -> None:
         """Close a set when nobody needs it any more, or has had all the time that there is."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._drain_s):
-                await old.unused()
-        await asyncio.to_thread(_close, old.engine)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._drain_s):
+                    await old.unused()
+        finally:
+            await asyncio.to_thread(_close, old.engine)
 
 
 def _close(engine: Engine) -> None:

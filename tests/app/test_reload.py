@@ -170,6 +170,14 @@ async def test_the_end_waits_for_what_is_being_loaded(loader: Loader) -> None:
     assert [engine.events for engine in loader.engines] == [["drain 30", "close"], ["close"]]
 
 
+async def test_the_end_does_not_wait_for_who_holds_old_models(loader: Loader) -> None:
+    async with service(loader, drain_s=0.05) as (app, _):
+        held = models_of(app).current.__enter__()
+        await models_of(app).reload()
+        assert held is not models_of(app).current
+    assert [engine.events[-1] for engine in loader.engines] == ["close", "close"]
+
+
 async def test_the_route_is_an_administrators(loader: Loader, tmp_path: Path) -> None:
     with closing(KeyFile(tmp_path / FILE_NAME)) as keys:
         admin, other = keys.add("operator", is_admin=True), keys.add("weblate")
