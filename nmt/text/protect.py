@@ -1,0 +1,258 @@
+"""What must come through a translation as it is: placeholders, addresses, code, tags. Knows nothing of models.
+
+The patterns take too little rather than too much: a word that is protected by mistake stays untranslated. All of them
+run in time that grows with the length of the text, whatever it holds.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from nmt.text.words import combining_marks
+
+_INNER = r"[^{}\n]"
+_BRACES = rf"\{{(?:{_INNER}|\{{(?:{_INNER}|\{{{_INNER}*+\}})*+\}})*+\}}"
+"""A brace and what it holds, as deep as messages in ICU's syntax go."""
+_PLAIN_URL = r"(?:[^\s<>\"'“”„«»()\[\]{}]|\([^\s()]*+\)|\{[^\s{}]*+\})"
+_URL_END = r"(?:[\w/=&#%~$+@-]|(?<=\))|(?<=\}))"
+
+_PLACEHOLDERS = {
+    "braces": rf"[$#%]?{_BRACES}|\{{%[^%\n]*+%\}}",
+    "brackets": r"\[\[[^\[\]\n]++\]\]|\[[A-Za-z]{0,3}\d++[A-Za-z]{0,3}\]",
+    "python": r"%\([\w. ]++\)[-+#0]*\d*(?:\.\d+)?[sdifuxXoeEgGcr]",
+    "printf": r"(?<![\w%])%(?:\d+\$)?[-+#0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh|ll|[hlLqjzt])?[sdifuxXoeEgGcp@]"
+    r"(?![a-z]{3})",
+    "qt": r"(?<![\w%])%(?:L?\d{1,2}|n)(?!\w)|(?<!\w)%[A-Za-z_]\w*+%(?!\w)|%%",
+    "variable": r"(?<!\w)\$[A-Za-z_]\w*+|(?<!\w)__\w+?__(?!\w)",
+    "entity": r"&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z]\w{1,30});",
+}
+"""Forms that no text has by chance."""
+
+_ADDRESSES = {
+    "url": rf"(?<!\w)(?:[a-z][a-z0-9+.\-]{{1,15}}://|mailto:|www\.){_PLAIN_URL}*{_URL_END}",
+    "email": r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++",
+    "domain": r"(?<![\w@.\-/])(?:[a-z0-9][a-z0-9-]*+\.)++"
+    rf"(?:com|org|net|edu|gov|info|io|dev|app|de|uk|eu|fr|es|ch|nl|pl)(?![\w@])(?:/{_PLAIN_URL}*{_URL_END})?",
+}
+
+_CODE = {
+    "quoted": r"`[^`\n]++`",
+    "path": r"(?<![\w/\\])(?:(?:~|\.{1,2})/[\w.@/-]*\w|/[\w.@-]++(?:/[\w.@-]++)++/?|[A-Za-z]:\\[^\s\"<>|]*[\w\\])",
+    "file": r"(?<![\w.-])[\w-]++(?:\.[\w-]++)*?\.(?:txt|pdf|docx?|xlsx?|pptx?|odt|csv|tsv|json|ya?ml|toml|xml|html?|css"
+    r"|js|ts|py|sh|zip|tar|gz|png|jpe?g|gif|svg|mp[34]|exe|dll|so|ini|cfg|conf|log|md|po|xlf|tmx|srt)(?![\w-])",
+    "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.]*(?:Z|[+-]\d\d:?\d\d)?",
+    "uuid": r"(?<![\w-])[\da-fA-F]{8}(?:-[\da-fA-F]{4}){3}-[\da-fA-F]{12}(?![\w-])|(?<!\w)0x[\da-fA-F]++(?!\w)",
+    "phone": r"(?<![\w+])\+\d{1,3}(?:[ ()/.-]{0,2}\d){6,14}(?!\w)",
+    "option": r"(?<![\w-])--[a-z][\w-]*+(?:=[^\s,;]*\w)?",
+    "mention": r"(?<![\w&/@#])[@#]\w(?:[\w-]*\w)?",
+    "call": r"(?<![\w.])[A-Za-z_][\w.]*+\(\)",
+    "name": r"(?<![\w.-])(?:[A-Za-z]\w*_\w+|[a-z]++[A-Z]\w*+|[A-Za-z]++\d\w*+)(?:[-.]\d[\w.]*\w|[-.]\d)?(?![\w-])",
+}
+
+TAG = (
+    r"</?[A-Za-z][\w:.-]*+(?:\s(?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+|/)?>"
+    r"|\[/?(?:[a-z*]{1,10}|[A-Z]{1,10})(?:=[^\]\s]*+)?\]"
+)
+"""A tag of HTML or XML, or one in brackets, in a text that is neither."""
+_ESCAPE = r"(?:\\[nrt])++"
+"""A line break or tabulator as strings of programs write it."""
+
+_STRICT = re.compile("|".join((*_PLACEHOLDERS.values(), *_ADDRESSES.values(), TAG)))
+_ALL = re.compile(
+    "|".join(
+        f"(?P<{name}>{pattern})"
+        for name, pattern in {**_PLACEHOLDERS, **_ADDRESSES, "tag": TAG, "break": _ESCAPE, **_CODE}.items()
+    )
+)
+# Whether a look is worth while: everyday sentences have none of these.
+_HINT = re.compile(r"[{}%$\[\]<>&@#/\\`_]|[A-Za-z]\d|[a-z][A-Z]|\w\.\w|--|\+\d|\d-\d|\dx")
+_NUMBER_NAME = re.compile(
+    r"(?i)%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?[diufxoeg]|%n"
+    r"|[^A-Za-z]*(?:count|counter|num(?:ber)?|n|total|size|amount|sum|qty|quantity|days?|hours?|minutes?|seconds?|years?|age"
+    r"|percent(?:age)?|pages?|index|min|max|limit|length|price|anzahl|zahl|summe|betrag|tage?|stunden?|minuten?|jahre?|preis)"
+    r"[^A-Za-z]*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a text, `text[start:end]`, that comes through as it is."""
+
+    start: int
+    end: int
+    kind: str
+    """`tag`, `symbol`, `break`, or the name of another pattern; `term` where `out` is not the text itself."""
+    out: str
+    """What stands in the translation."""
+
+    def moved(self, by: int) -> Span:
+        """The same so many characters further."""
+        return replace(self, start=self.start + by, end=self.end + by)
+
+
+def find(text: str) -> list[Span]:
+    """Placeholders, addresses, code, tags and escaped line breaks of a text, in order, none over another.
+
+    Those that touch, or that no more than punctuation parts, are one; letters and digits that touch one belong to it.
+    Tags and line breaks stay by themselves.
+    """
+    if _HINT.search(text) is None:
+        return []
+    spans: list[Span] = []
+    for found in _ALL.finditer(text):
+        kind = found.lastgroup or ""
+        if spans and (joined := _joined(text, spans[-1], found.start(), found.end(), kind)):
+            spans[-1] = joined
+        else:
+            spans.append(Span(found.start(), found.end(), kind, found[0]))
+    return _widened(text, spans)
+
+
+def signature(text: str) -> Counter[str]:
+    """Placeholders, addresses and tags of a text, with how often each stands in it: equal before and after."""
+    if _HINT.search(text) is None:
+        return Counter()
+    return Counter(found[0] for found in _STRICT.finditer(text))
+
+
+def looks_like_number(span: Span, text: str, language: str) -> bool:
+    """Whether what comes in the place of a placeholder is a number, as far as its name and the next word tell."""
+    if span.kind in ("phone", "time"):
+        return True
+    if _NUMBER_NAME.fullmatch(span.out):
+        return True
+    if span.kind not in _PLACEHOLDERS or re.search(r"[A-Za-z]{2}", span.out):
+        return False
+    after = re.match(r"[ \u00a0-]?([^\W\d_]{3,})", text[span.end : span.end + 24])
+    if after is None:
+        return False
+    word = after[1]
+    return word[0].isupper() if language == "de" else word.islower() and word.endswith("s")
+
+
+HOLE = "\ufffc"
+"""Stands in a text for something that is copied as it is, such as an element of markup."""
+_LONE = r"(?<!\S)[^\w\s.,;:!?'\"“”„‚‘’«»()\[\]…-]+(?!\S)"
+_SYMBOL = re.compile(
+    r"(?:\d\ufe0f?\u20e3|[\U0001f1e6-\U0001f1ff]{2}"
+    r"|[^\w\s!-~¡-ÿ\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u3000-\u30ff\uff00-\uffef\ufffc]"
+    r"[^\w\s!-~¡-ÿ\u2010-\u2027\u2030-\u205e\u3000-\u30ff\uff00-\uffef\ufffc]*"
+    rf"|[¦§©¬®¯°±¶·×÷]|{_LONE})"
+)
+_SYMBOL_HINT = re.compile(r"[^\w\s.,;:!?'\"’“”„()–-]")
+
+
+def find_symbols(text: str, is_known: Callable[[str], bool]) -> list[Span]:
+    """Emoji and other signs that a vocabulary lacks, with the joiners and modifiers among them.
+
+    Punctuation and currency stay with the sentence, and so do plain signs that touch a word. `is_known`: whether the
+    vocabulary has a character.
+    """
+    if _SYMBOL_HINT.search(text) is None:
+        return []
+    return [
+        Span(found.start(), found.end(), "symbol", found[0])
+        for found in _SYMBOL.finditer(text)
+        if _is_symbol(found[0])
+        and HOLE not in found[0]
+        and not all(map(is_known, found[0]))
+        and not (found[0] == "°" and text[found.start() - 1 : found.start()].isdigit())
+    ]
+
+
+def find_unknown_words(text: str, is_known: Callable[[str], bool]) -> list[Span]:
+    """Words with letters that a vocabulary lacks: no model can spell them but by luck."""
+    if text.isascii():
+        return []
+    return [
+        Span(found.start(), found.end(), "word", found[0])
+        for found in _word().finditer(text)
+        if not found[0].isascii() and not all(is_known(c) for c in found[0] if c.isalpha())
+    ]
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    return re.compile(rf"[^\W_](?:[\w{combining_marks()}]|['\u2019-](?=\w))*")
+
+
+def without_overlap(spans: Iterable[Span]) -> list[Span]:
+    """In order; of those that overlap the one that begins first, and of those the longest."""
+    kept: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        if not kept or span.start >= kept[-1].end:
+            kept.append(span)
+    return kept
+
+
+NAMES = ("Tom", "Mary", "Boston", "John", "Ken", "Bob", "Jane", "Bill")
+NUMBERS = ("30", "20", "50", "40", "15", "25", "60", "70")
+"""What stands for a protected part while a sentence is translated: common words that translators copy."""
+
+
+def stand_ins(texts: Sequence[str], wants_number: Sequence[bool]) -> list[str] | None:
+    """A word for each protected part, a number where one is wanted, none of them anywhere in `texts`; or too few."""
+    lowered = [text.lower() for text in texts]
+    names, numbers = (
+        (word for word in words if not any(word.lower() in text for text in lowered)) for words in (NAMES, NUMBERS)
+    )
+    chosen = [next(numbers if wants else names, "") for wants in wants_number]
+    return chosen if all(chosen) else None
+
+
+def _joined(text: str, before: Span, start: int, end: int, kind: str) -> Span | None:
+    """Two spans as one, where they touch or where only signs stand between them."""
+    if {"tag", "break"} & {kind, before.kind}:
+        return None
+    between = text[before.end : start]
+    if between and (len(between) > 3 or any(c.isalnum() or c.isspace() or c in "()\"'“”„«»" for c in between)):
+        return None
+    return Span(before.start, end, before.kind, text[before.start : end])
+
+
+def _widened(text: str, spans: Sequence[Span]) -> list[Span]:
+    """With the letters and digits that touch a placeholder: half a word has no translation.
+
+    An English or German genitive stays outside, as does what comes behind a hyphen.
+    """
+    widened: list[Span] = []
+    for number, span in enumerate(spans):
+        if span.kind in ("tag", "break"):
+            widened.append(span)
+            continue
+        low = widened[-1].end if widened else 0
+        high = spans[number + 1].start if number + 1 < len(spans) else len(text)
+        start, end = span.start, span.end
+        while start > low and text[start - 1].isalnum():
+            start -= 1
+        after = _GLUED.match(text, end, high)
+        if after and after[0] != "s":
+            end = after.end()
+        widened.append(replace(span, start=start, end=end, out=text[start:end]))
+    return widened
+
+
+_GLUED = re.compile(r"[^\W_]+")
+
+
+def _is_symbol(text: str) -> bool:
+    """Whether it is signs: some writing systems have marks that are no part of a word for `re`."""
+    first = text[0]
+    return first.isdigit() or unicodedata.category(first)[0] in "SPC" or "\u2600" <= first <= "\u27bf"
+
+
+def parts(text: str, spans: Sequence[Span]) -> Iterator[str | Span]:
+    """A text as what lies between its spans, and the spans, in turn."""
+    position = 0
+    for span in spans:
+        if span.start > position:
+            yield text[position : span.start]
+        yield span
+        position = span.end
+    if position < len(text):
+        yield text[position:]
