@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -103,9 +104,10 @@ def translate(text: str, options: TranslateOptions) -> Translation | NmtError:
     links = ((0, 0), (1, 1)) if options.alignments else ()
     looked = tuple(((word, 0.75), (0, 0.25))[: word + 1] for word in range(len(text.split())))
     attention = looked if options.attention else ()
-    hypotheses = [
-        Hypothesis(text.upper() + "!" * rank, -0.5 - rank, links, attention) for rank in range(options.n_best)
-    ]
+    said = (
+        re.sub(r"(<[^<>]*>|&\w+;)|([^<&]+)", lambda m: m[1] or m[2].upper(), text) if options.markup else text.upper()
+    )
+    hypotheses = [Hypothesis(said + "!" * rank, -0.5 - rank, links, attention) for rank in range(options.n_best)]
     return Translation(
         text=hypotheses[0].text,
         score=math.nan if text == "odd" else -0.5,
@@ -116,6 +118,10 @@ def translate(text: str, options: TranslateOptions) -> Translation | NmtError:
         source_tokens=1,
         target_tokens=1,
     )
+
+
+def _upper_between_tags(text: str) -> str:
+    return re.sub(r"(<[^<>]*>|&\w+;)|([^<&]+)", lambda match: match[1] or match[2].upper(), text)
 
 
 class FakeDetector:
