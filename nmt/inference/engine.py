@@ -1,12 +1,14 @@
 """Who is translated when: continuous batching as policy, without a tensor. `nmt.inference.runner` is the other side.
 
-Sentences enter and leave at every step. They are admitted first come, first served, as far as the runner's rows go; a
-late or cancelled one frees its rows at the next step. Knows nothing of text, processes or HTTP.
+Sentences enter and leave at every step. They are admitted first come, first served, as far as the runner's rows go, but
+the sentences of a long text take turns with those of others; a late or cancelled one frees its rows at the next step.
+Knows nothing of text, processes or HTTP.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -36,6 +38,8 @@ class Engine:
         self._runner = runner
         self._clock = clock
         self._waiting: dict[int, _Sentence] = {}
+        self._turns: dict[int, deque[int]] = {}
+        """Tickets by text, the text whose turn is next first; some may have been given up."""
         self._running: dict[int, tuple[int, _Sentence]] = {}
         self._tickets: dict[int, int] = {}
         """Of the slots in use."""
@@ -65,10 +69,21 @@ class Engine:
         """Whether `step` would have nothing to do."""
         return not (self._waiting or self._running or self._cancelled)
 
-    def submit(self, ticket: int, ids: Sequence[int], options: SearchOptions, deadline: float | None = None) -> None:
-        """Queue a sentence (ids without EOS). `ticket`: a number that was never used before."""
+    def submit(
+        self,
+        ticket: int,
+        ids: Sequence[int],
+        options: SearchOptions,
+        deadline: float | None = None,
+        text: int | None = None,
+    ) -> None:
+        """Queue a sentence (ids without EOS). `ticket`: a number that was never used before.
+
+        `text`: a number, 0 or more, that it shares with other sentences of its text.
+        """
         assert not self._is_known(ticket)
         self._waiting[ticket] = _Sentence(ids, options)
+        self._turns.setdefault(-1 - ticket if text is None else text, deque()).append(ticket)
         self._wanted += options.beam_size
         if deadline is not None:
             heappush(self._deadlines, (deadline, ticket))
@@ -108,11 +123,12 @@ class Engine:
         if self._running and self._wanted > free and free < self._runner.rows // GROUP:
             return
         chosen: list[int] = []
-        for ticket, sentence in self._waiting.items():
-            free -= sentence.options.beam_size
+        while (ticket := self._next()) is not None:
+            free -= self._waiting[ticket].options.beam_size
             if free < 0 and (self._running or chosen):
                 break
             chosen.append(ticket)
+            self._pass_turn()
         if not chosen:
             return
         sentences = [self._waiting[ticket] for ticket in chosen]
@@ -123,6 +139,25 @@ class Engine:
             self._tickets[slot] = ticket
             self._rows += sentence.options.beam_size
             self._wanted -= sentence.options.beam_size
+
+    def _next(self) -> int | None:
+        """Whose turn it is; None: nobody waits."""
+        while self._turns:
+            text, tickets = next(iter(self._turns.items()))
+            while tickets and tickets[0] not in self._waiting:  # given up
+                tickets.popleft()
+            if tickets:
+                return tickets[0]
+            del self._turns[text]
+        return None
+
+    def _pass_turn(self) -> None:
+        """The one whose turn it was is admitted: its text comes last now."""
+        text = next(iter(self._turns))
+        tickets = self._turns.pop(text)
+        tickets.popleft()
+        if tickets:
+            self._turns[text] = tickets
 
     def _take(self, slot: int) -> tuple[int, Answer]:
         ticket = self._tickets.pop(slot)

@@ -188,7 +188,7 @@ class Pipeline:
             self._segments[ticket] = (one, index)
             prefix = one.prefix if index == 0 else ()
             own = self._search_options(len(ids), one.options, prefix, one.forbidden)
-            self._engine.submit(ticket, ids, own, one.deadline)
+            self._engine.submit(ticket, ids, own, one.deadline, one.number)
 
     def _search_options(
         self, length: int, options: TranslateOptions, prefix: Ids = (), forbidden: tuple[Ids, ...] = ()

@@ -29,7 +29,8 @@ from nmt.native.sharing import make_file
 log = logging.getLogger(__name__)
 
 SHARE = 8
-"""Texts of one request that are handed over before the next request's turn."""
+"""Texts of one request that are handed over before the next request's turn. A text counts as so many sentences at most:
+in a worker its sentences take turns with those of others, so it keeps nobody waiting."""
 RESERVE = 0.25
 """What a worker is given beyond the rows of its engine, as a share of them: enough to fill rows that fall free."""
 SEGMENT_CHARS = 120
@@ -400,7 +401,7 @@ class Pool:
                 self._drop_waiting(request, error)
                 continue
             text = request.texts[request.next]
-            rows = request.beam_size * (1 + len(text) // SEGMENT_CHARS)
+            rows = request.beam_size * min(1 + len(text) // SEGMENT_CHARS, SHARE)
             if place.items and place.rows + rows > self._room:
                 return
             request.next += 1

@@ -39,8 +39,15 @@ class Bench:
         self.runner = TableRunner(TABLE, self.rows)
         self.engine = Engine(self.runner, self.clock)
 
-    def submit(self, ticket: int, beam: int = 3, deadline: float | None = None, max_length: int = 9) -> None:
-        self.engine.submit(ticket, (ticket % TABLES, ticket), options(beam, max_length), deadline)
+    def submit(
+        self,
+        ticket: int,
+        beam: int = 3,
+        deadline: float | None = None,
+        max_length: int = 9,
+        text: int | None = None,
+    ) -> None:
+        self.engine.submit(ticket, (ticket % TABLES, ticket), options(beam, max_length), deadline, text)
 
     def step(self) -> dict[int, Answer]:
         answers = self.engine.step()
@@ -74,13 +81,14 @@ class EngineLife(RuleBasedStateMachine):
         max_length=st.integers(2, 12),
         patience_s=st.none() | st.floats(0.0, 5.0),
         n=st.integers(1, 4),
+        text=st.none() | st.integers(0, 3),
     )
-    def submit(self, beam: int, max_length: int, patience_s: float | None, n: int) -> None:
+    def submit(self, beam: int, max_length: int, patience_s: float | None, n: int, text: int | None) -> None:
         for _ in range(n):
             ticket = len(self.asked)
             deadline = None if patience_s is None else self.bench.clock.now + patience_s
             self.asked[ticket] = (options(beam, max_length), deadline)
-            self.bench.submit(ticket, beam, deadline, max_length)
+            self.bench.submit(ticket, beam, deadline, max_length, text)
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data())
@@ -189,6 +197,32 @@ def test_a_beam_wider_than_all_rows_runs_alone() -> None:
     bench.submit(2, beam=1)
     bench.finish()
     assert bench.runner.groups == [1, 1, 1]
+
+
+def test_sentences_of_a_long_text_take_turns_with_those_of_others() -> None:
+    bench = Bench(rows=4)
+    for ticket in range(40):
+        bench.submit(ticket, beam=1, text=0)
+    bench.step()
+    for ticket in range(40, 46):
+        bench.submit(ticket, beam=1, text=ticket)
+    bench.submit(46, beam=1)
+    bench.finish()
+    order = [ids[1] for ids in bench.runner.admitted]
+    assert order[:4] == [0, 1, 2, 3]
+    assert order[4:12] == [4, 40, 41, 42, 43, 44, 45, 46]
+    assert order[12:] == list(range(5, 40))
+
+
+def test_a_text_that_was_given_up_has_no_turn() -> None:
+    bench = Bench(rows=1)
+    for ticket, text in enumerate((0, 1, 1, 2, 1, 2)):
+        bench.submit(ticket, beam=1, text=text)
+    bench.step()
+    for ticket in (1, 2, 4):
+        bench.engine.cancel(ticket)
+    bench.finish()
+    assert [ids[1] for ids in bench.runner.admitted] == [0, 3, 5]
 
 
 def test_sentences_are_encoded_in_groups_where_many_wait() -> None:

@@ -163,6 +163,14 @@ def test_several_large_requests_take_turns(make: Callable[..., Pool]) -> None:
     assert max(runs) <= SHARE
 
 
+def test_a_long_text_leaves_room_for_others(make: Callable[..., Pool]) -> None:
+    """In the worker its sentences take turns with theirs."""
+    pool = make()
+    submit(pool, ["A sentence of some length, one of many. " * 200])
+    submit(pool, ["single"])
+    assert [ask.text[:6] for ask in hand(pool).asked] == ["A sent", "single"]
+
+
 # Waiting too long
 
 
