@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
+from urllib.parse import unquote, urlsplit
 
 from nmt import __version__
 from nmt.errors import ConfigError, DeadlineExceeded, InputTooLong, NmtError, Overloaded
@@ -33,6 +35,8 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 8.0
 """Between tries where the service names no time of its own."""
+FILE_TIMEOUT_S = 660.0
+"""For a file: a little more than a service takes at most by default."""
 
 T = TypeVar("T")
 ListOfTexts = list[str] | tuple[str, ...]
@@ -131,6 +135,32 @@ class TranslatedText:
 
 
 @dataclass(frozen=True)
+class FileReport:
+    """What became of a file's texts."""
+
+    source: str
+    """The language it was translated from."""
+    texts: int
+    translated: int
+    flags: Mapping[str, int]
+    """Of how many texts each flag is true."""
+    failures: tuple[tuple[str, str], ...]
+    """The first of those that stayed as they were: place in the file, and why."""
+
+
+@dataclass(frozen=True)
+class TranslatedFile:
+    """A file's translation."""
+
+    name: str
+    """What the service calls it: `letter_de.docx`."""
+    content: bytes
+    report: FileReport | None = None
+    """None where the service does not tell."""
+    model_version: str | None = None
+
+
+@dataclass(frozen=True)
 class Language:
     """A language that the service reads, and the codes of those it translates it into."""
 
@@ -169,6 +199,9 @@ class _Send(NamedTuple):
     path: str
     content: bytes | None
     timeout_s: float
+    form: Mapping[str, str] | None = None
+    """Sent as a form, with a file; `content` is the file's then."""
+    file_name: str = ""
 
 
 class _Wait(NamedTuple):
@@ -252,15 +285,33 @@ class _Calls:
             raise _error(response)
         return _read(response, lambda body: Health(body["status"] == "ok", tuple(body.get("reasons", ()))))
 
+    def _translate_file(self, path: Path | str, source: str, target: str, timeout_s: float) -> Steps[TranslatedFile]:
+        path = Path(path)
+        form = {"source": source, "target": target, "report": "true"}
+        key = {"api_key": self._api_key} if self._api_key else {}
+        send = _Send("POST", "/translate_file", path.read_bytes(), timeout_s, form | key, path.name)
+        response = yield from self._insist(send)
+        url, report = _read(response, lambda body: (str(body["translatedFileUrl"]), _report(body.get("report"))))
+        # from where the file was sent to: behind a proxy the service may know itself by another name
+        name = urlsplit(url).path.rpartition("/")[2]
+        fetched = yield from self._ask("GET", f"/download_file/{name}")
+        disposition = fetched.headers.get("Content-Disposition", "")
+        saved = unquote(disposition.partition("filename*=UTF-8''")[2]) or f"{path.stem}_{target}{path.suffix}"
+        return TranslatedFile(Path(saved).name, fetched.content, report, _version(response))
+
     def _ask(self, method: str, path: str, fields: Mapping[str, object] | None = None) -> Steps[httpx.Response]:
-        """The answer to a request that succeeded, tried again where that can help. Raises ServiceError."""
-        end = time.monotonic() + self._timeout_s
+        """The answer to a request of JSON, or without a body. Raises ServiceError."""
         content = None
         if fields is not None:
             key = {"api_key": self._api_key} if self._api_key else {}
             content = json.dumps({**fields, **key}).encode()
+        return self._insist(_Send(method, path, content, self._timeout_s))
+
+    def _insist(self, send: _Send) -> Steps[httpx.Response]:
+        """The answer to a request that succeeded, tried again where that can help. Raises ServiceError."""
+        end = time.monotonic() + send.timeout_s
         for attempt in range(self._retries + 1):
-            reply = yield _Send(method, path, content, max(0.001, end - time.monotonic()))
+            reply = yield send._replace(timeout_s=max(0.001, end - time.monotonic()))
             try:
                 response = _answer(reply)
                 if response.is_success:
@@ -343,6 +394,8 @@ def _backoff(attempt: int, retry_after_s: float | None) -> float:
 
 def _arguments(step: _Send) -> dict[str, Any]:
     """What httpx is given beside method and path."""
+    if step.form is not None:
+        return {"data": step.form, "files": {"file": (step.file_name, step.content)}, "timeout": step.timeout_s}
     headers = {} if step.content is None else {"Content-Type": "application/json"}
     return {"content": step.content, "headers": headers, "timeout": step.timeout_s}
 
@@ -397,6 +450,13 @@ def _detection(entry: Mapping[str, Any]) -> Detection:
     return Detection(entry["language"], float(entry["confidence"]))
 
 
+def _report(body: Mapping[str, Any] | None) -> FileReport | None:
+    if body is None:
+        return None
+    failures = tuple((str(entry["place"]), str(entry["error"])) for entry in body["failures"])
+    return FileReport(body["source"], body["texts"], body["translated"], dict(body["flags"]), failures)
+
+
 def _candidate(entry: Mapping[str, Any]) -> Candidate:
     return Candidate(entry["text"], entry["score"], _pairs(entry.get("alignment")), _rows(entry.get("attention")))
 
@@ -447,6 +507,15 @@ class Client(_Calls):
         a list of which no text could be translated.
         """
         return self._run(self._translate(text, source, target, options))
+
+    def translate_file(
+        self, path: Path | str, source: str, target: str, *, timeout_s: float = FILE_TIMEOUT_S
+    ) -> TranslatedFile:
+        """Translate a file, whose name says its format (docs/documents.md). It is not written anywhere.
+
+        Raises ServiceError, and OSError where the file cannot be read.
+        """
+        return self._run(self._translate_file(path, source, target, timeout_s))
 
     def languages(self) -> tuple[Language, ...]:
         """What the service translates. Raises ServiceError."""
@@ -524,6 +593,12 @@ class AsyncClient(_Calls):
     ) -> TranslatedText | list[TranslatedText]:
         """`Client.translate`. If its task is cancelled, the service stops working on it."""
         return await self._run(self._translate(text, source, target, options))
+
+    async def translate_file(
+        self, path: Path | str, source: str, target: str, *, timeout_s: float = FILE_TIMEOUT_S
+    ) -> TranslatedFile:
+        """`Client.translate_file`. The file is read on the event loop."""
+        return await self._run(self._translate_file(path, source, target, timeout_s))
 
     async def languages(self) -> tuple[Language, ...]:
         """`Client.languages`."""

@@ -25,6 +25,7 @@ from nmt.client import (
     Candidate,
     Client,
     Detection,
+    FileReport,
     Health,
     Language,
     QuotaExceeded,
@@ -35,6 +36,7 @@ from nmt.client import (
     ServiceTimeout,
     ServiceUnreachable,
     TooLarge,
+    TranslatedFile,
     TranslatedText,
 )
 from nmt.errors import ConfigError, DeadlineExceeded, InputTooLong, NmtError, Overloaded
@@ -104,6 +106,30 @@ async def test_options_reach_the_engine(client: AsyncClient, engine: FakeEngine)
     assert engine.jobs[0].options == TranslateOptions(beam_size=7, n_best=2, raw=True)
     with pytest.raises(TypeError, match="beam, width"):
         await client.translate("a", "en", "de", width=3, beam=1)  # type: ignore[call-overload]
+
+
+@pytest.mark.anyio
+async def test_a_file_is_sent_and_its_translation_fetched(client: AsyncClient, tmp_path: Path) -> None:
+    path = tmp_path / "Brief & für.html"
+    path.write_bytes(b"<p>Hello <b>you</b></p><p>fail</p><p>long</p>")
+    done = await client.translate_file(path, "en", "de")
+    assert done == TranslatedFile(
+        name="Brief & für_de.html",
+        content=b"<p>HELLO <b>YOU</b></p><p>fail</p><p>LONG</p>",
+        report=FileReport("en", 3, 2, {"repetition": 1, "truncated": 1}, (("line 1", "no translation found"),)),
+        model_version="v-en-de",
+    )
+    with pytest.raises(RequestRefused, match="file format not supported"):
+        await client.translate_file(__file__, "en", "de")
+    with pytest.raises(FileNotFoundError):
+        await client.translate_file(tmp_path / "none.txt", "en", "de")
+
+
+def test_a_file_goes_over_http_too(address: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"Hi\r\n" * 5_000)
+    with Client(address) as client:
+        assert client.translate_file(path, "en", "de").content == b"HI\r\n" * 5_000
 
 
 @pytest.mark.anyio
