@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import time
 from collections.abc import Iterator
 
 import deepl
@@ -126,6 +128,20 @@ class TestDeepL:
         made = translator.create_glossary_from_csv("CSV", "EN", "DE", 'mouse,"Maus, die",en,de\n')
         assert translator.get_glossary_entries(made) == {"mouse": "Maus, die"}
         translator.delete_glossary(made)
+
+    def test_a_document(self, translator: deepl.DeepLClient, address: str) -> None:
+        """Step by step: the client itself looks only every 5 s."""
+        content = f"{TEXT}\n\n{TEXTS[1]}\n".encode()
+        handle = translator.translate_document_upload(content, source_lang="EN", target_lang="DE", filename="a.txt")
+        end = time.monotonic() + 60
+        while not (status := translator.translate_document_get_status(handle)).done:
+            assert status.ok
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert status.billed_characters == len(TEXT) + len(TEXTS[1])
+        output = io.BytesIO()
+        translator.translate_document_download(handle, output)
+        assert output.getvalue().decode() == f"{native(address, TEXT)}\n\n{native(address, TEXTS[1])}\n"
 
     def test_errors(self, translator: deepl.DeepLClient) -> None:
         with pytest.raises(deepl.DeepLException, match="Value for 'target_lang' not supported"):
