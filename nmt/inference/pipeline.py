@@ -1,62 +1,89 @@
-"""One bundle's way from text to text: split, encode, search, decode, join. Every route goes through here.
+"""One bundle's way from text to text: plan, encode, search, decode, join. Every route goes through here.
 
 Texts enter and leave while others are under way; `translate` is the same for a list of texts that is there already.
+What a text is taken apart into is `nmt.text.planning`'s business, what becomes of a sentence `nmt.inference.attempts`'.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
 
 from nmt.bundle import Bundle
 from nmt.errors import Cancelled, InputTooLong, NmtError, TranslationError
-from nmt.inference.alignment import word_attention, word_links
+from nmt.inference.alignment import word_attention, word_links, words_between
+from nmt.inference.attempts import (
+    NO_REPEAT_NGRAM,
+    SHORTER,
+    Attempts,
+    Look,
+    Output,
+    Query,
+    Reply,
+    Said,
+    Speaker,
+    Spoken,
+)
 from nmt.inference.bounds import Bounds, Ids
 from nmt.inference.engine import Answer, Engine
 from nmt.inference.runner import Found, Runner, SearchOptions
 from nmt.inference.types import Attention, Hypothesis, Links, ModelInfo, Result, TranslateOptions, Translation
 from nmt.inference.unknown import stand_ins
 from nmt.text.copying import encode_to_copy, split_copies
-from nmt.text.sentences import Segment, fit, join, split
-from nmt.text.tokenizer import UNK_ID, UNKNOWN, with_unknown
+from nmt.text.pieces import Range, offsets
+from nmt.text.planning import Plan, Planner, Sentence, Wishes
+from nmt.text.tokenizer import UNK_ID, UNKNOWN, Tokenizer, VocabularyTokenizer, with_unknown
 
 log = logging.getLogger(__name__)
+
+_BYTE = "<0x"
+"""How a piece begins that is one byte of a character that the vocabulary lacks."""
+
+
+@dataclass
+class _Job:
+    """A sentence under way: what is tried, and the searches of this round."""
+
+    attempts: Attempts
+    is_first: bool
+    """It is the text's first."""
+    queries: list[Query] = field(default_factory=list)
+    replies: list[Reply | None] = field(default_factory=list)
+    spoken: Spoken | None = None
+
+    def advance(self, replies: list[Reply] | None = None) -> None:
+        """Go on with what was found, to the next searches or to the end."""
+        self.queries = []
+        try:
+            self.queries = next(self.attempts) if replies is None else self.attempts.send(replies)
+        except StopIteration as end:
+            self.spoken = end.value
+        self.replies = [None] * len(self.queries)
 
 
 @dataclass
 class _Text:
-    """A text under way: cut into segments, of which the translatable ones are encoded and searched."""
+    """A text under way: what is copied of it, and sentences, each with searches of its own."""
 
     number: int
     text: str
     options: TranslateOptions
     deadline: float | None
-    segments: list[Segment] = field(default_factory=list)
-    encoded: list[list[int]] = field(default_factory=list)
+    plan: Plan = field(default_factory=list)
     prefix: Ids = ()
-    """Of the first of them."""
+    """Of the first sentence."""
     forbidden: tuple[Ids, ...] = ()
-    found: list[list[Found]] = field(default_factory=list)
-    """By encoded segment; empty until it is there."""
-    tickets: list[int] = field(default_factory=list)
-    open: int = 0
-    """Segments still searched."""
+    jobs: list[_Job] = field(default_factory=list)
+    tickets: set[int] = field(default_factory=set)
+    """Searches that are not done."""
 
-
-@dataclass(frozen=True)
-class _Output:
-    """A hypothesis of one segment, and its text."""
-
-    found: Found
-    tokens: Sequence[int]
-    """`<unk>` for every copy."""
-    text: str
-    unknown: Sequence[str] = ()
-    """The pieces that stand for each `<unk>` in turn."""
+    @property
+    def sentences(self) -> list[Sentence]:
+        return [part for part in self.plan if not isinstance(part, str)]
 
 
 class Pipeline:
@@ -82,8 +109,23 @@ class Pipeline:
         self._clock = clock
         self._engine = Engine(runner, clock)
         self._texts: dict[int, _Text] = {}
-        self._segments: dict[int, tuple[_Text, int]] = {}
-        """Text and segment of each ticket."""
+        self._searches: dict[int, tuple[_Text, _Job, int, Sequence[int]]] = {}
+        """Text, job, place among its queries and source of each ticket."""
+        self._cost = lru_cache(maxsize=4096)(self._count)
+        self._planner = Planner(
+            bundle.config.source_lang,
+            lru_cache(maxsize=4096)(self._knows),
+            bundle.config.search.max_source_tokens,
+            self._count,
+            letters_are_known=not _is_of_words(self._source),
+        )
+        self._speaker = Speaker(
+            (bundle.config.source_lang.lower()[:2], bundle.config.target_lang.lower()[:2]),
+            self._cost,
+            self._source_offsets,
+            self._target_offsets,
+            bundle.config.search.beam_size,
+        )
         self._tickets = count()
         self._numbers = count()
         self._answers: list[tuple[int, Result]] = []
@@ -121,12 +163,15 @@ class Pipeline:
         except Exception as error:
             self._answers.append((number, _internal_error(error)))
             return
-        if not one.encoded:
+        if not one.sentences:
             untouched = Translation(text, alternatives=(Hypothesis(text, 0.0),))
             self._answers.append((number, untouched))
             return
         self._texts[number] = one
-        self._search(one)
+        try:
+            self._start(one)
+        except Exception as error:
+            self._answers.append((number, self._forget(one, _internal_error(error))))
 
     def cancel(self, number: int) -> None:
         """Give a text up: the next step answers it with Cancelled, if it is still under way."""
@@ -158,7 +203,7 @@ class Pipeline:
         return [results[number] for number in numbers]
 
     def _plan(self, one: _Text) -> None:
-        """Cut a text and encode its segments. Raises TranslationError."""
+        """Take a text apart. Raises TranslationError."""
         limit = self._config.search.max_source_tokens
         text, options = one.text, one.options
         try:
@@ -166,68 +211,112 @@ class Pipeline:
         except UnicodeEncodeError as error:
             raise TranslationError(f"character {error.start} is half of a surrogate pair: not a text") from None
         if options.raw:
-            one.segments = [Segment(text)]
+            is_text = any(character.isalnum() for character in text)
+            one.plan = [Sentence(text) if is_text else text]
+            if is_text and (tokens := self._count(text)) > limit:
+                raise InputTooLong(f"{tokens} tokens; with raw this model takes {limit}")
         else:
-            one.segments = fit(split(text, self._config.source_lang), limit, self._count)
-        texts = [s.text for s in one.segments if s.translatable]
-        one.encoded = encode_to_copy(self._source, texts) if self._copies else self._source.encode_batch(texts)
-        if options.raw and one.encoded and len(one.encoded[0]) > limit:
-            raise InputTooLong(f"{len(one.encoded[0])} tokens; with raw this model takes {limit}")
+            one.plan = self._planner.plan(text, _wishes(options))
         one.prefix = self._bounds.prefix(options.prefix)
         one.forbidden = self._bounds.forbidden(options.forbidden)
 
     def _count(self, text: str) -> int:
         return len(self._source.encode(text))
 
-    def _search(self, one: _Text) -> None:
-        """Give a text's segments to the engine."""
-        one.found = [[] for _ in one.encoded]
-        one.open = len(one.encoded)
-        one.tickets = [next(self._tickets) for _ in one.encoded]
-        for index, (ticket, ids) in enumerate(zip(one.tickets, one.encoded, strict=True)):
-            self._segments[ticket] = (one, index)
-            prefix = one.prefix if index == 0 else ()
-            own = self._search_options(len(ids), one.options, prefix, one.forbidden)
-            self._engine.submit(ticket, ids, own, one.deadline, one.number)
+    def _knows(self, character: str) -> bool:
+        """Whether the vocabulary has a character."""
+        # behind a letter: alone some tokenizers leave it out
+        ids = self._source.encode("a" + character)
+        return UNK_ID not in ids and not any(piece.startswith(_BYTE) for piece in self._source.pieces(ids))
+
+    def _start(self, one: _Text) -> None:
+        """Begin with each sentence of a text."""
+        one.jobs = []
+        for index, sentence in enumerate(one.sentences):
+            is_raw = one.options.raw
+            attempts = _as_it_is(sentence) if is_raw else self._speaker.translate(sentence, one.options)
+            one.jobs.append(_Job(attempts, is_first=index == 0))
+        one.tickets = set()
+        for job in one.jobs:
+            job.advance()
+        self._search(one, one.jobs)
+        self._complete(one)
+
+    def _search(self, one: _Text, jobs: Sequence[_Job]) -> None:
+        """Give the queries of some of a text's sentences to the engine."""
+        texts = [query.text for job in jobs for query in job.queries]
+        encoded = iter(encode_to_copy(self._source, texts) if self._copies else self._source.encode_batch(texts))
+        for job in jobs:
+            for place, query in enumerate(job.queries):
+                ids = next(encoded)
+                ticket = next(self._tickets)
+                one.tickets.add(ticket)
+                self._searches[ticket] = (one, job, place, ids)
+                prefix = one.prefix if job.is_first and query.is_first else ()
+                own = self._search_options(len(ids), one.options, query, prefix, one.forbidden)
+                self._engine.submit(ticket, ids, own, one.deadline)
 
     def _search_options(
-        self, length: int, options: TranslateOptions, prefix: Ids = (), forbidden: tuple[Ids, ...] = ()
+        self, length: int, options: TranslateOptions, query: Query, prefix: Ids = (), forbidden: tuple[Ids, ...] = ()
     ) -> SearchOptions:
         """`length`: tokens of the source."""
         search = self._config.search
         factor = options.max_length_factor or search.max_length_factor
-        room = max(int(length * factor), len(prefix))
-        beam_size = max(options.beam_size or search.beam_size, options.n_best)
+        n_best = max(options.n_best, query.n_best)
+        beam_size = max(options.beam_size or search.beam_size, n_best)
         if options.sampling is not None:
-            beam_size = options.n_best
+            beam_size = n_best
         elif options.diversity is not None:
             beam_size = -(-beam_size // options.diversity.groups) * options.diversity.groups
         ngram = search.no_repeat_ngram if options.no_repeat_ngram is None else options.no_repeat_ngram
+        if query.is_constrained:
+            ngram = min(ngram or NO_REPEAT_NGRAM, NO_REPEAT_NGRAM)
+            factor = min(factor, SHORTER)
+        room = max(int(length * factor), len(prefix))
         return SearchOptions(
             beam_size=beam_size,
-            n_best=options.n_best,
+            n_best=n_best,
             max_length=max(2, room + search.max_length_offset + 1),
             no_repeat_ngram=ngram,
             prefix=prefix,
             forbidden=forbidden,
             sampling=options.sampling,
             diversity=options.diversity,
-            with_attention=options.alignments
+            with_attention=query.with_attention
+            or options.alignments
             or options.attention
             or (options.replace_unknown and self._dictionary is not None),
         )
 
     def _collect(self, ticket: int, answer: Answer) -> None:
-        """Note what became of a segment; the last one completes its text, an error does so at once."""
-        if ticket not in self._segments:  # its text has been answered
+        """Note what became of a search; the last one completes its text, an error does so at once."""
+        if ticket not in self._searches:  # its text has been answered
             return
-        one, index = self._segments.pop(ticket)
+        one, job, place, ids = self._searches.pop(ticket)
+        one.tickets.discard(ticket)
         if isinstance(answer, NmtError):
             self._answers.append((one.number, self._forget(one, answer)))
             return
-        one.found[index] = answer
-        one.open -= 1
-        if one.open:
+        try:
+            query = job.queries[place]
+            if not answer and not query.is_constrained:
+                raise TranslationError("no translation keeps to what was asked: forbid less, or another beginning")
+            outputs = [self._output(query.text, found, one.options) for found in answer]
+            job.replies[place] = Reply(query, ids, outputs)
+            replies = [reply for reply in job.replies if reply is not None]
+            if len(replies) == len(job.queries):
+                job.advance(replies)
+                self._search(one, [job])
+        except NmtError as error:
+            self._answers.append((one.number, self._forget(one, error)))
+        except Exception as error:
+            self._answers.append((one.number, self._forget(one, _internal_error(error))))
+        else:
+            self._complete(one)
+
+    def _complete(self, one: _Text) -> None:
+        """Answer a text, if nothing of it is searched any more."""
+        if one.tickets:
             return
         del self._texts[one.number]
         try:
@@ -241,7 +330,7 @@ class Pipeline:
         """Stop what is still searched of a text; its error."""
         del self._texts[one.number]
         for ticket in one.tickets:
-            if self._segments.pop(ticket, None):
+            if self._searches.pop(ticket, None):
                 self._engine.cancel(ticket)
         return error
 
@@ -254,8 +343,8 @@ class Pipeline:
         self._begin_anew()
         for one in texts:
             self._texts[one.number] = one
-            self._search(one)
             try:
+                self._start(one)
                 while one.number in self._texts:
                     for ticket, answer in self._engine.step():
                         self._collect(ticket, answer)
@@ -266,104 +355,158 @@ class Pipeline:
     def _begin_anew(self) -> None:
         assert self._another is not None
         self._texts.clear()
-        self._segments.clear()
+        self._searches.clear()
         self._engine = Engine(self._another(), self._clock)
 
     def _finish(self, one: _Text) -> Translation:
-        found = one.found
-        if not all(found) and (one.prefix or one.forbidden):
-            raise TranslationError("no translation keeps to what was asked: forbid less, or another beginning")
-        if not all(hypotheses and all(map(_is_sound, hypotheses)) for hypotheses in found):
-            log.error("the scores of a text are not numbers: the model's arithmetic went out of range")
-            raise TranslationError("internal error (the model's scores are not numbers)")
+        spoken = [job.spoken for job in one.jobs if job.spoken is not None]
+        assert len(spoken) == len(one.jobs)
         is_list = one.options.sampling is not None or one.options.diversity is not None
-        chosen = list(zip(*found, strict=False)) if is_list else combine(found, one.options.n_best)
-        spoken = [self._speak(one, hypotheses) for hypotheses in chosen]
-        alternatives = tuple(self._hypothesis(one, outputs) for outputs in spoken)
+        said = [sentence.said for sentence in spoken]
+        chosen = list(zip(*said, strict=False)) if is_list else combine(said, one.options.n_best)
+        alternatives = tuple(self._hypothesis(one, spoken, sentences) for sentences in chosen)
         best = alternatives[0]
-        flags = {
-            "truncated": any(segment[0].is_truncated for segment in found),
-            "unknown_words": any(UNKNOWN in output.unknown for output in spoken[0]),
-        }
+        flags = {flag for sentence in spoken for flag in sentence.flags}
+        if any(UNKNOWN in sentence.output.unknown for sentence in chosen[0]):
+            flags.add("unknown_words")
         return Translation(
             text=best.text,
             score=best.score,
             alternatives=alternatives,
             alignment=best.alignment,
             attention=best.attention,
-            flags=frozenset(name for name, is_set in flags.items() if is_set),
-            source_tokens=sum(len(ids) for ids in one.encoded),
-            target_tokens=sum(len(segment[0].tokens) for segment in found),
+            flags=frozenset(flags),
+            source_tokens=sum(sentence.source_tokens for sentence in spoken),
+            target_tokens=sum(sentence.target_tokens for sentence in spoken),
         )
 
-    def _speak(self, one: _Text, chosen: Sequence[Found]) -> list[_Output]:
-        """One hypothesis of each translatable segment as text."""
-        segments = (segment for segment in one.segments if segment.translatable)
-        return [self._output(segment, found, one.options) for segment, found in zip(segments, chosen, strict=True)]
-
-    def _output(self, segment: Segment, found: Found, options: TranslateOptions) -> _Output:
+    def _output(self, text: str, found: Found, options: TranslateOptions) -> Output:
+        """A hypothesis for a searched text, as text."""
         V = self._target.size
         if all(token != UNK_ID and token < V for token in found.tokens):
-            return _Output(found, found.tokens, self._target.decode(found.tokens))
-        source_pieces = self._source.split(segment.text)
+            return Output(found, found.tokens, self._target.decode(found.tokens))
+        source_pieces = self._source.split(text)
         tokens, copies = split_copies(found.tokens, source_pieces, V)
         dictionary = self._dictionary if options.replace_unknown else None
         unknown = stand_ins(tokens, copies, source_pieces, found.attention, dictionary)
-        return _Output(found, tokens, self._target.decode(tokens, unknown), unknown)
+        return Output(found, tokens, self._target.decode(tokens, unknown), unknown)
 
-    def _hypothesis(self, one: _Text, outputs: Sequence[_Output]) -> Hypothesis:
-        score = sum(output.found.score for output in outputs) / len(outputs)
-        links, attention = self._words(one, outputs)
-        return Hypothesis(join(one.segments, [output.text for output in outputs]), score, links, attention)
+    def _source_pieces(self, ids: Sequence[int], text: str) -> list[str]:
+        all_known = UNK_ID not in ids and max(ids, default=0) < self._source.size
+        return self._source.pieces(ids) if all_known else self._source.split(text)
 
-    def _words(self, one: _Text, outputs: Sequence[_Output]) -> tuple[Links, Attention]:
-        """Links and attention over the words of the whole text: each segment's, moved on by the words before it.
+    def _target_pieces(self, output: Output) -> list[str]:
+        return with_unknown(output.tokens, self._target.pieces(output.tokens), output.unknown)
 
-        Each is empty where it was not asked for.
-        """
+    def _source_offsets(self, reply: Reply) -> list[Range]:
+        return offsets(self._source_pieces(reply.ids, reply.query.text), reply.query.text)
+
+    def _target_offsets(self, output: Output) -> list[Range]:
+        return offsets(self._target_pieces(output), output.text)
+
+    def _hypothesis(self, one: _Text, spoken: Sequence[Spoken], chosen: Sequence[Said]) -> Hypothesis:
+        score = sum(said.output.found.score for said in chosen) / len(chosen)
+        sentences = iter(chosen)
+        parts = [part if isinstance(part, str) else next(sentences).text for part in one.plan]
+        text = "".join(parts)
         if not (one.options.alignments or one.options.attention):
-            return (), ()
+            return Hypothesis(text, score)
+        if all(said.is_as_searched for said in chosen):
+            links, attention = self._words(one, spoken, chosen)
+        else:
+            links, attention = _words_by_place(one, text, chosen)
+        return Hypothesis(
+            text, score, links if one.options.alignments else (), attention if one.options.attention else ()
+        )
+
+    def _words(self, one: _Text, spoken: Sequence[Spoken], chosen: Sequence[Said]) -> tuple[Links, Attention]:
+        """Links and attention over the words of the whole text: each sentence's, moved on by the words before it."""
         links: list[tuple[int, int]] = []
         looked: list[tuple[tuple[int, float], ...]] = []
         source = target = 0
-        translated = iter(zip(one.encoded, outputs, strict=True))
-        for segment in one.segments:
-            words = len(segment.text.split())
-            if not segment.translatable:
+        translated = iter(zip(spoken, chosen, strict=True))
+        for part in one.plan:
+            if isinstance(part, str):
+                words = len(part.split())
                 source, target = source + words, target + words
                 looked += [()] * words
                 continue
-            encoded, output = next(translated)
+            sentence, said = next(translated)
+            words = len(part.text.split())
+            output = said.output
             attention = output.found.attention
             assert attention is not None
-            all_known = UNK_ID not in encoded and max(encoded, default=0) < self._source.size
-            source_pieces = self._source.pieces(encoded) if all_known else self._source.split(segment.text)
-            target_pieces = with_unknown(output.tokens, self._target.pieces(output.tokens), output.unknown)
-            output_words = len(output.text.split())
-            if one.options.alignments:
-                found = word_links(attention, source_pieces, target_pieces)
-                links += [(source + s, target + t) for s, t in found if s < words and t < output_words]
-            if one.options.attention:
-                rows = word_attention(attention, source_pieces, target_pieces)[:output_words]
-                looked += [tuple((source + s, weight) for s, weight in row if s < words) for row in rows]
-                looked += [()] * (output_words - len(rows))
+            source_pieces = self._source_pieces(sentence.ids, part.text)
+            target_pieces = self._target_pieces(output)
+            output_words = len(said.text.split())
+            found = word_links(attention, source_pieces, target_pieces)
+            links += [(source + s, target + t) for s, t in found if s < words and t < output_words]
+            rows = word_attention(attention, source_pieces, target_pieces)[:output_words]
+            looked += [tuple((source + s, weight) for s, weight in row if s < words) for row in rows]
+            looked += [()] * (output_words - len(rows))
             source, target = source + words, target + output_words
         return tuple(links), tuple(looked)
 
 
-def combine(found: Sequence[Sequence[Found]], n_best: int) -> list[tuple[Found, ...]]:
-    """The n best ways to choose one hypothesis a segment, by the sum of their scores, best first."""
-    chosen: list[tuple[float, tuple[Found, ...]]] = [(0.0, ())]
-    for hypotheses in found:
-        longer = [(score + h.score, (*before, h)) for score, before in chosen for h in hypotheses]
+def _words_by_place(one: _Text, text: str, chosen: Sequence[Said]) -> tuple[Links, Attention]:
+    """Links and attention over words, where what was searched is not what stands in the text: by characters."""
+    looks: list[tuple[Look, int, int]] = []
+    sentences = iter(chosen)
+    source = target = 0
+    for part in one.plan:
+        if isinstance(part, str):
+            source, target = source + len(part), target + len(part)
+            continue
+        said = next(sentences)
+        looks += [(look, source, target) for look in said.looks]
+        source, target = source + len(part.raw), target + len(said.text)
+    placed = [
+        (
+            look.output.found.attention,
+            [(source + start, source + end) for start, end in look.source],
+            [(target + start, target + end) for start, end in look.target],
+        )
+        for look, source, target in looks
+    ]
+    return words_between(one.text, text, placed)
+
+
+def combine(said: Sequence[Sequence[Said]], n_best: int) -> list[tuple[Said, ...]]:
+    """The n best ways to choose one translation a sentence, by the sum of their scores, best first."""
+    chosen: list[tuple[float, tuple[Said, ...]]] = [(0.0, ())]
+    for sentence in said:
+        longer = [(score + s.output.found.score, (*before, s)) for score, before in chosen for s in sentence]
         longer.sort(key=lambda item: -item[0])
         chosen = longer[:n_best]
-    return [hypotheses for _, hypotheses in chosen]
+    return [sentences for _, sentences in chosen]
 
 
-def _is_sound(found: Found) -> bool:
-    """Not so where the arithmetic overflowed: what was found then is no translation, whatever it looks like."""
-    return math.isfinite(found.score) and math.isfinite(found.log_prob)
+def _as_it_is(sentence: Sentence) -> Attempts:
+    """A text searched without any of what `nmt.inference.attempts` does."""
+    (reply,) = yield [Query(sentence.text)]
+    flags = {"truncated"} if reply.outputs[0].found.is_truncated else set()
+    said = [Said(output.text, output, is_as_searched=True) for output in reply.outputs]
+    tokens = len(reply.outputs[0].found.tokens)
+    return Spoken(sentence, said, reply.ids, flags, source_tokens=len(reply.ids), target_tokens=tokens)
+
+
+def _wishes(options: TranslateOptions) -> Wishes | None:
+    """What a caller wants of a text's parts; None where that is nothing."""
+    if not (options.markup or options.terms or options.splitting != "all"):
+        return None
+    return Wishes(
+        options.markup,
+        options.splitting,
+        options.ignore_tags,
+        options.split_tags,
+        options.non_split_tags,
+        options.terms,
+    )
+
+
+def _is_of_words(tokenizer: Tokenizer) -> bool:
+    """Whether a vocabulary is of whole words, so that what letters it has says nothing."""
+    return isinstance(tokenizer, VocabularyTokenizer) and len(tokenizer.split("ab")) == 1
 
 
 def _internal_error(error: Exception) -> TranslationError:

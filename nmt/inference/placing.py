@@ -1,4 +1,4 @@
-"""Where the tags of a sentence belong in its translation, by what the model looked at. Knows nothing of models or files.
+"""Where the tags of a sentence belong in its translation, by what the model looked at. Knows nothing of models.
 
 A pair of tags goes around the run of words whose attention lies within it, a lone tag or sign to the gap at which what
 was before it and what was behind it part best. Pairs stay nested as they were, and each tag is written exactly once.
@@ -263,6 +263,12 @@ def _emit(view: View, element: _Element) -> list[tuple[int, Mark]]:
     low, high = element.range
     items: list[tuple[tuple[int, int, int], list[tuple[int, Mark]]]] = []
     for child in element.children:
+        if child.range[0] == child.range[1]:
+            # nothing to be put around: written as one, whatever it holds
+            gap = child.range[0]
+            raw = "".join(mark.raw for _, mark in _marks_of(child))
+            items.append(((gap, 0, child.start), [(gap, Mark(child.start, raw))]))
+            continue
         items.append(((child.range[0], int(child.range[1] > child.range[0]), child.start), _emit(view, child)))
     for number, mark in enumerate(element.points):
         gap = _outside(_gap(view, mark.at, element.range), element.children)
@@ -273,6 +279,16 @@ def _emit(view: View, element: _Element) -> list[tuple[int, Mark]]:
     inner.sort(key=lambda entry: entry[0])
     begin = [(low, element.begin)] if element.begin else []
     finish = [(high, element.finish)] if element.finish else []
+    return [*begin, *inner, *finish]
+
+
+def _marks_of(element: _Element) -> list[tuple[int, Mark]]:
+    """All marks of an element in the order of the source."""
+    inner = [(mark.at, mark) for mark in element.points]
+    inner += [entry for child in element.children for entry in _marks_of(child)]
+    inner.sort(key=lambda entry: entry[0])
+    begin = [(element.start, element.begin)] if element.begin else []
+    finish = [(element.end, element.finish)] if element.finish else []
     return [*begin, *inner, *finish]
 
 

@@ -62,7 +62,7 @@ class TranslateOptions:
     alignments: bool = False
     attention: bool = False
     raw: bool = False
-    """The text is one segment: no sentence splitting, nothing protected, checked or repaired, no markup and no terms."""
+    """The text is one segment: no splitting, nothing protected, checked or repaired, no markup, no terms."""
     max_length_factor: float | None = None
     """Longest translation as a multiple of the source's tokens; None: the bundle's own."""
     replace_unknown: bool = True

@@ -23,8 +23,8 @@ Kind = Literal["html", "xml"]
 _TAG = re.compile(
     r"<!--(?:.*?-->|.*\Z)"
     r"|<!\[CDATA\[(?:.*?\]\]>|.*\Z)"
-    r"|<\?[^>]*+>"
-    r"|<![A-Za-z](?:[^>\[]|\[[^\]]*+\])*+>"
+    r"|<\?[^<>]*+>"
+    r"|<![A-Za-z](?:[^<>\[]|\[[^\]]{0,4000}+\])*+>"
     r"|<(?P<close>/?)(?P<name>[A-Za-z_][\w:.-]*+)(?P<rest>(?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+)>",
     re.DOTALL,
 )
@@ -177,7 +177,7 @@ class _Parser:
         self._raw: list[str] = []
         self._numbers = _pairs(tokens)
         self._ends = {start: place for place, start in self._numbers.items() if place != start}
-        self._mixed = _mixed(tokens, self._numbers) if rules.kind == "xml" else frozenset()
+        self._mixed = _mixed(tokens, self._numbers)
 
     def parse(self) -> list[str | Block]:
         place = 0
@@ -185,7 +185,7 @@ class _Parser:
             token = self._tokens[place]
             if token.form == "text":
                 self._add_text(token.raw)
-            elif token.form in ("start", "empty") and self._is_kept(token):
+            elif token.form in ("start", "empty") and self._is_kept(place):
                 stop = self._end_of(place)
                 self._add_kept(place, "".join(kept.raw for kept in self._tokens[place:stop]))
                 place = stop
@@ -232,9 +232,6 @@ class _Parser:
 
     def _add_mark(self, place: int) -> None:
         token = self._tokens[place]
-        if token.form == "empty" and token.name in _HOLES:
-            self._add_kept(place, token.raw)
-            return
         self._raw.append(token.raw)
         self._marks.append(Mark(self._length, token.raw, self._numbers.get(place, -1), token.form == "end"))
 
@@ -248,7 +245,10 @@ class _Parser:
             self._parts.append("".join(self._raw))
         self._raw, self._text, self._length, self._marks, self._written = [], [], 0, [], {}
 
-    def _is_kept(self, token: _Token) -> bool:
+    def _is_kept(self, place: int) -> bool:
+        token = self._tokens[place]
+        if token.name in _HOLES and self._ends.get(place, place) <= place + 1 and place in self._mixed:
+            return True
         if token.name in self._rules.ignore:
             return True
         if self._rules.kind == "html" and token.name in _KEPT:

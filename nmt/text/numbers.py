@@ -267,6 +267,8 @@ def repaired(target: str, comparison: Comparison, languages: tuple[str, str]) ->
     # short numbers may well be another way to say the same: hours, floors, "half past 6"
     if right.digits < 3 or wrong.digits < 2:
         return None
+    if target[wrong.start - 1 : wrong.start].isalnum() or target[wrong.end : wrong.end + 1].isalnum():
+        return None
     return target[: wrong.start] + localised(right, languages) + target[wrong.end :]
 
 

@@ -25,7 +25,7 @@ _PLACEHOLDERS = {
     "braces": rf"[$#%]?{_BRACES}|\{{%[^%\n]*+%\}}",
     "brackets": r"\[\[[^\[\]\n]++\]\]|\[[A-Za-z]{0,3}\d++[A-Za-z]{0,3}\]",
     "python": r"%\([\w. ]++\)[-+#0]*\d*(?:\.\d+)?[sdifuxXoeEgGcr]",
-    "printf": r"(?<![\w%])%(?:\d+\$)?[-+#0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh|ll|[hlLqjzt])?[sdifuxXoeEgGcp@]"
+    "printf": r"(?<![\w%])(?:%(?:\d+\$)?[-+#0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh|ll|[hlLqjzt])?[sdifuxXoeEgGcp@])+"
     r"(?![a-z]{3})",
     "qt": r"(?<![\w%])%(?:L?\d{1,2}|n)(?!\w)|(?<!\w)%[A-Za-z_]\w*+%(?!\w)|%%",
     "variable": r"(?<!\w)\$[A-Za-z_]\w*+|(?<!\w)__\w+?__(?!\w)",
@@ -42,7 +42,7 @@ _ADDRESSES = {
 
 _CODE = {
     "quoted": r"`[^`\n]++`",
-    "path": r"(?<![\w/\\])(?:(?:~|\.{1,2})/[\w.@/-]*\w|/[\w.@-]++(?:/[\w.@-]++)++/?|[A-Za-z]:\\[^\s\"<>|]*[\w\\])",
+    "path": r"(?<![\w/\\])(?:(?:~|\.{1,2})/[\w.@/-]*\w|(?:/[\w.@-]*[\w@-]){2,}+/?|[A-Za-z]:\\[^\s\"<>|]*[\w\\])",
     "file": r"(?<![\w.-])[\w-]++(?:\.[\w-]++)*?\.(?:txt|pdf|docx?|xlsx?|pptx?|odt|csv|tsv|json|ya?ml|toml|xml|html?|css"
     r"|js|ts|py|sh|zip|tar|gz|png|jpe?g|gif|svg|mp[34]|exe|dll|so|ini|cfg|conf|log|md|po|xlf|tmx|srt)(?![\w-])",
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.]*(?:Z|[+-]\d\d:?\d\d)?",
@@ -166,13 +166,13 @@ def find_symbols(text: str, is_known: Callable[[str], bool]) -> list[Span]:
 
 
 def find_unknown_words(text: str, is_known: Callable[[str], bool]) -> list[Span]:
-    """Words with letters that a vocabulary lacks: no model can spell them but by luck."""
+    """Words of which a vocabulary has no letter: those of another script."""
     if text.isascii():
         return []
     return [
         Span(found.start(), found.end(), "word", found[0])
         for found in _word().finditer(text)
-        if not found[0].isascii() and not all(is_known(c) for c in found[0] if c.isalpha())
+        if not found[0].isascii() and not any(is_known(c) for c in found[0] if c.isalpha())
     ]
 
 

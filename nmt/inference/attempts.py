@@ -1,0 +1,569 @@
+"""What is tried so that all of a sentence comes through its translation, from the best way to the surest.
+
+1. The sentence with a common word in the place of each protected part ("Tom" for `{name}`, "30" for `{count}`), which
+   translators copy; of the n best translations the first in which each is there once. Tags and symbols are left out and
+   put where the model's attention says they belong.
+2. The same with other words.
+3. What lies between the protected parts and tags, each piece by itself. It always holds, and the answer says so.
+
+A sentence whose numbers are wrong, that repeats itself or lacks a term is searched once more, with what went wrong
+ruled out; the answer says so where that did not help. Each attempt is verified by what it must hold: nothing here
+trusts a model. Knows nothing of engines: searches are asked for, and come back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from nmt.inference.placing import Edit, View, place, run_of
+from nmt.inference.runner import Found
+from nmt.inference.types import TranslateOptions
+from nmt.text import numbers, protect
+from nmt.text.casing import Casing, casing_of, normal, restored
+from nmt.text.markup import Mark, tags
+from nmt.text.pieces import Range
+from nmt.text.planning import Sentence
+from nmt.text.protect import Span
+from nmt.text.repetition import is_loop
+
+NO_REPEAT_NGRAM = 3
+"""Of a search that must not go round in circles."""
+SHORTER = 1.5
+"""Most tokens of such a translation, as a multiple of the source's."""
+MOST_STAND_INS = 6
+"""Of a sentence with more protected parts too little is left to translate as one."""
+
+_LINE_ENDS = re.compile(r"[\r\n\u2028\u2029]+")
+_HIDDEN = "\u00a4"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A search that is wanted."""
+
+    text: str
+    n_best: int = 0
+    """At least; 0: as the caller of the translation asked."""
+    with_attention: bool = False
+    is_constrained: bool = False
+    """No run of tokens twice, and not much longer than its source."""
+    is_first: bool = True
+    """It is the beginning of its sentence."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A hypothesis of one search, and its text."""
+
+    found: Found
+    tokens: Sequence[int]
+    """`<unk>` for every copy."""
+    text: str
+    unknown: Sequence[str] = ()
+    """The pieces that stand for each `<unk>` in turn."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a search found: nothing where its constraints leave nothing."""
+
+    query: Query
+    ids: Sequence[int]
+    outputs: Sequence[Output]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the model looked at for part of a sentence, by characters: of the sentence, and of its translation."""
+
+    output: Output
+    source: Sequence[Range]
+    target: Sequence[Range]
+
+
+@dataclass(frozen=True)
+class Said:
+    """A translation of a sentence in which all is there that must be."""
+
+    text: str
+    """As it is written in the document."""
+    output: Output
+    flags: frozenset[str] = frozenset()
+    looks: tuple[Look, ...] = ()
+    """Where they were asked for."""
+    is_as_searched: bool = False
+    """Its words are those of the output, and those that were searched are the sentence's."""
+
+
+@dataclass
+class Spoken:
+    """What became of a sentence."""
+
+    sentence: Sentence
+    said: list[Said]
+    """Best first, at least one."""
+    ids: Sequence[int] = ()
+    flags: set[str] = field(default_factory=set)
+    source_tokens: int = 0
+    target_tokens: int = 0
+
+    @property
+    def score(self) -> float:
+        """Of the best."""
+        return self.said[0].output.found.score
+
+
+Attempts = Generator[list[Query], list[Reply], Spoken]
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Stand-ins for some spans of a sentence."""
+
+    words: tuple[tuple[Span, str], ...] = ()
+
+    @property
+    def query_edits(self) -> list[Edit]:
+        return [Edit(span.start, span.end, word) for span, word in self.words]
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Carries sentences of one model through. `translate` is what it is for."""
+
+    languages: tuple[str, str]
+    cost: Callable[[str], int]
+    """Pieces of a word in the source's vocabulary."""
+    source_offsets: Callable[[Reply], list[Range]]
+    """Characters of a reply's query for each of its tokens."""
+    target_offsets: Callable[[Output], list[Range]]
+    beam_size: int
+    """Of the model."""
+
+    def translate(self, sentence: Sentence, options: TranslateOptions) -> Attempts:
+        """Ask for searches until there is a translation. At most three rounds, and one for what went wrong in them."""
+        casing = casing_of(sentence.text, self.languages[0], self.cost)
+        ways = self._ways(sentence, options)
+        work = _Work(self, sentence, casing, options)
+        for way in ways:
+            (reply,) = yield [work.query(way)]
+            if said := work.read(way, reply):
+                return (yield from self._improved(work, way, reply, said))
+        return (yield from self._in_pieces(work))
+
+    def _ways(self, sentence: Sentence, options: TranslateOptions) -> list[_Way]:
+        held = [span for span in sentence.spans if span.kind != "term"]
+        if not held:
+            return [_Way()]
+        if sentence.is_tangled or len(held) > MOST_STAND_INS:
+            return []
+        texts = (sentence.text, options.prefix, *options.forbidden)
+        guess = [protect.looks_like_number(span, sentence.text, self.languages[0]) for span in held]
+        ways: list[_Way] = []
+        for wants in (guess, [not wants for wants in guess]):
+            if words := protect.stand_ins(texts, wants):
+                ways.append(_Way(tuple(zip(held, words, strict=True))))
+        return ways
+
+    def _improved(self, work: _Work, way: _Way, reply: Reply, said: list[Said]) -> Attempts:
+        """The best of what was said; where it has faults, of a second search as well, which rules them out."""
+        best = _fewest_faults(said)
+        faults = said[best].flags
+        is_drawn = work.options.sampling is not None or work.options.diversity is not None
+        if faults and not is_drawn:
+            other_way = work.without_faults(way, faults)
+            (again,) = yield [work.query(other_way, is_constrained="repetition" in faults, is_again=True)]
+            others = work.read(other_way, again)
+            if others:
+                other = _fewest_faults(others)
+                if len(others[other].flags) < len(faults):
+                    reply, said, best = again, others, other
+        if not is_drawn:
+            said = said[best:]
+        return work.spoken(said[: max(1, work.options.n_best)], [reply])
+
+    def _in_pieces(self, work: _Work) -> Attempts:
+        """What lies between protected parts and tags, each by itself; one that does not hold stays as it is."""
+        sentence = work.sentence
+        bits = work.bits()
+        queries = [
+            Query(bit.query, with_attention=work.looks_wanted, is_first=number == 0, n_best=work.n_best)
+            for number, bit in enumerate(bits)
+        ]
+        replies = (yield queries) if queries else []
+        flags = {"placeholder_fallback"} if any(span.kind != "term" for span in sentence.spans) else set()
+        if sentence.marks or not flags:
+            flags.add("markup_fallback" if sentence.is_markup else "placeholder_fallback")
+        return work.joined(bits, replies, flags)
+
+
+def _fewest_faults(said: Sequence[Said]) -> int:
+    """The first of those with the fewest."""
+    return min(range(len(said)), key=lambda i: len(said[i].flags))
+
+
+@dataclass(frozen=True)
+class _Bit:
+    """Part of a sentence without anything protected in it."""
+
+    start: int
+    end: int
+    query: str
+
+
+class _Work:
+    """One sentence on its way: how it is asked for, and what is made of what comes back."""
+
+    def __init__(self, speaker: Speaker, sentence: Sentence, casing: Casing, options: TranslateOptions) -> None:
+        self.speaker = speaker
+        self.sentence = sentence
+        self.casing = casing
+        self.options = options
+        self.looks_wanted = options.alignments or options.attention
+        self.terms = [span for span in sentence.spans if span.kind == "term"]
+        self.normal = _LINE_ENDS.sub(lambda m: " " * len(m[0]), normal(sentence.text, casing, speaker.cost))
+        self.signature = protect.signature(sentence.text)
+        self._tags = tags(sentence.raw) if sentence.marks or sentence.spans else Counter()
+
+    @property
+    def n_best(self) -> int:
+        """Hypotheses to choose from, where one alone might not do."""
+        if self.options.sampling is not None or self.options.diversity is not None:
+            return 0
+        return max(self.options.n_best, self.options.beam_size or self.speaker.beam_size)
+
+    def query(self, way: _Way, *, is_constrained: bool = False, is_again: bool = False) -> Query:
+        """The sentence with stand-ins, written normally."""
+        needs_look = bool(self.sentence.marks or self.terms)
+        return Query(
+            _edited(self.normal, way.query_edits),
+            n_best=self.n_best if is_again or needs_look or way.words else 0,
+            with_attention=needs_look or self.looks_wanted,
+            is_constrained=is_constrained,
+        )
+
+    def read(self, way: _Way, reply: Reply) -> list[Said]:
+        """Those of the hypotheses in which all that must be is there."""
+        if self.sentence.is_plain and self.casing is Casing.NORMAL and not way.words:
+            found = (self._plain(reply, output) for output in reply.outputs)
+        else:
+            found = (self._said(way, reply, output) for output in reply.outputs)
+        return [said for said in found if said is not None]
+
+    def _plain(self, reply: Reply, output: Output) -> Said | None:
+        """A sentence that is nothing but text: checked, and returned as it is."""
+        text = output.text
+        if protect.signature(text) != self.signature:
+            return None
+        flags: list[str] = []
+        comparison = numbers.compare(self.normal, text, self.speaker.languages)
+        if not comparison.is_equal:
+            better = numbers.repaired(text, comparison, self.speaker.languages)
+            if better is None:
+                flags.append("number_mismatch")
+            else:
+                text = better
+        if is_loop(reply.query.text, output.text):
+            flags.append("repetition")
+        is_same = text == output.text
+        looks = self._looks(reply, output, _Way(), []) if self.looks_wanted else ()
+        written = self.sentence.escaped(text) if self.sentence.is_markup else text
+        return Said(written, output, frozenset(flags), looks, is_same and written == text)
+
+    def _said(self, way: _Way, reply: Reply, output: Output) -> Said | None:
+        text = output.text
+        edits: list[Edit] = []  # of what was found, by what is to be there, as the document has it
+        shown: list[Edit] = []  # the same as a reader sees it
+        for span, word in way.words:
+            found = list(re.finditer(rf"(?<!\w){re.escape(word)}(?=s?(?!\w))", text))
+            if len(found) != 1:
+                return None
+            start, end = found[0].span()
+            edits.append(Edit(start, end, self._written(span)))
+            shown.append(Edit(start, end, span.out))
+        flags: set[str] = set()
+        view = self._view(way, reply, output) if self.sentence.marks or self.terms else None
+        for term in self.terms:
+            if any(span is term for span, _ in way.words):
+                continue
+            if _stands(term.out, text):
+                continue
+            run = None if view is None else run_of(view, *_moved((term.start, term.end), way.query_edits))
+            if run is None or any(edit.start < run[1] and run[0] < edit.end for edit in edits):
+                flags.add("term_missing")
+                continue
+            edits.append(Edit(*run, self.sentence.escaped(term.out)))
+            shown.append(Edit(*run, term.out))
+        comparison = self._numbers(way, text, edits)
+        if not comparison.is_equal:
+            if numbers.repaired(text, comparison, self.speaker.languages) is None:
+                flags.add("number_mismatch")
+            else:
+                (right,), (wrong,) = comparison.missing, comparison.extra
+                fixed = numbers.localised(right, self.speaker.languages)
+                edits.append(Edit(wrong.start, wrong.end, self.sentence.escaped(fixed)))
+                shown.append(Edit(wrong.start, wrong.end, fixed))
+        if protect.signature(_edited(text, shown)) != self._expected(way):
+            return None
+        if is_loop(reply.query.text, output.text):
+            flags.add("repetition")
+        if self.sentence.marks:
+            marks = [self._mark(mark, way) for mark in self.sentence.marks]
+            assert view is not None
+            placed = place(view, marks)
+            if placed is None:
+                return None
+            edits = _merged(edits, placed)
+        final = _edited(text, edits, lambda part: self.sentence.escaped(restored(part, self.casing)))
+        if self.sentence.marks and tags(final) != self._tags:
+            return None
+        looks = self._looks(reply, output, way, edits) if self.looks_wanted else ()
+        return Said(final, output, frozenset(flags), looks)
+
+    def _expected(self, way: _Way) -> Counter[str]:
+        """The placeholders that must be there, terms translated."""
+        if not self.terms:
+            return self.signature
+        return protect.signature(_edited(self.sentence.text, [Edit(t.start, t.end, t.out) for t in self.terms]))
+
+    def _written(self, span: Span) -> str:
+        """What stands for a span in the document."""
+        if span.kind in ("term", "number"):
+            return self.sentence.escaped(span.out)
+        return self.sentence.written(span.start, span.end)
+
+    def _numbers(self, way: _Way, text: str, edits: Sequence[Edit]) -> numbers.Comparison:
+        """Of what is neither protected nor put in."""
+        spans = [(span.start, span.end) for span in self.sentence.spans] + [(s.start, s.end) for s, _ in way.words]
+        hidden = [Edit(start, end, _HIDDEN * (end - start)) for start, end in sorted(set(spans))]
+        source = _edited(self.normal, hidden)
+        target = _edited(text, [Edit(e.start, e.end, _HIDDEN * (e.end - e.start)) for e in edits])
+        return numbers.compare(source, target, self.speaker.languages)
+
+    def without_faults(self, way: _Way, faults: frozenset[str]) -> _Way:
+        """The same way with stand-ins also for numbers that went wrong and for terms that are missing."""
+        more: list[tuple[Span, bool]] = []
+        if "term_missing" in faults:
+            more += [(term, False) for term in self.terms]
+        if "number_mismatch" in faults:
+            taken = [*self.sentence.spans]
+            more += [
+                (Span(n.start, n.end, "number", numbers.localised(n, self.speaker.languages)), True)
+                for n in numbers.find(self.sentence.text, self.speaker.languages[0])
+                if not any(span.start < n.end and n.start < span.end for span in taken)
+            ]
+        words = [(span, word[0].isdigit()) for span, word in way.words]
+        wanted = sorted([*words, *more], key=lambda pair: pair[0].start)
+        if len(wanted) > MOST_STAND_INS:
+            return way
+        texts = (self.sentence.text, self.options.prefix, *self.options.forbidden)
+        chosen = protect.stand_ins(texts, [is_number for _, is_number in wanted])
+        return way if chosen is None else _Way(tuple((s, w) for (s, _), w in zip(wanted, chosen, strict=True)))
+
+    def _view(self, way: _Way, reply: Reply, output: Output) -> View:
+        attention = output.found.attention
+        assert attention is not None
+        return View.of(
+            reply.query.text,
+            self.speaker.source_offsets(reply),
+            output.text,
+            self.speaker.target_offsets(output),
+            attention,
+        )
+
+    def _mark(self, mark: Mark, way: _Way) -> Mark:
+        at, _ = _moved((mark.at, mark.at), way.query_edits)
+        return replace(mark, at=at)
+
+    def _looks(self, reply: Reply, output: Output, way: _Way, edits: Sequence[Edit]) -> tuple[Look, ...]:
+        """By characters of the sentence as it stands in the document, and of its translation there."""
+        inverse = _Inverse(way.query_edits)
+        source = [self._outside(inverse.range(span)) for span in self.speaker.source_offsets(reply)]
+        target = [_moved(span, edits) for span in self.speaker.target_offsets(output)]
+        return (Look(output, source, target),)
+
+    def _outside(self, span: Range) -> Range:
+        """Places of the sentence's text as places of what is written, where marks stand in between."""
+        return self._place(span[0]), self._place(max(span[0], span[1] - 1)) + (span[1] > span[0])
+
+    def _place(self, at: int) -> int:
+        before = sum(len(mark.raw) for mark in self.sentence.marks if mark.at <= at)
+        return before + len(self.sentence.written(0, at))
+
+    def bits(self) -> list[_Bit]:
+        """What lies between spans and marks and has words in it."""
+        text = self.sentence.text
+        cuts = {0, len(text)}
+        inside = [False] * (len(text) + 1)
+        for span in self.sentence.spans:
+            cuts |= {span.start, span.end}
+            inside[span.start : span.end] = [True] * (span.end - span.start)
+        cuts |= {mark.at for mark in self.sentence.marks}
+        places = sorted(cuts)
+        bits: list[_Bit] = []
+        for start, end in pairwise(places):
+            part = text[start:end]
+            if inside[start] or not any(character.isalnum() for character in part):
+                continue
+            start += len(part) - len(part.lstrip())
+            end -= len(part) - len(part.rstrip())
+            bits.append(_Bit(start, end, self.normal[start:end]))
+        return bits
+
+    def joined(self, bits: Sequence[_Bit], replies: Sequence[Reply], flags: set[str]) -> Spoken:
+        """Translated pieces in the place of the sentence's own, and terms in that of theirs."""
+        edits: list[Edit] = []
+        outputs: list[Output] = []
+        places: list[tuple[_Bit, Reply, Output]] = []
+        for bit, reply in zip(bits, replies, strict=True):
+            source = self.normal[bit.start : bit.end]
+            expected = protect.signature(source)
+            good = [output for output in reply.outputs if protect.signature(output.text) == expected]
+            good = [output for output in good if not is_loop(reply.query.text, output.text)] or good
+            if not good:
+                continue
+            output = good[0]
+            text = output.text
+            comparison = numbers.compare(source, text, self.speaker.languages)
+            if not comparison.is_equal:
+                text = numbers.repaired(text, comparison, self.speaker.languages) or text
+                if not numbers.compare(source, text, self.speaker.languages).is_equal:
+                    flags.add("number_mismatch")
+            if is_loop(reply.query.text, output.text):
+                flags.add("repetition")
+            edits.append(Edit(bit.start, bit.end, self.sentence.escaped(restored(text, self.casing))))
+            outputs.append(output)
+            places.append((bit, reply, output))
+        edits += [Edit(t.start, t.end, self.sentence.escaped(t.out)) for t in self.terms]
+        final = self._assembled(edits)
+        if not self.terms and (tags(final), protect.signature(final)) != (
+            self._tags,
+            protect.signature(self.sentence.raw),
+        ):
+            final = self.sentence.raw  # two pieces have become something together
+        first = outputs[0] if outputs else Output(Found((), 0.0, 0.0), (), "")
+        mean = sum(output.found.score for output in outputs) / max(1, len(outputs))
+        shown = replace(first, found=replace(first.found, score=mean))
+        looks = tuple(self._piece_look(*where, edits) for where in places) if self.looks_wanted else ()
+        said = Said(final, shown, frozenset(), looks)
+        spoken = self.spoken([said], replies)
+        spoken.target_tokens = sum(len(output.found.tokens) for output in outputs)
+        spoken.flags |= flags
+        if any(output.found.is_truncated for output in outputs):
+            spoken.flags.add("truncated")
+        return spoken
+
+    def _piece_look(self, bit: _Bit, reply: Reply, output: Output, edits: Sequence[Edit]) -> Look:
+        source = [self._outside((bit.start + a, bit.start + b)) for a, b in self.speaker.source_offsets(reply)]
+        start = len(self._assembled([e for e in edits if e.start < bit.start], stop=bit.start))
+        target = [(start + a, start + b) for a, b in self.speaker.target_offsets(output)]
+        return Look(output, source, target)
+
+    def _assembled(self, edits: Sequence[Edit], stop: int | None = None) -> str:
+        """The sentence as it was written, marks in their places, with these parts replaced."""
+        out: list[str] = []
+        position = 0
+        marks = list(self.sentence.marks)
+        end = len(self.sentence.text) if stop is None else stop
+
+        def copy(to: int) -> None:
+            nonlocal position
+            while marks and marks[0].at <= to and marks[0].at <= end:
+                mark = marks.pop(0)
+                out.append(self.sentence.written(position, max(position, mark.at)))
+                position = max(position, mark.at)
+                out.append(mark.raw)
+            out.append(self.sentence.written(position, to))
+            position = to
+
+        for edit in sorted(edits, key=lambda edit: edit.start):
+            copy(edit.start)
+            out.append(edit.written)
+            position = edit.end
+        copy(end)
+        return "".join(out)
+
+    def spoken(self, said: list[Said], replies: Sequence[Reply]) -> Spoken:
+        """`said`: at least one."""
+        best = said[0]
+        flags = set(best.flags)
+        if best.output.found.is_truncated:
+            flags.add("truncated")
+        return Spoken(
+            self.sentence,
+            said,
+            replies[0].ids if replies else (),
+            flags,
+            source_tokens=sum(len(reply.ids) for reply in replies),
+            target_tokens=len(best.output.found.tokens),
+        )
+
+
+def _stands(term: str, text: str) -> bool:
+    """Whether a target term is in a translation, whatever its capitals."""
+    return re.search(rf"(?<!\w){re.escape(term)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _edited(text: str, edits: Sequence[Edit], rest: Callable[[str], str] = lambda part: part) -> str:
+    """`text` with its edits made, which do not overlap; `rest`: what becomes of the parts between them."""
+    if not edits:
+        return rest(text)
+    out: list[str] = []
+    position = 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        out += (rest(text[position : edit.start]), edit.written)
+        position = edit.end
+    return "".join([*out, rest(text[position:])])
+
+
+def _moved(span: Range, edits: Sequence[Edit]) -> Range:
+    """Where a range of a text lies once its edits are made; one within an edit is all of it."""
+    start, end = span
+    shift = 0
+    new_start = new_end = -1
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        if new_start < 0 and start < edit.end:
+            new_start = min(start, edit.start) + shift if start >= edit.start else start + shift
+        if new_end < 0 and end <= edit.start:
+            new_end = end + shift
+        shift += len(edit.written) - (edit.end - edit.start)
+        if new_end < 0 and end <= edit.end:
+            new_end = edit.end + shift
+    if new_start < 0:
+        new_start = start + shift
+    if new_end < 0:
+        new_end = end + shift
+    return new_start, max(new_start, new_end)
+
+
+class _Inverse:
+    """From places in an edited text back to those before."""
+
+    def __init__(self, edits: Sequence[Edit]) -> None:
+        self._back: list[Edit] = []
+        shift = 0
+        for edit in sorted(edits, key=lambda edit: edit.start):
+            start = edit.start + shift
+            self._back.append(Edit(start, start + len(edit.written), " " * (edit.end - edit.start)))
+            shift += len(edit.written) - (edit.end - edit.start)
+
+    def range(self, span: Range) -> Range:
+        return _moved(span, self._back)
+
+
+def _merged(edits: Sequence[Edit], placed: Sequence[Edit]) -> list[Edit]:
+    """Edits of words and of the gaps between them: a gap within a word that is replaced moves in front of it."""
+    merged = list(edits)
+    for gap in placed:
+        inside = next((e for e in merged if e.start < gap.end and gap.start < e.end and e.end > e.start), None)
+        if inside is None:
+            inside = next((e for e in edits if e.start < gap.start < e.end), None)
+        if inside is not None:
+            merged[merged.index(inside)] = replace(inside, written=gap.written + inside.written)
+        else:
+            merged.append(gap)
+    return merged
