@@ -9,15 +9,14 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
 
 from app.errors import BadRequest, NotFound
 from app.glossaries import FILE_NAME, GlossaryStore, read_csv, read_tsv, terms_within, write_tsv
-from app.main import create_app
 from app.settings import Settings
 from nmt.errors import ConfigError
 from tests.app.fake_engine import FakeEngine
+from tests.app.serving import calling
 
 pytestmark = pytest.mark.anyio
 
@@ -150,11 +149,7 @@ def test_a_wrong_file_of_the_operator_ends_the_start(tmp_path: Path, name: str, 
 async def test_the_operator_s_terms_reach_the_engine_unless_the_request_has_its_own(tmp_path: Path) -> None:
     (tmp_path / "en-de.tsv").write_text("disk\tPlatte\nmouse\tMaus\n", "utf-8")
     engine = FakeEngine()
-    app = create_app(Settings(glossaries=tmp_path), load_engine=lambda _: engine)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client,
-    ):
+    async with calling(Settings(glossaries=tmp_path), engine) as (_, client):
         await client.post("/translate", json={"q": "A mouse.", "source": "en", "target": "de"})
         assert engine.jobs[-1].options.terms == (("mouse", "Maus"),)
         await client.post("/translate", json={"q": "A mouse.", "source": "en", "target": "fr"})

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine
-from tests.app.serving import free_port, wait_until_ready
+from tests.app.serving import calling, free_port, wait_until_ready
 from tests.bundles import make_bundle
 
 SHIPPED = Path(__file__).parents[2] / "models"
@@ -39,16 +39,19 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-async def app(engine: FakeEngine, settings: Settings) -> AsyncIterator[FastAPI]:
-    application = create_app(settings, load_engine=lambda _: engine)
-    async with application.router.lifespan_context(application):
-        yield application
+async def running(engine: FakeEngine, settings: Settings) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
+    async with calling(settings, engine) as (app, client):
+        yield app, client
 
 
 @pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
-        yield client
+def app(running: tuple[FastAPI, httpx.AsyncClient]) -> FastAPI:
+    return running[0]
+
+
+@pytest.fixture
+def client(running: tuple[FastAPI, httpx.AsyncClient]) -> httpx.AsyncClient:
+    return running[1]
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.main import create_app
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine, model
+from tests.app.serving import calling
 
 pytestmark = pytest.mark.anyio
 
@@ -102,11 +102,7 @@ def _as_form(value: Any) -> Any:
 
 async def test_the_deadline_is_shorter_than_the_clients_patience(client: httpx.AsyncClient, engine: FakeEngine) -> None:
     """DeepL's own sends the same text again after 10 s."""
-    app = create_app(Settings(), load_engine=lambda _: engine)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as other,
-    ):
+    async with calling(Settings(), engine) as (_, other):
         await other.post("/v2/translate", json=FROM)
         assert 8 < (engine.jobs[-1].deadline_s or 0) <= 9
         await other.post("/translate", json={"q": "Hi", "source": "en", "target": "de"})
@@ -134,11 +130,7 @@ async def test_languages(client: httpx.AsyncClient) -> None:
 
 async def test_regions_of_targets() -> None:
     engine = FakeEngine(models=(model("en", "pb"), model("en", "zt"), model("en", "pt"), model("zh", "en")))
-    app = create_app(Settings(), load_engine=lambda _: engine)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client,
-    ):
+    async with calling(Settings(), engine) as (_, client):
         listed = (await client.get("/v2/languages?type=target")).json()
         targets = {"EN-GB", "EN-US", "PT-BR", "PT-PT", "ZH-HANT"}
         assert {each["language"] for each in listed} == targets
@@ -212,11 +204,7 @@ async def test_only_direct_pairs_have_glossaries(client: httpx.AsyncClient) -> N
 async def test_glossaries_outlive_the_service(tmp_path: Path, engine: FakeEngine) -> None:
     made: dict[str, Any] = {}
     for is_first in (True, False):
-        app = create_app(Settings(state=tmp_path), load_engine=lambda _: engine)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client,
-        ):
+        async with calling(Settings(state=tmp_path), engine) as (_, client):
             if is_first:
                 made = (await client.post("/v2/glossaries", json=GLOSSARY)).json()
             assert (await client.get("/v2/glossaries")).json() == {"glossaries": [made]}

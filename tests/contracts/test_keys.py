@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from app.keys import FILE_NAME, KeyFile, Limits
-from app.main import create_app
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine
+from tests.app.serving import calling
 
 pytestmark = pytest.mark.anyio
 
@@ -67,11 +67,7 @@ async def service(folder: Path, limits: Limits) -> AsyncIterator[tuple[httpx.Asy
     """A service that asks for keys, and the two keys that it knows."""
     with KeyFile(folder / FILE_NAME) as file:
         key, other = file.add("anna", limits), file.add("bert")
-    app = create_app(Settings(state=folder, api_keys=True, require_key=True), load_engine=lambda _: FakeEngine())
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client,
-    ):
+    async with calling(Settings(state=folder, api_keys=True, require_key=True), FakeEngine()) as (_, client):
         yield client, key, other
 
 
