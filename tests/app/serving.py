@@ -1,4 +1,4 @@
-"""The service over HTTP proper, in a thread of the test's own process: its engine stays in the test's hands."""
+"""A service whose engine stays in the test's hands: over HTTP proper in a thread, or in the test's event loop."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+import httpx
 import uvicorn
 
+from app.direct import Application
 from app.main import create_app
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine
@@ -50,3 +52,14 @@ def serving(engine: FakeEngine, settings: Settings) -> Iterator[str]:
         engine.release()
         server.should_exit = True
         thread.join()
+
+
+@asynccontextmanager
+async def calling(settings: Settings, engine: FakeEngine) -> AsyncIterator[tuple[Application, httpx.AsyncClient]]:
+    """A service over `engine` in the test's own event loop, and a client of it."""
+    app = create_app(settings, load_engine=lambda _: engine)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client,
+    ):
+        yield app, client

@@ -17,7 +17,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text("utf-8")
 
 EXTRAS = PROJECT["optional-dependencies"]
-RUN_TIME = [*PROJECT["dependencies"], *EXTRAS["client"], *EXTRAS["pictures"], *EXTRAS["tensorboard"]]
+RUN_TIME = [
+    *PROJECT["dependencies"],
+    *(text for extra in ("client", "otel", "pictures", "tensorboard") for text in EXTRAS[extra]),
+]
 WITH_TORCH = {"triton"}
 """Comes with torch's builds for GPUs; nothing needs it."""
 EVERYTHING = [
