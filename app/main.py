@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import errors, logs
@@ -66,7 +68,8 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | 
 
         app.tracing = Tracing()
     if chosen.trusted_proxies:
-        app.proxies = ProxyHeadersMiddleware(app.respond, list(chosen.trusted_proxies))
+        # uvicorn names the messages of ASGI more narrowly than Starlette does
+        app.proxies = cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app.respond), list(chosen.trusted_proxies)))
     errors.install(app)
     for router in (translate.router, files.router, detect.router, languages.router, health.router, admin.router):
         app.include_router(router)

@@ -42,7 +42,7 @@ def show(state: State) -> None:
     with open_file(state) as file:
         used = file.used(month_of(time.time())[0])
         keys = file.keys()
-    rows = [("name", "texts/min", "chars/min", "chars/month", "used", "admin", "created")]
+    rows: list[tuple[str, ...]] = [("name", "texts/min", "chars/min", "chars/month", "used", "admin", "created")]
     for key in keys:
         limits = (key.limits.texts_per_minute, key.limits.characters_per_minute, key.limits.characters_per_month)
         numbers = [str(number) for number in (*limits, used.get(key.name, 0))]

@@ -6,10 +6,13 @@ import asyncio
 import json
 import random
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
+from starlette.types import Message
 
 from app.direct import Application
 from app.keys import FILE_NAME, KeyFile
@@ -109,7 +112,7 @@ async def test_a_request_that_is_turned_away_is_counted_with_the_reason(
 
 async def test_a_caller_that_leaves_is_counted(app: Application, client: httpx.AsyncClient) -> None:
     body = json.dumps(GOOD).encode()
-    messages = iter([{"type": "http.request", "body": body}, {"type": "http.disconnect"}])
+    messages: Iterator[Message] = iter([{"type": "http.request", "body": body}, {"type": "http.disconnect"}])
     app.state.service.models.current.engine.is_held = True
     scope = {
         "type": "http",
@@ -118,13 +121,13 @@ async def test_a_caller_that_leaves_is_counted(app: Application, client: httpx.A
         "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))],
     }
 
-    async def receive() -> dict[str, object]:
+    async def receive() -> Message:
         return next(messages)
 
-    async def send(_: object) -> None:
+    async def send(_: Message) -> None:
         pass
 
-    await app(scope, receive, send)  # type: ignore[arg-type]
+    await app(scope, receive, send)
     figures = await scrape(client)
     assert of(figures, "nmt_cancelled_requests_total") == 1
     assert of(figures, "nmt_texts_total", outcome="cancelled") == 1
@@ -159,7 +162,7 @@ def test_times_are_counted_in_the_bucket_that_holds_them() -> None:
 
 
 async def test_a_token_keeps_the_figures_from_others(engine: FakeEngine) -> None:
-    async with calling(Settings(metrics_token="open sesame"), engine) as (_, client):  # type: ignore[arg-type]
+    async with calling(Settings(metrics_token=SecretStr("open sesame")), engine) as (_, client):
         for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "open sesame"}):
             refused = await client.get("/metrics", headers=headers)
             assert (refused.status_code, refused.json()) == (401, {"error": "Invalid token"})
