@@ -11,9 +11,12 @@ from dataclasses import dataclass
 MOST_CHARS = 1_000
 """As much of a text is looked at: more makes no guess better."""
 MOST_GUESSES = 3
-COMPANY = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv", "tr")
-"""Languages that a text may be in although nobody asks for them: without them each text would seem to be one of few."""
-_BASES = {"pb": "pt", "zt": "zh", "no": "nb"}
+COMPANY = (
+    *("ar", "cs", "da", "de", "el", "en", "es", "fi", "fr", "hu", "id", "it", "ja"),
+    *("ko", "nl", "no", "pl", "pt", "ro", "ru", "sv", "tr", "uk", "vi", "zh"),
+)
+"""Languages that a text may be in although nobody asks for them. Without them it would be one of few for sure."""
+_BASES = {"pb": "pt", "zt": "zh", "nb": "no"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +30,30 @@ class Detection:
 
 
 class Detector:
-    """Tells languages apart by their letters and words. Loading it takes a moment."""
+    """Tells languages apart by runs of letters (Lui and Baldwin 2012, as in py3langid). Loading it takes a moment."""
 
     def __init__(self, codes: Iterable[str]) -> None:
-        """`codes`: the languages that may be asked for; one that is not known is never found."""
-        from lingua import IsoCode639_1, Language, LanguageDetectorBuilder
+        """`codes`: the languages that may be asked for; one that the library does not know is never found."""
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-        known = {language.iso_code_639_1.name.lower(): language for language in Language.all()}
-        assert IsoCode639_1
+        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        known = set(self._identifier.labels)
         self._base_of = {code: base for code in codes if (base := _base(code)) in known}
-        chosen = dict.fromkeys((*self._base_of.values(), *COMPANY))
-        self._detector = LanguageDetectorBuilder.from_languages(*(known[base] for base in chosen)).build()
+        self._identifier.set_languages(sorted({*COMPANY, *self._base_of.values()}))
 
     def detect(self, text: str, codes: Collection[str]) -> list[Detection]:
         """The likeliest of these languages, best first, at most three; none where the text tells nothing.
 
-        A confidence is the probability among all languages that are known here.
+        A confidence is the probability among these, all others that may be asked for and `COMPANY`.
         """
-        bases: dict[str, str] = {}
+        wanted: dict[str, str] = {}
         for code in codes:
             if base := self._base_of.get(code):
-                bases.setdefault(base, code)
-        found = self._detector.compute_language_confidence_values(text[:MOST_CHARS])
-        guesses = [
-            Detection(bases[base], value.value)
-            for value in found
-            if (base := value.language.iso_code_639_1.name.lower()) in bases and value.value > 0.0
-        ]
-        return guesses[:MOST_GUESSES]
+                wanted.setdefault(base, code)
+        ranked = self._identifier.rank(text[:MOST_CHARS])
+        if ranked[0][1] == ranked[-1][1]:  # nothing in it points to any language
+            return []
+        return [Detection(wanted[base], share) for base, share in ranked if base in wanted][:MOST_GUESSES]
 
 
 def _base(code: str) -> str:
