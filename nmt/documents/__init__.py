@@ -56,6 +56,31 @@ FORMATS = {
             "docx:read_docx",
             is_binary=True,
         ),
+        Format(
+            "pptx",
+            "PowerPoint presentation",
+            (".pptx",),
+            "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+            "pptx:read_pptx",
+            is_binary=True,
+        ),
+        Format(
+            "odt",
+            "OpenDocument text",
+            (".odt", ".ott"),
+            "application/vnd.oasis.opendocument.text",
+            "opendocument:read_opendocument",
+            is_binary=True,
+        ),
+        Format(
+            "odp",
+            "OpenDocument presentation",
+            (".odp", ".otp"),
+            "application/vnd.oasis.opendocument.presentation",
+            "opendocument:read_opendocument",
+            is_binary=True,
+        ),
+        Format("epub", "electronic book", (".epub",), "application/epub+zip", "epub:read_epub", is_binary=True),
     )
 }
 """By name."""

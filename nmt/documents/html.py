@@ -53,6 +53,7 @@ _OTHERS = (
     ("</", ">"),
 )
 """What is neither text nor tag, and what ends it; programs that make pages write the last but one."""
+_XHTML = re.compile(r"\A\s*<\?xml\s|<html\s[^>]{0,300}http://www\.w3\.org/1999/xhtml", re.IGNORECASE)
 _SNIFFED = 4096
 """Bytes in which a page names its encoding (the standard has browsers look into 1024)."""
 
@@ -70,12 +71,13 @@ def read_html(data: bytes, _: Languages, limits: Limits) -> TextDocument:
     """Reads a page or a piece of one."""
     text, coding = decode(data, _charset(data))
     check_pieces(text, limits)
-    tokens = list(_tokens(text))
+    is_xhtml = _XHTML.search(text, 0, _SNIFFED) is not None
+    tokens = list(_tokens(text, is_xhtml=is_xhtml))
     partners = _partners(text, tokens)
     lines = Lines(text)
     slots: list[Slot] = []
     for run in _runs(text, tokens, partners):
-        slot = _slot(text, run, lines)
+        slot = _slot(text, run, lines, "&#160;" if is_xhtml else "&nbsp;")
         if slot is not None:
             slots.append(slot)
             check_units(len(slots), limits)
@@ -93,8 +95,8 @@ def _charset(data: bytes) -> str | None:
     return "cp1252" if name and name.lower() in ("iso-8859-1", "latin1", "latin-1", "us-ascii", "ascii") else name
 
 
-def _tokens(text: str) -> Iterator[Token]:
-    """The page cut at its tags; the tokens together are the whole."""
+def _tokens(text: str, *, is_xhtml: bool) -> Iterator[Token]:
+    """The page cut at its tags; the tokens together are the whole. In XHTML an element may end where it begins."""
     place = begun = 0
     while (start := text.find("<", place)) >= 0:
         token = _token(text, start)
@@ -105,11 +107,11 @@ def _tokens(text: str) -> Iterator[Token]:
             yield Token("text", begun, start)
         yield token
         place = begun = token.end
-        if token.kind == "open" and token.name in RAW:
+        if token.kind == "open" and token.name in RAW and not (is_xhtml and text.endswith("/>", 0, token.end)):
             close = re.compile(rf"</{token.name}(?=[\s/>])", re.IGNORECASE).search(text, place)
             begun = close.start() if close else len(text)
             if begun > place:
-                yield Token("text", place, begun)
+                yield Token("text" if token.name == "title" else "other", place, begun)
             place = begun
     if begun < len(text):
         yield Token("text", begun, len(text))
@@ -196,8 +198,6 @@ def _kept_until(text: str, tokens: Sequence[Token], partners: dict[int, int], pl
     """Index of the token that ends an element which is not translated; None where this one begins none."""
     token = tokens[place]
     if token.kind != "open" or place not in partners:
-        if token.kind == "open" and token.name in RAW - {"title"} and place + 1 < len(tokens):
-            return place + 1  # never closed: the rest of the page is its content
         return None
     if token.name in KEPT:
         return partners[place]
@@ -240,7 +240,8 @@ def _balanced(run: list[_Part]) -> Iterator[list[_Part]]:
     yield part_run
 
 
-def _slot(text: str, run: list[_Part], lines: Lines) -> Slot | None:
+def _slot(text: str, run: list[_Part], lines: Lines, space: str) -> Slot | None:
+    """`space`: how a space that does not break is written."""
     parts = _merged(run)
     inline = Inline(_shown(part.piece) if isinstance(part.piece, str) else part.piece for part in parts)
     if not inline.has_words:
@@ -260,7 +261,7 @@ def _slot(text: str, run: list[_Part], lines: Lines) -> Slot | None:
             read[0] = read[0].lstrip()
         if ends and isinstance(read[-1], str):
             read[-1] = read[-1].rstrip()
-        written = "".join(_escaped(piece) if isinstance(piece, str) else piece.content for piece in read)
+        written = "".join(_escaped(piece, space) if isinstance(piece, str) else piece.content for piece in read)
         return f"{leading}{written}{trailing}"
 
     return Slot(unit, start, end, render)
@@ -301,5 +302,5 @@ def _merged(parts: Sequence[_Part]) -> list[_Part]:
     return merged
 
 
-def _escaped(text: str) -> str:
-    return html.escape(text, quote=False).replace("\xa0", "&nbsp;")
+def _escaped(text: str, space: str) -> str:
+    return html.escape(text, quote=False).replace("\xa0", space)

@@ -211,7 +211,7 @@ def _forms(plural: str) -> tuple[int, int]:
     if count == 1:
         return 1, -1
     try:
-        one = gettext.c2py(found[2].strip())(1)  # type: ignore[attr-defined]
+        one = gettext.c2py(found[2].strip())(1)
     except (ValueError, ZeroDivisionError, RecursionError):
         one = 0
     return count, one if 0 <= one < count else 0

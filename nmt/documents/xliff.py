@@ -108,7 +108,7 @@ class Xliff:
         """(parent of the target, element that it is like, its segments) of what is to be translated."""
         for inner in element:
             name = local(inner)
-            translated = {"yes": True, "no": False}.get(inner.get("translate") if name else None, translates)
+            translated = {"yes": True, "no": False}.get(inner.get("translate", "") if name else "", translates)
             if name in ("file", "body", "group"):
                 yield from self._untranslated(inner, translated)
             elif name == "trans-unit" and translated and inner.get("approved") != "yes":

@@ -290,7 +290,7 @@ async def test_a_caller_that_leaves_ends_the_work(app: FastAPI, engine: FakeEngi
         "client": ("test", 1),
         "root_path": "",
     }
-    task = asyncio.create_task(app(scope, messages.get, send_))  # type: ignore[arg-type]
+    task = asyncio.create_task(app(scope, messages.get, send_))
     await _until(lambda: engine.jobs)
     assert engine.waiting == 1
     messages.put_nowait({"type": "http.disconnect"})

@@ -104,9 +104,13 @@ def word(body: str, **parts: str) -> bytes:
         '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
         f"<w:document {WORD} {RELATIONS}><w:body>{body}</w:body></w:document>"
     )
-    return archive(
-        {"[Content_Types].xml": types, "word/document.xml": document, **files, "word/media/image1.png": b"\x89PNG\x00"}
+    relations = (
+        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+        '<Relationship Id="r1" Target="word/document.xml" '
+        'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"/></Relationships>'
     )
+    own = {"[Content_Types].xml": types, "_rels/.rels": relations, "word/document.xml": document}
+    return archive({**own, **files, "word/media/image1.png": b"\x89PNG\x00"})
 
 
 _roots = {"header": "hdr", "footer": "ftr", "footnotes": "footnotes", "endnotes": "endnotes", "comments": "comments"}

@@ -140,5 +140,5 @@ def test_any_soup_of_tags_keeps_its_tags(pieces: list[str]) -> None:
 )
 def test_a_hostile_page_takes_no_great_time(piece: str) -> None:
     began = time.process_time()
-    rewritten("html", piece * 30_000 + ">", loud)
+    rewritten("html", piece * 10_000 + ">", loud)
     assert time.process_time() - began < 5

