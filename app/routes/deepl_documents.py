@@ -48,10 +48,12 @@ async def upload(request: Request) -> JSONResponse:
     if not settings.max_file_bytes:
         raise HTTPException(403, "Documents are not translated on this server.")
     fields, file = await read_upload(request, settings)
-    values = Values(fields)
-    caller = identify(service, values)
     if file is None:
         raise BadRequest("Invalid file data.")
+    data = await file.read()
+    await file.close()
+    values = Values(fields)
+    caller = identify(service, values)
     name = values.text("filename") or file.filename or ""
     form = known_format(name)
     wanted = values.word("output_format")
@@ -71,7 +73,6 @@ async def upload(request: Request) -> JSONResponse:
         if len(terms) > settings.max_terms:
             raise BadRequest(f"A glossary for a document may have {settings.max_terms} entries at most.")
         options = TranslateOptions(terms=terms)
-    data = await file.read()
     if not data:
         raise BadRequest("Invalid file data.")
     if len(data) > settings.max_file_bytes:

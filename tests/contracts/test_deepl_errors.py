@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import deepl
@@ -24,7 +25,7 @@ def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def client(address: str, key: str = "any-key") -> Iterator[deepl.DeepLClient]:
-    with deepl.DeepLClient(key, server_url=address) as translator:
+    with closing(deepl.DeepLClient(key, server_url=address)) as translator:
         yield translator
 
 
@@ -66,15 +67,22 @@ def test_keys_rates_and_quotas(tmp_path: Path) -> None:
 def test_a_service_that_is_busy_and_one_that_fails() -> None:
     engine = FakeEngine(max_queue=0)
     with serving(engine, Settings()) as address, client(address) as translator:
-        with pytest.raises(deepl.DeepLException, match="the queue is full") as refused:
+        with pytest.raises(deepl.DeepLException, match="the queue is full"):
             translate(translator)
-        assert refused.value.should_retry
         engine.max_queue = 512
         engine.fault = RuntimeError("secret")
         with pytest.raises(deepl.DeepLException, match="500") as failed:
             translate(translator)
         assert "secret" not in str(failed.value)
         engine.fault = None
+        assert translate(translator) == "HI"
+
+
+def test_a_client_that_found_the_queue_full_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deepl.http_client, "max_network_retries", 1)
+    engine = FakeEngine(max_queue=0)
+    with serving(engine, Settings()) as address, client(address) as translator:
+        threading.Timer(0.5, setattr, (engine, "max_queue", 512)).start()
         assert translate(translator) == "HI"
 
 

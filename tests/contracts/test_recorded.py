@@ -5,6 +5,7 @@ Weblate, Mastodon, OmegaT, Lingarr, SubtitleEdit, OpenNMT-py's clients. The answ
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from typing import Any
@@ -129,7 +130,9 @@ class TestOmegaT:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
             received = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
         assert received.startswith("HTTP/1.1 200")
-        assert f'"translatedText":"{native(address, TEXTS[0])}"' in received
+        body = json.loads(received.partition("\r\n\r\n")[2])
+        assert body["responseStatus"] == 200
+        assert body["responseData"]["translatedText"] == native(address, TEXTS[0])
 
 
 class TestLingarr:
