@@ -48,11 +48,14 @@ async def translate(request: Request) -> JSONResponse:
         raise HTTPException(403, "Files translation are disabled on this server.")
     service.files.check_room(settings)  # before the file is read: nothing costs less to refuse
     fields, upload = await read_upload(request, settings)
+    data = b""
+    if upload is not None:
+        data = await upload.read()
+        await upload.close()
     source, target = _required(fields, "source"), _required(fields, "target")
     if upload is None or not upload.filename:
         raise BadRequest("Invalid request: missing file parameter")
     form = known_format(upload.filename)
-    data = await upload.read()
     if not data:
         raise BadRequest("Invalid request: empty file")
     if len(data) > settings.max_file_bytes:
@@ -106,6 +109,8 @@ async def read_upload(request: Request, settings: Settings) -> tuple[dict[str, s
             fields.setdefault(name, value)
         elif name == "file":
             upload = value
+        else:
+            await value.close()
     return fields, upload
 
 
