@@ -46,6 +46,8 @@ class Detector:
 
         A confidence is the probability among these, all others that may be asked for and `COMPANY`.
         """
+        if not any(map(str.isalpha, text)):
+            return []
         wanted: dict[str, str] = {}
         for code in codes:
             if base := self._base_of.get(code):
