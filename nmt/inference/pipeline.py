@@ -7,6 +7,7 @@ What a text is taken apart into is `nmt.text.planning`'s business, what becomes 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -254,7 +255,7 @@ class Pipeline:
                 self._searches[ticket] = (one, job, place, ids)
                 prefix = one.prefix if job.is_first and query.is_first else ()
                 own = self._search_options(len(ids), one.options, query, prefix, one.forbidden)
-                self._engine.submit(ticket, ids, own, one.deadline)
+                self._engine.submit(ticket, ids, own, one.deadline, one.number)
 
     def _search_options(
         self, length: int, options: TranslateOptions, query: Query, prefix: Ids = (), forbidden: tuple[Ids, ...] = ()
@@ -299,8 +300,11 @@ class Pipeline:
             return
         try:
             query = job.queries[place]
-            if not answer and not query.is_constrained:
+            if not answer and not query.is_constrained and (one.prefix or one.forbidden):
                 raise TranslationError("no translation keeps to what was asked: forbid less, or another beginning")
+            if not (answer or query.is_constrained) or not all(map(_is_sound, answer)):
+                log.error("the scores of a text are not numbers: the model's arithmetic went out of range")
+                raise TranslationError("internal error (the model's scores are not numbers)")
             outputs = [self._output(query.text, found, one.options) for found in answer]
             job.replies[place] = Reply(query, ids, outputs)
             replies = [reply for reply in job.replies if reply is not None]
@@ -507,6 +511,11 @@ def _wishes(options: TranslateOptions) -> Wishes | None:
 def _is_of_words(tokenizer: Tokenizer) -> bool:
     """Whether a vocabulary is of whole words, so that what letters it has says nothing."""
     return isinstance(tokenizer, VocabularyTokenizer) and len(tokenizer.split("ab")) == 1
+
+
+def _is_sound(found: Found) -> bool:
+    """Not so where the arithmetic overflowed: what was found then is no translation, whatever it looks like."""
+    return math.isfinite(found.score) and math.isfinite(found.log_prob)
 
 
 def _internal_error(error: Exception) -> TranslationError:
