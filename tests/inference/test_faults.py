@@ -52,10 +52,12 @@ def texts_of(results: Sequence[Result]) -> list[str | None]:
 # Numbers that are none
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
-def test_a_text_that_drives_the_arithmetic_out_of_range_fails_alone(bundle: Bundle, runner: str) -> None:
-    """One word's vector is not a number, as after an overflow: its text is an error, its batch mates are not."""
-    make = RUNNERS[runner]
+def test_a_text_that_drives_the_arithmetic_out_of_range_fails_alone(bundle: Bundle) -> None:
+    """One word's vector is not a number, as after an overflow: its text is an error, its batch mates are not.
+
+    (The native kernels bound their activations, so that nothing of the kind comes out of them.)
+    """
+    make = RUNNERS["torch"]
     texts = toy_sentences(12)
     encoded = bundle.tokenizers.source.encode_batch(texts)
     pieces = [set(ids) for ids in encoded]
@@ -65,9 +67,9 @@ def test_a_text_that_drives_the_arithmetic_out_of_range_fails_alone(bundle: Bund
         if (own := ids.difference(*(other for place, other in enumerate(pieces) if place != index)))
     )
     expected = Pipeline(bundle, make(bundle)).translate(texts, OPTIONS)
-    (name,) = [name for name in bundle.weights if "encoder" in name and "embedding" in name]
-    weights = {**bundle.weights, name: bundle.weights[name].copy()}
-    weights[name][piece] = np.nan
+    vectors = bundle.weights["src_embedding.weight"].copy()
+    vectors[piece] = np.nan
+    weights = {**bundle.weights, "src_embedding.weight": vectors}
     broken = replace(bundle, weights=weights)
     results = Pipeline(broken, make(broken)).translate(texts, OPTIONS)
     failed = [index for index, result in enumerate(results) if not isinstance(result, Translation)]
