@@ -222,9 +222,7 @@ def _refuse_for_documents(document: Format, form: LineFormat, markup: str | None
     }
     for option, is_asked in asked.items():
         if is_asked:
-            raise ConfigError(
-                f"{option} is for lines, and this is {document.title}: add --format lines, or leave it out"
-            )
+            raise ConfigError(f"{option} is for lines, not for {document.title}: add --format lines, or leave it out")
 
 
 def _markup(name: str | None, *, is_raw: bool) -> Literal["", "html", "xml"]:
