@@ -90,9 +90,9 @@ async def read_values(request: Request, settings: Settings) -> Values:
         form = await request.form(max_files=0, max_part_size=settings.max_body_bytes)
     except ValueError:  # a form whose parts or charset make no sense
         raise BadRequest(UNREADABLE) from None
-    for name, value in form.multi_items():
-        if not isinstance(value, UploadFile):
-            fields.setdefault(name, []).append(value)
+    for name, field in form.multi_items():
+        if not isinstance(field, UploadFile):
+            fields.setdefault(name, []).append(field)
     return Values(query | fields)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -32,7 +32,8 @@ router = APIRouter(prefix="/v2", include_in_schema=False)
 
 Json: TypeAlias = dict[str, Any]
 
-_SPLITTING = {"0": "none", "1": "all", "nonewlines": "punctuation"}
+_MARKUP: dict[str, Literal["", "html", "xml"]] = {"": "", "html": "html", "xml": "xml"}
+_SPLITTING: dict[str, Literal["all", "punctuation", "none"]] = {"0": "none", "1": "all", "nonewlines": "punctuation"}
 _FORMALITIES = ("default", "more", "less", "prefer_more", "prefer_less")
 _MODEL_TYPES = ("", "quality_optimized", "latency_optimized", "prefer_quality_optimized")
 _NOT_HERE = ("style_id", "translation_memory_id", "custom_instructions")
@@ -208,8 +209,8 @@ def _text_call(values: Values, models: ModelSet, service: Service) -> TextCall:
 
 
 def _options(values: Values) -> TranslateOptions:
-    markup = values.word("tag_handling")
-    if markup not in ("", "html", "xml"):
+    markup = _MARKUP.get(values.word("tag_handling"))
+    if markup is None:
         raise unsupported("tag_handling")
     splitting = _SPLITTING.get(values.word("split_sentences", "nonewlines" if markup == "html" else "1"))
     if splitting is None:

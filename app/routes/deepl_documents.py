@@ -87,8 +87,9 @@ async def upload(request: Request) -> JSONResponse:
     async def work(job: Job) -> None:
         done = await _as_soon_as_may_be(translate, job, service)
         stored = target_name(name, form, done.target.code)
-        limits = {"life_s": settings.file_life_s, "max_bytes": settings.max_files_bytes}
-        job.stored = service.files.store.put(done.data, stored, form.media_type, **limits)
+        job.stored = service.files.store.put(
+            done.data, stored, form.media_type, life_s=settings.file_life_s, max_bytes=settings.max_files_bytes
+        )
         job.characters = done.characters
 
     job = service.documents.start(work, life_s=settings.file_life_s)

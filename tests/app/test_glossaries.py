@@ -150,12 +150,9 @@ async def test_the_operator_s_terms_reach_the_engine_unless_the_request_has_its_
     (tmp_path / "en-de.tsv").write_text("disk\tPlatte\nmouse\tMaus\n", "utf-8")
     engine = FakeEngine()
     async with calling(Settings(glossaries=tmp_path), engine) as (_, client):
-        await client.post("/translate", json={"q": "A mouse.", "source": "en", "target": "de"})
-        assert engine.jobs[-1].options.terms == (("mouse", "Maus"),)
-        await client.post("/translate", json={"q": "A mouse.", "source": "en", "target": "fr"})
-        assert engine.jobs[-1].options.terms == ()
-        await client.post("/translate", json={"q": "A mouse.", "source": "en", "target": "de", "raw": True})
-        assert engine.jobs[-1].options.terms == ()
+        for fields in ({"target": "de"}, {"target": "fr"}, {"target": "de", "raw": True}):
+            await client.post("/translate", json={"q": "A mouse.", "source": "en", **fields})
+        assert [job.options.terms for job in engine.jobs] == [(("mouse", "Maus"),), (), ()]
         glossary = {"name": "g", "source_lang": "en", "target_lang": "de", "entries_format": "tsv"}
         made = (await client.post("/v2/glossaries", json=glossary | {"entries": "mouse\tNager"})).json()
         body = {"text": ["mouse, disk"], "source_lang": "EN", "target_lang": "DE", "glossary_id": made["glossary_id"]}

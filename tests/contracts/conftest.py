@@ -22,7 +22,7 @@ SHIPPED = Path(__file__).parents[2] / "models"
 SEARCH = {"beam_size": 3, "max_length_factor": 0.8, "max_length_offset": 4}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
 
@@ -33,9 +33,21 @@ def engine() -> FakeEngine:
     return FakeEngine()
 
 
+SMALL = Settings(
+    max_text_chars=2000, max_texts=4, max_body_bytes=20_000, deadline_s=5.0, max_glossaries=3, access_log=False
+)
+
+
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(max_text_chars=2000, max_texts=4, max_body_bytes=20_000, deadline_s=5.0, max_glossaries=3)
+    return SMALL
+
+
+@pytest.fixture(scope="module")
+async def shared_client() -> AsyncIterator[httpx.AsyncClient]:
+    """Of one service for a whole table of requests that leave nothing behind."""
+    async with calling(SMALL, FakeEngine()) as (_, client):
+        yield client
 
 
 @pytest.fixture

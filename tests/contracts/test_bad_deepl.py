@@ -162,19 +162,21 @@ def check(response: httpx.Response, status: int, message: str) -> None:
 
 
 @pytest.mark.parametrize(("parts", "status", "message"), TEXTS)
-async def test_wrong_texts(client: httpx.AsyncClient, parts: dict[str, Any], status: int, message: str) -> None:
-    check(await client.post("/v2/translate", **parts), status, message)
+async def test_wrong_texts(shared_client: httpx.AsyncClient, parts: dict[str, Any], status: int, message: str) -> None:
+    check(await shared_client.post("/v2/translate", **parts), status, message)
 
 
 @pytest.mark.parametrize(("parts", "status", "message"), GLOSSARIES)
-async def test_wrong_glossaries(client: httpx.AsyncClient, parts: dict[str, Any], status: int, message: str) -> None:
-    check(await client.post("/v2/glossaries", **parts), status, message)
-    assert (await client.get("/v2/glossaries")).json() == {"glossaries": []}
+async def test_wrong_glossaries(
+    shared_client: httpx.AsyncClient, parts: dict[str, Any], status: int, message: str
+) -> None:
+    check(await shared_client.post("/v2/glossaries", **parts), status, message)
+    assert (await shared_client.get("/v2/glossaries")).json() == {"glossaries": []}
 
 
 @pytest.mark.parametrize(("method", "path", "status", "message"), PATHS)
-async def test_wrong_paths(client: httpx.AsyncClient, method: str, path: str, status: int, message: str) -> None:
-    check(await client.request(method, path), status, message)
+async def test_wrong_paths(shared_client: httpx.AsyncClient, method: str, path: str, status: int, message: str) -> None:
+    check(await shared_client.request(method, path), status, message)
 
 
 async def test_more_glossaries_than_a_caller_may_have(client: httpx.AsyncClient) -> None:

@@ -161,9 +161,9 @@ OPENNMT_TABLE: list[tuple[dict[str, Any], int, str]] = [
 
 @pytest.mark.parametrize(("method", "path", "parts", "status", "message"), GOOGLE_TABLE)
 async def test_google(
-    client: httpx.AsyncClient, method: str, path: str, parts: dict[str, Any], status: int, message: str
+    shared_client: httpx.AsyncClient, method: str, path: str, parts: dict[str, Any], status: int, message: str
 ) -> None:
-    response = await client.request(method, GOOGLE + path, **parts)
+    response = await shared_client.request(method, GOOGLE + path, **parts)
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["message"]) == (status, status, message)
     assert error["errors"][0]["message"] == message
@@ -172,9 +172,9 @@ async def test_google(
 
 @pytest.mark.parametrize(("method", "path", "parts", "status", "message"), APERTIUM_TABLE)
 async def test_apertium(
-    client: httpx.AsyncClient, method: str, path: str, parts: dict[str, Any], status: int, message: str
+    shared_client: httpx.AsyncClient, method: str, path: str, parts: dict[str, Any], status: int, message: str
 ) -> None:
-    response = await client.request(method, f"/apy{path}", **parts)
+    response = await shared_client.request(method, f"/apy{path}", **parts)
     body = response.json()
     assert (response.status_code, body["code"], body["explanation"]) == (status, status, message)
     assert (body["responseStatus"], body["responseDetails"]) == (status, message)
@@ -182,8 +182,8 @@ async def test_apertium(
 
 
 @pytest.mark.parametrize(("parts", "status", "message"), OPENNMT_TABLE)
-async def test_opennmt(client: httpx.AsyncClient, parts: dict[str, Any], status: int, message: str) -> None:
-    response = await client.post("/translator/translate", **parts)
+async def test_opennmt(shared_client: httpx.AsyncClient, parts: dict[str, Any], status: int, message: str) -> None:
+    response = await shared_client.post("/translator/translate", **parts)
     assert (response.status_code, response.json()) == (status, {"error": message, "status": "error"})
 
 

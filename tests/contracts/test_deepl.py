@@ -90,8 +90,9 @@ async def test_the_source_is_found_text_by_text(client: httpx.AsyncClient) -> No
 async def test_what_the_engine_is_asked(
     client: httpx.AsyncClient, engine: FakeEngine, fields: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
-    for parts in ({"json": FROM | fields}, {"data": FROM | {name: _as_form(value) for name, value in fields.items()}}):
-        assert (await client.post("/v2/translate", **parts)).status_code == 200
+    form = FROM | {name: _as_form(value) for name, value in fields.items()}
+    for request in (client.post("/v2/translate", json=FROM | fields), client.post("/v2/translate", data=form)):
+        assert (await request).status_code == 200
         options = engine.jobs[-1].options
         assert {name: getattr(options, name) for name in wanted} == wanted
 
@@ -119,13 +120,14 @@ async def test_languages(client: httpx.AsyncClient) -> None:
         {"language": "EN-US", "name": "English (American)", "supports_formality": False},
         {"language": "FR", "name": "French", "supports_formality": False},
     ]
-    for method, parts in (
-        ("GET", {"params": {"type": "target"}}),
-        ("GET", {"data": {"type": "target"}}),
-        ("POST", {"data": {"type": "target"}}),
-        ("POST", {"json": {"type": "target"}}),
+    wanted = {"type": "target"}
+    for request in (
+        client.get("/v2/languages", params=wanted),
+        client.request("GET", "/v2/languages", data=wanted),
+        client.post("/v2/languages", data=wanted),
+        client.post("/v2/languages", json=wanted),
     ):
-        assert (await client.request(method, "/v2/languages", **parts)).json() == targets
+        assert (await request).json() == targets
 
 
 async def test_regions_of_targets() -> None:

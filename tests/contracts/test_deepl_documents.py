@@ -42,8 +42,7 @@ async def test_a_document_from_its_order_to_its_translation(client: httpx.AsyncC
     path, key = await hand_in(client)
     told = await end_of(client, path, key)
     assert told == {"document_id": path.rpartition("/")[2], "status": "done", "billed_characters": 14}
-    for parts in ({"json": key}, {"data": key}):
-        fetched = await client.post(f"{path}/result", **parts)
+    for fetched in (await client.post(f"{path}/result", json=key), await client.post(f"{path}/result", data=key)):
         assert fetched.content == b"HELLO\n\nYOU THERE\n"
         assert "letter_de.txt" in fetched.headers["Content-Disposition"]
 
@@ -159,16 +158,17 @@ async def test_a_desk_remembers_only_so_many_ends() -> None:
         jobs.append(desk.start(work, life_s=1e9))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-    assert desk.find(jobs[-1].id, jobs[-1].secret)
+    assert desk.find(jobs[-1].id, jobs[-1].secret) is jobs[-1]
     with pytest.raises(NotFound):
         desk.find(jobs[0].id, jobs[0].secret)
 
 
 async def test_a_fault_in_a_job_says_nothing_of_the_document(caplog: pytest.LogCaptureFixture) -> None:
     desk = DocumentDesk()
+    message = "secret"
 
     async def work(_: Job) -> None:
-        raise RuntimeError("".join(("sec", "ret")))
+        raise RuntimeError(message)
 
     job = desk.start(work, life_s=60)
     assert job.task is not None

@@ -152,10 +152,12 @@ PROBES: list[tuple[str, dict[str, Any], int, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("parts", "status", "body"), [pytest.param(*probe[1:], id=probe[0]) for probe in PROBES])
-async def test_translate(client: httpx.AsyncClient, parts: dict[str, Any], status: int, body: dict[str, Any]) -> None:
+async def test_translate(
+    shared_client: httpx.AsyncClient, parts: dict[str, Any], status: int, body: dict[str, Any]
+) -> None:
     if parts.get("headers") == {"Authorization": "Bearer abc"}:
         parts = {"json": GOOD, "headers": parts["headers"]}
-    response = await client.post("/translate", **parts)
+    response = await shared_client.post("/translate", **parts)
     assert (response.status_code, response.json()) == (status, body)
     assert response.headers["Content-Type"] == "application/json"
 
@@ -174,9 +176,9 @@ async def test_translate(client: httpx.AsyncClient, parts: dict[str, Any], statu
     ],
 )
 async def test_other_paths(
-    client: httpx.AsyncClient, method: str, path: str, status: int, body: dict[str, Any]
+    shared_client: httpx.AsyncClient, method: str, path: str, status: int, body: dict[str, Any]
 ) -> None:
-    response = await client.request(method, path)
+    response = await shared_client.request(method, path)
     assert (response.status_code, response.json()) == (status, body)
 
 
@@ -218,7 +220,6 @@ async def test_the_description_of_the_api_is_where_the_settings_of_a_page_are(cl
 
 
 async def test_html_is_asked_of_the_engine_as_markup(client: httpx.AsyncClient, engine: FakeEngine) -> None:
-    await client.post("/translate", json={**GOOD, "format": "html"})
-    assert engine.jobs[-1].options.markup == "html"
-    await client.post("/translate", json=GOOD)
-    assert engine.jobs[-1].options.markup == ""
+    for fields in ({"format": "html"}, {}):
+        await client.post("/translate", json={**GOOD, **fields})
+    assert [job.options.markup for job in engine.jobs] == ["html", ""]

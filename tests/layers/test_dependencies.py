@@ -25,7 +25,7 @@ WITH_TORCH = {"triton"}
 """Comes with torch's builds for GPUs; nothing needs it."""
 EVERYTHING = [
     Requirement(text)
-    for text in (*RUN_TIME, *EXTRAS["browser"], *EXTRAS["dev"])
+    for text in (*RUN_TIME, *EXTRAS["browser"], *EXTRAS["contracts"], *EXTRAS["dev"])
     if not text.startswith(PROJECT["name"])
 ]
 
