@@ -28,7 +28,8 @@ from tests.bundles import make_bundle, toy_sentences
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
-RELOADS = 20
+RELOADS = int(os.environ.get("TEST_RELOADS", "4"))
+"""Twenty take a minute: benchmarks/reliability.py does so many."""
 CALLERS = 4
 WAIT_S = 60.0
 SHORT = {"beam_size": 2, "max_length_factor": 0.8, "max_length_offset": 4}
@@ -111,13 +112,13 @@ def memory_of(pid: int) -> int:
     return total
 
 
-def test_twenty_reloads_under_load_lose_no_request_and_no_memory(tmp_path: Path) -> None:
+def test_reloads_under_load_lose_no_request_and_no_memory(tmp_path: Path) -> None:
     expected: dict[str, list[str]] = {}
     bundles = [tmp_path / "one", tmp_path / "two"]
     for seed, folder in enumerate(bundles, start=1):
         version = make_bundle(folder, seed=seed, search=SHORT).version
         with Translator.load(folder, device="cpu") as translator:
-            expected[version] = [str(text) for text in translator.translate(TEXTS)]
+            expected[version] = [one.text for one in translator.translate(TEXTS)]
     models = tmp_path / "models"
     models.mkdir()
     put(bundles[0], models)
@@ -164,7 +165,7 @@ def remove(bundle: Path, _: Bundle) -> None:
 def test_bundles_that_cannot_serve_change_nothing(tmp_path: Path) -> None:
     models = tmp_path / "models"
     good = make_bundle(tmp_path / "good", search=SHORT)
-    other = make_bundle(tmp_path / "other", search=SHORT, text={"vocab_size": 320})
+    other = make_bundle(tmp_path / "other", search=SHORT, text={"vocab_size": 290})
     assert good.folder is not None
     models.mkdir()
     put(good.folder, models)
