@@ -19,7 +19,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import machine
@@ -92,7 +91,7 @@ def _measured(name: str, measure: Callable[[Run], Iterator[Row]], run: Run) -> I
 
 def _write(path: Path, rows: list[Row], *, is_quick: bool, others: float) -> None:
     record = {"machine": machine.facts(), "quick": is_quick, "cores_used_by_others": others}
-    record |= {"rows": [asdict(row) for row in rows]}
+    record |= {"rows": [vars(row) for row in rows]}
     path.write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
 
 
