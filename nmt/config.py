@@ -197,6 +197,8 @@ class ModelConfig(Section):
             raise ValueError(f'nonlinearity is of cell = "rnn" alone: {self.cell} has its own')
         if self.peepholes != ("i", "f", "o") and self.cell != "lstm_peephole":
             raise ValueError(f'peepholes are of cell = "lstm_peephole" alone: {self.cell} has none')
+    attention_wiring: Literal["luong", "gnmt"] = "luong"
+    """Which state attends: `luong`: the decoder's top layer's; `gnmt`: the bottom one's, for all (Wu et al. 2016)."""
         if self.cell == "lstm_peephole" and not self.peepholes:
             raise ValueError('cell = "lstm_peephole" without peepholes is cell = "lstm": name gates of i, f, o')
         if len(set(self.peepholes)) < len(self.peepholes):
@@ -225,6 +227,11 @@ class OptimizerConfig(Section):
     validations without gain. `cosine`: down to `final_factor` at the last update. `inverse-sqrt`: after the warm-up."""
     warmup_updates: NonNegative = 500
     halve_after: NonNegative = 5
+        if self.attention_wiring == "gnmt" and (self.attention == "none" or self.decoder_layers == 1):
+            raise ValueError(
+                'attention_wiring = "gnmt" gives what the bottom layer attends to to those above: it needs a score and '
+                "decoder_layers = 2 or more"
+            )
     halve_every: Annotated[float, Field(gt=0.0)] = 1.0
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     plateau_patience: NonNegative = 1
@@ -313,7 +320,7 @@ TASK_DEFAULTS: Mapping[TaskName, Mapping[str, Any]] = {
 }
 """Defaults of a task that are not the general ones."""
 
-_OF_ATTENTION = tuple(f"model.attention{name}" for name in ("", "_span", "_window", "_max_length"))
+_OF_ATTENTION = tuple(f"model.attention{name}" for name in ("", "_span", "_window", "_max_length", "_wiring"))
 _NO_SOURCE = dict.fromkeys(
     (*_OF_ATTENTION, "model.input_feeding", "model.copying", "model.bridge", "model.encoder_layers"),
     "a language model has no source and no encoder; its layers are model.decoder_layers",

@@ -227,28 +227,36 @@ class Seq2SeqOracle:
         layers = self.bridge(last)
         config, w = self.config, self.weights
         cell = CELLS[config.cell]
-        feed = np.zeros(w["decoder.combine.weight"].shape[0])
+        is_gnmt = config.attention_wiring == "gnmt"
+        feed = np.zeros(memory.shape[1] if is_gnmt else w["decoder.combine.weight"].shape[0])
+        a_t = context = np.zeros(0)
         steps: list[Step] = []
         for t, token in enumerate(tgt_in):
             x = self._embedding("tgt", token)
             top = np.concatenate([x, feed]) if config.input_feeding else x
             for k, state in enumerate(layers):
-                layers[k] = cell.step(top, state, below(w, f"decoder.cells.{k}."), config).state
+                read = np.concatenate([top, context]) if is_gnmt and k else top
+                layers[k] = cell.step(read, state, below(w, f"decoder.cells.{k}."), config).state
                 top = top + layers[k][0] if config.residual and k else layers[k][0]
-            attention_weights = below(w, "decoder.attention.")
-            scores = score(config.attention, top, memory, below(attention_weights, "score."))
-            is_predictive = config.attention_span == "local-p"
-            centre = predicted_position(top, len(src), attention_weights) if is_predictive else 0.0
-            a_t = align(config.attention_span, scores, t, config.attention_window, centre)
-            context = sum((a * h_s for a, h_s in zip(a_t, memory, strict=True)), np.zeros(memory.shape[1]))
-            feed = np.tanh(w["decoder.combine.weight"] @ np.concatenate([context, top]))
-            logits = w["output.weight"] @ feed + w["output.bias"]
+                if k == (0 if is_gnmt else len(layers) - 1):
+                    a_t, context = self._attend(top, memory, t)
+            attentional = np.tanh(w["decoder.combine.weight"] @ np.concatenate([context, top]))
+            feed = context if is_gnmt else attentional
+            logits = w["output.weight"] @ attentional + w["output.bias"]
             probabilities = softmax(logits)
             if config.copying:
-                probabilities = self._copying(probabilities, feed, a_t, src)
+                probabilities = self._copying(probabilities, attentional, a_t, src)
             with np.errstate(divide="ignore"):  # an id beyond the vocabulary that is no word of this source
-                steps.append(Step(np.log(probabilities), a_t, feed))
+                steps.append(Step(np.log(probabilities), a_t, attentional))
         return steps
+
+    def _attend(self, query: Array, memory: Array, t: int) -> tuple[Array, Array]:
+        """a_t and c_t."""
+        config, w = self.config, below(self.weights, "decoder.attention.")
+        scores = score(config.attention, query, memory, below(w, "score."))
+        centre = predicted_position(query, len(memory), w) if config.attention_span == "local-p" else 0.0
+        a_t = align(config.attention_span, scores, t, config.attention_window, centre)
+        return a_t, sum((a * h_s for a, h_s in zip(a_t, memory, strict=True)), np.zeros(memory.shape[1]))
 
     def _embedding(self, side: str, token: int) -> Array:
         """An id beyond the vocabulary is an unknown word."""

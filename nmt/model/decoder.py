@@ -7,7 +7,7 @@ The output layer (eq. 6) is not here, so that training can apply it to all steps
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -24,8 +24,8 @@ class DecoderState(NamedTuple):
     """All that a hypothesis owns: a few kilobytes of fixed size, whatever its length."""
 
     layers: tuple[State, ...]
-    feed: Float[Tensor, "N A"]
-    """h~ of the step before; zero before the first."""
+    feed: Float[Tensor, "N F"]
+    """What the step before feeds to the bottom layer, h~ or with GNMT's wiring the context; zero before the first."""
     position: Int[Tensor, " N"]
     """t of the next step, from 0."""
 
@@ -102,6 +102,9 @@ class Bridge(nn.Module):
 class Decoder(nn.Module):
     """One step is `step`; `forward` is the same steps over a known target (teacher forcing)."""
 
+    bottom_attends: ClassVar[bool] = False
+    """Whether the context, not h~, is fed to the next step, and the layers above the bottom one read it too."""
+
     def __init__(
         self,
         input_size: int,
@@ -123,8 +126,10 @@ class Decoder(nn.Module):
         self.attentional_size = attentional_size
         self.input_feeding = input_feeding
         kind = CELLS[cell]
-        bottom = kind(input_size, attentional_size if input_feeding else 0, hidden_size, options)
-        self.cells = nn.ModuleList([bottom, *(kind(0, hidden_size, hidden_size, options) for _ in range(layers - 1))])
+        self.feed_size = hidden_size if self.bottom_attends else attentional_size
+        above = 2 * hidden_size if self.bottom_attends else hidden_size
+        bottom = kind(input_size, self.feed_size if input_feeding else 0, hidden_size, options)
+        self.cells = nn.ModuleList([bottom, *(kind(0, above, hidden_size, options) for _ in range(layers - 1))])
         self.attention = attention
         self.combine = nn.Linear(2 * hidden_size, attentional_size, bias=False)
         self.dropout = Dropout(dropout, dropout_form)
@@ -136,7 +141,7 @@ class Decoder(nn.Module):
         h = layers[0].h
         return DecoderState(
             layers,
-            h.new_zeros(h.shape[0], self.attentional_size),
+            h.new_zeros(h.shape[0], self.feed_size),
             torch.zeros(h.shape[0], dtype=torch.long, device=h.device),
         )
 
@@ -226,3 +231,64 @@ class Decoder(nn.Module):
         context, weights = self.attention(query, memory, positions)
         attentional = self._combine(context, query, None)
         return attentional, weights, state._replace(feed=attentional[:, -1])
+
+
+class GNMTDecoder(Decoder):
+    """The bottom layer attends for all (Wu et al. 2016, section 3): its h_t is the query, c_t enters all above.
+
+    h_t^1 = cell^1([y_{t-1}; c_{t-1}], h_{t-1}^1), a_t from h_t^1, h_t^k = cell^k([h_t^{k-1}; c_t], h_{t-1}^k). Wu et al.
+    take the query of the step before, so that all layers can begin at once; ours has read y_{t-1}. The attentional
+    vector stays Luong's, of c_t and the top layer, where they take the top layer alone.
+    """
+
+    bottom_attends = True
+
+    def step(
+        self,
+        projected: Float[Tensor, "N GH"],
+        state: DecoderState,
+        memory: Memory,
+        shared: Shared | None = None,
+    ) -> tuple[Float[Tensor, "N A"], DecoderState, Float[Tensor, "N S"]]:
+        top, state, weights = self._advance(projected, state, memory, shared)
+        return self._combine(state.feed, top, shared), state, weights
+
+    def _advance(
+        self, projected: Float[Tensor, "N GH"], state: DecoderState, memory: Memory, shared: Shared | None
+    ) -> tuple[Float[Tensor, "N H"], DecoderState, Float[Tensor, "N S"]]:
+        """What leaves the top layer, the next state, whose feed is c_t, and the attention weights."""
+        N, B = projected.shape[0], memory.mask.shape[0]
+        fed = state.feed if self.input_feeding else None
+        layers: list[State] = [self.cells[0](projected, fed, state.layers[0], shared and shared.cells[0])]
+        top = layers[0].h
+        context, weights = self.attention(top.view(B, N // B, -1), memory, state.position.view(B, N // B))
+        context = context.view(N, -1).to(top.dtype)
+        for k in range(1, len(self.cells)):
+            read = torch.cat((top, context), dim=-1)
+            read = self.dropout(read) if shared is None else shared.between[k - 1](read)
+            layers.append(self.cells[k](None, read, state.layers[k], shared and shared.cells[k]))
+            top = top + layers[k].h if self.residual else layers[k].h
+        return top, DecoderState(tuple(layers), context, state.position + 1), weights.view(N, -1)
+
+    def forward(
+        self, embedded: Float[Tensor, "B T E"], state: DecoderState, memory: Memory
+    ) -> tuple[Float[Tensor, "B T A"], Float[Tensor, "B T S"], DecoderState]:
+        shared = self._share()
+        tops: list[Tensor] = []
+        contexts: list[Tensor] = []
+        weights: list[Tensor] = []
+        for projected in self.project(embedded).unbind(1):
+            top, state, attention = self._advance(projected, state, memory, shared)
+            tops.append(top)
+            contexts.append(state.feed)
+            weights.append(attention)
+        # h~ enters no step, so all of them are made at once
+        vectors = self._combine(torch.stack(contexts, dim=1), torch.stack(tops, dim=1), None)
+        return vectors, torch.stack(weights, dim=1), state
+
+
+WIRINGS: dict[str, type[Decoder]] = {
+    "luong": Decoder,
+    "gnmt": GNMTDecoder,
+}
+"""Which state attends, by the name that a recipe gives it."""

@@ -14,7 +14,7 @@ from nmt.config import ModelConfig
 from nmt.model.attention import Memory, build_attention
 from nmt.model.cells import CELLS, Cell, CellOptions
 from nmt.model.copy import Copying, in_vocabulary
-from nmt.model.decoder import Bridge, Decoder, DecoderState
+from nmt.model.decoder import WIRINGS, Bridge, Decoder, DecoderState
 from nmt.model.dropout import Dropout
 from nmt.model.encoder import Encoder, reversed_before_end
 
@@ -141,7 +141,7 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
             is_backward=config.direction == "backward",
         ),
         bridge=Bridge(config.bridge, H, config.encoder_layers, config.decoder_layers, CELLS[config.cell].state_type),
-        decoder=Decoder(
+        decoder=WIRINGS[config.attention_wiring](
             E,
             H,
             config.decoder_layers,

@@ -63,6 +63,8 @@ def refusal(config: ModelConfig) -> str:
         return f"direction {config.direction!r}"
     if config.reverse_source and (config.attention == "location" or config.attention_span != "global"):
         return f"reverse_source with attention {config.attention!r}, {config.attention_span!r}, which asks for places"
+    if config.attention_wiring != "luong":
+        return f"attention wiring {config.attention_wiring!r}"
     if config.attention not in SCORES:
         return f"attention {config.attention!r}"
     if config.attention_span not in SPANS:

@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from nmt.model.attention import Dot, General, GlobalAttention
 from nmt.model.cells import Cell, LSTMCell, LSTMState
+from nmt.model.decoder import Decoder
 from nmt.model.encoder import EncoderOutput, reversed_before_end
 from nmt.model.seq2seq import Seq2Seq
 from nmt.native import training as native

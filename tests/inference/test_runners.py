@@ -50,6 +50,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "reverse_source": {"bidirectional": False, "reverse_source": True, "encoder_layers": 2},
     "layer_norm": {"layer_norm": True, "decoder_layers": 2, "init_range": 0.2},
     "residual": {"residual": True, "encoder_layers": 3, "decoder_layers": 3},
+    "gnmt": {"attention_wiring": "gnmt", "encoder_layers": 2, "decoder_layers": 3, "residual": True},
     "all": {
         "cell": "lstm_peephole",
         "peepholes": ("f", "o"),

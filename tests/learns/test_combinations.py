@@ -36,6 +36,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "decoder_layers": (1, 2),
     "attention": (*SCORES, NONE),
     "attention_span": SPANS,
+    "attention_wiring": ("luong", "gnmt"),
     "input_feeding": (True, False),
     "residual": (False, True),
     "layer_norm": (False, True),
@@ -106,6 +107,8 @@ def _some(rng: random.Random, fixed: dict[str, Any]) -> Choice:
     }
     if fixed.get("residual", drawn["residual"]):
         drawn |= {"encoder_layers": 2, "decoder_layers": 2 if task == "language-model" else drawn["decoder_layers"]}
+    if task == "translation" and fixed.get("attention_wiring", drawn["attention_wiring"]) == "gnmt":
+        drawn["decoder_layers"] = 2
     return tuple(({"task": task} | drawn | fixed).values())
 
 
@@ -161,6 +164,8 @@ def test_pairs_of_choices_without_a_network_are_refused_with_a_reason() -> None:
         ("attention", NONE, "attention_span", "local-p"),
         ("attention", NONE, "bridge", "zero"),
     }
+        ("attention", NONE, "attention_wiring", "gnmt"),
+        ("decoder_layers", 1, "attention_wiring", "gnmt"),
     for _, task, key, value in REFUSED - of_translators:
         assert f"model.{key}" in SENSELESS[task]
         assert value != default(f"model.{key}", task)

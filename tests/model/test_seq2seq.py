@@ -32,6 +32,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "zero bridge": {"bridge": "zero"},
     "copied state, deeper decoder": {"bridge": "copy", "encoder_layers": 1},
     "copied state, shallower decoder": {"bridge": "copy", "decoder_layers": 1},
+    "GNMT's wiring": {"attention_wiring": "gnmt"},
+    "GNMT's wiring, three layers, residual": {"attention_wiring": "gnmt", "decoder_layers": 3, "residual": True},
+    "GNMT's wiring, GRU, local-p, nothing tied": {
+        "attention_wiring": "gnmt",
+        "cell": "gru",
+        "attention_span": "local-p",
+        "tying": "none",
+    },
+    "GNMT's wiring, no feeding": {"attention_wiring": "gnmt", "input_feeding": False, "attention": "concat"},
     "nothing tied": {"tying": "none"},
     "target tied": {"tying": "target"},
 }
@@ -157,7 +166,7 @@ def test_teacher_forcing_equals_step_by_step_with_every_cell(form: dict[str, Any
 
 
 @pytest.mark.parametrize("feeding", [True, False])
-@pytest.mark.parametrize("form", FORMS, ids=name_of)
+@pytest.mark.parametrize("form", [*FORMS, {"attention_wiring": "gnmt"}], ids=name_of)
 def test_training_gradients_equal_those_of_single_steps(form: dict[str, Any], feeding: bool) -> None:
     """The shared products of a training sequence give the gradients that plain autograd gives."""
     src, lengths = sentences(1, LENGTHS)
@@ -180,6 +189,15 @@ def test_training_gradients_equal_those_of_single_steps(form: dict[str, Any], fe
     assert found.keys() == expected.keys()
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=1e-9, atol=1e-9, msg=name)
+
+
+GNMT: dict[str, Any] = {"attention_wiring": "gnmt", "decoder_layers": 3}
+
+
+@pytest.mark.parametrize("feeding", [True, False])
+@torch.no_grad()
+def test_teacher_forcing_equals_step_by_step_where_the_bottom_layer_attends(feeding: bool) -> None:
+    assert_steps_equal_teacher_forcing(tiny(input_feeding=feeding, attention_span="local-p", **GNMT))
 
 
 @pytest.mark.parametrize("form", FORMS, ids=name_of)

@@ -146,4 +146,5 @@ def test_other_networks_take_the_general_way() -> None:
     assert "residual" in (fused.refused(tiny(dtype=single, residual=True)) or "")
     assert "dropout" in (fused.refused(tiny(dtype=single, recurrent_dropout=0.1)) or "")
     assert "dropout" in (fused.refused(tiny(dtype=single, dropout=0.1, dropout_form="variational")) or "")
+    assert "attends" in (fused.refused(tiny(dtype=single, attention_wiring="gnmt")) or "")
     assert "feeding" in (fused.refused(tiny(dtype=single, input_feeding=False)) or "")
