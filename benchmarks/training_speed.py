@@ -30,11 +30,12 @@ from benchmarks import machine
 from nmt.config import Recipe, load_recipe
 from nmt.data.batching import padding_ratio
 from nmt.data.corpus import read_lines
+from nmt.data.epochs import Measured, PairLengths
 from nmt.data.prepared import PreparedCorpus, prepare
 from nmt.hardware import pick_device, pick_precision, pss_bytes
 from nmt.inference.speed import gemm_ceiling
 from nmt.text.tokenizer import TokenizerPair, train_tokenizers
-from nmt.training.batches import BatchStream, PairLengths, token_lengths
+from nmt.training.batches import BatchStream, token_lengths
 from nmt.training.team import Plan, Team, pick_workers
 
 DATA = Path(__file__).parent / "data"
@@ -87,7 +88,7 @@ class Run:
         torch.set_num_threads(max(1, recipe.training.threads))
         lengths = token_lengths(corpus, tokenizers)
         workers = recipe.training.workers or pick_workers(recipe.training, device, pairs=10**9)
-        plan = Plan(recipe, folder / "data", folder / "vocabulary", lengths, workers)
+        plan = Plan(recipe, folder / "data", folder / "vocabulary", Measured(lengths), workers)
         self.setting = setting
         self.team = Team(plan, corpus, tokenizers, device)
         self._epoch = 0

@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from nmt.errors import ConfigError
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -79,6 +80,31 @@ class CleaningConfig(Section):
     """A pair whose source or target stands in the dev or test set, compared without case, blanks and punctuation."""
 
 
+class NoiseConfig(Section):
+    """What is done to training pairs, drawn anew for every epoch, so that such input is understood."""
+
+    lower: Share = 0.0
+    """Share of the pairs whose source is in lower case; the target stays as it is."""
+    upper: Share = 0.0
+    """Share of the pairs of which both sides are in upper case."""
+    no_final: Share = 0.0
+    """Share of the pairs whose source lacks the punctuation at its end."""
+    typos: Share = 0.0
+    """Share of the pairs whose source has typing errors."""
+    typo_rate: Share = 0.1
+    """Of the words of such a source: each has an error with this probability."""
+    join: Share = 0.0
+    """Share of the pairs that stand in twos or threes as one pair, with a blank between them."""
+    join_length: Positive = 80
+    """Tokens of the longer side of such a pair, at most; pairs that would make it longer stay alone."""
+
+    @model_validator(mode="after")
+    def _one_case_a_pair(self) -> NoiseConfig:
+        if self.lower + self.upper > 1:
+            raise ValueError(f"lower + upper = {self.lower + self.upper:g}: a pair is in one case only")
+        return self
+
+
 class DataConfig(Section):
     """The corpora. A corpus is one file (`.tsv`, `.tmx`) or a pair of text files, each possibly `.gz`.
 
@@ -98,6 +124,20 @@ class DataConfig(Section):
     running_text: bool = False
     """Language models: a line continues the line before it, so the state is carried from one to the next."""
     cleaning: CleaningConfig = CleaningConfig()
+    weights: tuple[Annotated[float, Field(gt=0.0)], ...] = ()
+    """How often an epoch has each corpus of `train`: with 2.5 every pair twice and half of them, drawn anew, thrice."""
+    tags: tuple[Annotated[str, Field(pattern=r"^(<[a-z][a-z0-9_-]+>)?$")], ...] = ()
+    """A piece in front of the sources of each corpus of `train`, such as <bt> (Caswell et al. 2019); empty: none."""
+    noise: NoiseConfig = NoiseConfig()
+
+    @model_validator(mode="after")
+    def _one_for_each_corpus(self) -> DataConfig:
+        for key in ("weights", "tags"):
+            if (given := len(getattr(self, key))) not in (0, len(self.train)):
+                raise ValueError(f"data.{key} has {given} values, data.train {len(self.train)} corpora: one for each")
+        if taken := {"<pad>", "<unk>"} & set(self.tags):
+            raise ValueError(f"data.tags: {', '.join(sorted(taken))} is in every vocabulary: choose another name")
+        return self
 
     @model_validator(mode="after")
     def _one_or_two_files(self) -> DataConfig:
@@ -157,6 +197,8 @@ class ModelConfig(Section):
     """D of local attention: positions p_t - D to p_t + D (Luong et al. 2015, 3.2)."""
     attention_max_length: Positive = 128
     """Longest source that `location` scores; later words get no weight."""
+    attention_wiring: Literal["luong", "gnmt"] = "luong"
+    """Which state attends: `luong`: the decoder's top layer's; `gnmt`: the bottom one's, for all (Wu et al. 2016)."""
     input_feeding: bool = True
     copying: bool = False
     """Words of the source may be copied, unknown ones too (pointer-generator; See et al. 2017): needs a joint
@@ -185,6 +227,11 @@ class ModelConfig(Section):
             raise ValueError(f'attention = "none" has no span: {self.attention_span} needs a score')
         if self.attention == "none" and self.bridge == "zero":
             raise ValueError('attention = "none" with bridge = "zero" would tell the decoder nothing of the source')
+        if self.attention_wiring == "gnmt" and (self.attention == "none" or self.decoder_layers == 1):
+            raise ValueError(
+                'attention_wiring = "gnmt" gives what the bottom layer attends to to those above: it needs a score and '
+                "decoder_layers = 2 or more"
+            )
         if self.copying and (self.attention == "none" or self.attention_span == "local-p"):
             raise ValueError(
                 "copying goes by attention weights that sum to one: it needs a score, and the span global or local-m"
@@ -197,8 +244,6 @@ class ModelConfig(Section):
             raise ValueError(f'nonlinearity is of cell = "rnn" alone: {self.cell} has its own')
         if self.peepholes != ("i", "f", "o") and self.cell != "lstm_peephole":
             raise ValueError(f'peepholes are of cell = "lstm_peephole" alone: {self.cell} has none')
-    attention_wiring: Literal["luong", "gnmt"] = "luong"
-    """Which state attends: `luong`: the decoder's top layer's; `gnmt`: the bottom one's, for all (Wu et al. 2016)."""
         if self.cell == "lstm_peephole" and not self.peepholes:
             raise ValueError('cell = "lstm_peephole" without peepholes is cell = "lstm": name gates of i, f, o')
         if len(set(self.peepholes)) < len(self.peepholes):
@@ -222,28 +267,38 @@ class OptimizerConfig(Section):
     momentum: Probability = 0.0
     betas: tuple[Probability, Probability] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    schedule: Literal["constant", "luong", "inverse-sqrt", "plateau", "cosine"] = "inverse-sqrt"
+    schedule: Literal["constant", "luong", "inverse-sqrt", "plateau", "cosine", "cosine-restarts"] = "inverse-sqrt"
     """`luong`: halve each `halve_every` epochs after `halve_after`. `plateau`: times `factor` after `plateau_patience`
-    validations without gain. `cosine`: down to `final_factor` at the last update. `inverse-sqrt`: after the warm-up."""
+    validations without gain. `cosine`: down to `final_factor` at the last update. `cosine-restarts`: again and again,
+    at first within `restart_updates`. `inverse-sqrt`: after the warm-up."""
     warmup_updates: NonNegative = 500
     halve_after: NonNegative = 5
-        if self.attention_wiring == "gnmt" and (self.attention == "none" or self.decoder_layers == 1):
-            raise ValueError(
-                'attention_wiring = "gnmt" gives what the bottom layer attends to to those above: it needs a score and '
-                "decoder_layers = 2 or more"
-            )
     halve_every: Annotated[float, Field(gt=0.0)] = 1.0
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     plateau_patience: NonNegative = 1
+    return_to_best: bool = False
+    """`plateau`: go on from the best validation's weights, with moments of zero (Denkowski & Neubig 2017)."""
+    restart_updates: Positive = 2000
+    """`cosine-restarts`: updates of the first period."""
+    restart_growth: Annotated[float, Field(ge=1.0)] = 2.0
+    """`cosine-restarts`: each period is so many times as long as the one before."""
     final_factor: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
     clip_norm: Annotated[float, Field(ge=0.0)] = 5.0
     """g <- g * min(clip_norm / |g|, 1) over all weights together. 0 = off."""
+
+    @model_validator(mode="after")
+    def _plateaus_are_looked_for(self) -> OptimizerConfig:
+        if self.return_to_best and self.schedule != "plateau":
+            raise ValueError(f'return_to_best is of schedule = "plateau" alone, not of "{self.schedule}"')
+        return self
 
 
 class TrainingConfig(Section):
     """How long, how much at once, and what is kept."""
 
     seed: int = 1
+    init: str = ""
+    """A bundle whose weights and vocabulary training begins with: fine-tuning. Empty: weights that the seed draws."""
     epochs: NonNegative = 20
     """Upper limit; 0 = none (then `updates` must be given)."""
     updates: NonNegative = 0
@@ -255,6 +310,18 @@ class TrainingConfig(Section):
     bptt: NonNegative = 0
     """Language models: steps after which back-propagation through time is cut. 0: at the end of a line."""
     label_smoothing: Probability = 0.1
+    criterion: Literal["likelihood", "mrt"] = "likelihood"
+    """What is minimised: -log p of the reference, or the expected risk of what is written (Shen et al. 2016)."""
+    mrt_samples: Positive = 20
+    """Translations drawn of each sentence, beside its reference."""
+    mrt_alpha: Annotated[float, Field(gt=0.0)] = 0.005
+    """alpha of Q ~ p^alpha over them: the smaller, the flatter."""
+    mrt_metric: Literal["bleu", "chrf"] = "bleu"
+    """Their risk is 1 - this, by sentence."""
+    rdrop: Annotated[float, Field(ge=0.0)] = 0.0
+    """alpha of R-Drop (Wu et al. 2021): every batch passes twice with other dropout, and the two are drawn together."""
+    ema: Probability = 0.0
+    """Decay of the moving average of the weights that is validated and shipped. 0 = off: the weights themselves."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto`: bf16 autocast where the hardware multiplies it natively, else fp32."""
     device: str = "auto"
@@ -341,11 +408,16 @@ _LABELS_ONLY = dict.fromkeys(
     "labels come straight from the encoder, there is no decoder; its layers are model.encoder_layers",
 )
 _OF_LANGUAGE_MODELS = dict.fromkeys(("data.running_text", "training.bptt"), "only a language model has it")
+_NOISE = tuple(f"data.noise.{name}" for name in NoiseConfig.model_fields)
+_OF_TRANSLATORS = dict.fromkeys(
+    ("data.weights", "data.tags", *_NOISE, "training.criterion", "training.rdrop"), "only a translator has it"
+)
+_OF_LABELS = _LABELS_ONLY | {"training.init": "its labels are the corpus's own, and a bundle's may be others"}
 SENSELESS: Mapping[TaskName, Mapping[str, str]] = {
     "translation": _OF_LANGUAGE_MODELS,
-    "language-model": _NO_SOURCE,
-    "tagging": _LABELS_ONLY | _OF_LANGUAGE_MODELS,
-    "classification": _LABELS_ONLY | _OF_LANGUAGE_MODELS,
+    "language-model": _NO_SOURCE | _OF_TRANSLATORS,
+    "tagging": _OF_LABELS | _OF_LANGUAGE_MODELS | _OF_TRANSLATORS,
+    "classification": _OF_LABELS | _OF_LANGUAGE_MODELS | _OF_TRANSLATORS,
 }
 """Keys that may only have their default in a task, and why."""
 
@@ -408,6 +480,50 @@ class Recipe(Section):
             raise ValueError('model.tying = "all" shares source and target embeddings: it needs text.joint = true')
         if self.model.copying and not self.text.joint:
             raise ValueError("model.copying gives a copied word the id that the source gives it: set text.joint = true")
+        return self
+
+    @property
+    def vocabulary(self) -> str:
+        """The bundle whose vocabulary is taken; empty where one is learnt."""
+        return self.text.vocabulary or self.training.init
+
+    @model_validator(mode="after")
+    def _one_vocabulary(self) -> Recipe:
+        if self.training.init and self.text.vocabulary not in ("", self.training.init):
+            raise ValueError("training.init brings a vocabulary with its weights: leave text.vocabulary empty")
+        return self
+
+    @model_validator(mode="after")
+    def _tags_can_be_learnt(self) -> Recipe:
+        if not any(self.data.tags):
+            return self
+        if self.text.kind not in ("unigram", "bpe"):
+            kind = f'text.kind = "{self.text.kind}"'
+            raise ValueError(f'data.tags are pieces of their own, which {kind} has not: use "unigram" or "bpe"')
+        if self.model.copying:
+            raise ValueError("data.tags would shift the places that words are copied from: model.copying must be false")
+        return self
+
+    @model_validator(mode="after")
+    def _risk_can_be_judged(self) -> Recipe:
+        if self.training.criterion != "mrt":
+            return self
+        if not self.training.init:
+            raise ValueError(
+                'training.criterion = "mrt" is for a model that translates already: name its bundle in training.init'
+            )
+        if self.training.rdrop or self.model.copying:
+            raise ValueError('training.criterion = "mrt" goes neither with training.rdrop nor with model.copying')
+        return self
+
+    @model_validator(mode="after")
+    def _two_passes_differ(self) -> Recipe:
+        if not self.training.rdrop:
+            return self
+        if self.model.copying:
+            raise ValueError("training.rdrop compares distributions over the vocabulary: model.copying must be false")
+        if not self.model.dropout and not self.model.word_dropout:
+            raise ValueError("training.rdrop compares two passes that dropout makes differ: set model.dropout with it")
         return self
 
     @model_validator(mode="after")
@@ -474,9 +590,11 @@ def expand_path(path: str) -> Path:
 
 def default(key: str, task: TaskName = "translation") -> Any:
     """What a dotted key is where a recipe of this task says nothing."""
+    if key in TASK_DEFAULTS[task]:
+        return TASK_DEFAULTS[task][key]
     section, _, name = key.rpartition(".")
-    fields = (type(Recipe.model_fields[section].default) if section else Recipe).model_fields
-    return TASK_DEFAULTS[task].get(key, fields[name].default)
+    fields = (type(default(section)) if section else Recipe).model_fields
+    return fields[name].default
 
 
 def _value(recipe: Recipe, key: str) -> Any:

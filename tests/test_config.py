@@ -121,6 +121,26 @@ def test_all_mistakes_are_reported_together() -> None:
         ({"task": "classification", "model": {"tying": "target"}}, "there is no decoder"),
         ({"task": "tagging", "training": {"bptt": 9}}, "only a language model has it"),
         ({"task": ["tagging"]}, "task"),
+        ({"training": {"rdrop": 5.0}, "model": {"dropout": 0.0}}, "set model.dropout with it"),
+        ({"training": {"rdrop": 5.0}, "model": {"copying": True}}, "model.copying must be false"),
+        ({"task": "tagging", "training": {"rdrop": 5.0}}, "only a translator has it"),
+        ({"training": {"ema": 1.0}}, "training.ema"),
+        ({"training": {"criterion": "mrt"}}, "name its bundle in training.init"),
+        ({"training": {"criterion": "mrt", "init": "a", "rdrop": 1.0}}, "goes neither with training.rdrop"),
+        ({"task": "tagging", "training": {"criterion": "mrt"}}, "only a translator has it"),
+        ({"model": {"attention_wiring": "gnmt", "decoder_layers": 1}}, "decoder_layers = 2 or more"),
+        ({"model": {"attention_wiring": "gnmt", "decoder_layers": 2, "attention": "none"}}, "needs a score"),
+        ({"optimizer": {"return_to_best": True}}, 'is of schedule = "plateau" alone'),
+        ({"training": {"init": "a"}, "text": {"vocabulary": "b"}}, "leave text.vocabulary empty"),
+        ({"task": "tagging", "training": {"init": "a"}}, "its labels are the corpus's own"),
+        ({"data": {"weights": [1.0]}}, "data.weights has 1 values, data.train 0 corpora"),
+        ({"data": {"train": [["a.tsv"]], "tags": ["", "<bt>"]}}, "data.tags has 2 values, data.train 1 corpora"),
+        ({"data": {"train": [["a.tsv"]], "tags": ["bt"]}}, "data.tags"),
+        ({"data": {"train": [["a.tsv"]], "tags": ["<unk>"]}}, "is in every vocabulary"),
+        ({"data": {"train": [["a.tsv"]], "tags": ["<bt>"]}, "text": {"kind": "word"}}, 'text.kind = "word" has not'),
+        ({"data": {"train": [["a.tsv"]], "tags": ["<bt>"]}, "model": {"copying": True}}, "shift the places"),
+        ({"data": {"noise": {"lower": 0.6, "upper": 0.6}}}, "in one case only"),
+        ({"task": "tagging", "data": {"noise": {"typos": 0.1}}}, "data.noise.typos = 0.1"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(raw: dict[str, Any], reason: str) -> None:
@@ -259,7 +279,7 @@ def test_settings_cannot_be_changed_behind_ones_back() -> None:
 
 
 OBVIOUS = """
-    task source_lang target_lang cleaning data text model optimizer training search
+    task source_lang target_lang cleaning noise data text model optimizer training search
     character_coverage normalization
     cell embedding_size encoder_layers decoder_layers bidirectional attention attention_span input_feeding forget_bias
     name learning_rate momentum betas weight_decay warmup_updates halve_after halve_every factor plateau_patience

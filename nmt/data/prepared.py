@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import mmap
 import shutil
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from hashlib import blake2b
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any, SupportsIndex
@@ -26,7 +28,7 @@ from nmt.data.forms import Form, Parallel
 from nmt.errors import ConfigError, CorpusError
 from nmt.files import PARTIAL, atomic_folder
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Part of the key: raise it when what is stored, or how pairs are cleaned, changes."""
 
 META_FILE = "prepared.json"
@@ -72,7 +74,8 @@ def prepare(
 class PreparedCorpus:
     """Clean pairs by index (source, target), memory-mapped, with the dev set and the report of the cleaning.
 
-    `fingerprint` depends on the pairs and the dev set alone, not on where their files lay. Others may keep arrays that
+    `corpora`: how many of the pairs each of `data.train` gave; they lie in that order. `fingerprint` depends on the
+    pairs and the dev set alone, not on where their files lay. Others may keep arrays that
     belong to these pairs in `folder`; they go when the corpus is prepared anew.
     """
 
@@ -84,6 +87,7 @@ class PreparedCorpus:
             raise CorpusError("not a prepared corpus, or a damaged one: prepare it again", path=folder)
         self.fingerprint: str = meta["fingerprint"]
         self.report = CleaningReport(**meta["report"])
+        self.corpora: tuple[int, ...] = tuple(meta["corpora"])
         self.dev: list[TextPair] = list(_Store(self.folder, "dev"))
         self._store = _Store(self.folder, "pairs")
 
@@ -167,13 +171,15 @@ def _build(config: DataConfig, form: Form, folder: Path, seed: int, key: str, pr
     given_dev = _held_out_pairs(form, config.dev)
     rules = form.rules(config.cleaning)
     cleaner = Cleaner(rules, [*given_dev, *test], is_text_alone=form.is_text_alone)
-    clean = ((pair.source, pair.target) for pair in cleaner.clean(_read_all(config, form, progress)))
+    corpora = [0] * len(config.train)
+    clean = _clean(config, form, cleaner, corpora, progress)
     if config.dev:
         dev, train = given_dev, _write(folder, "pairs", clean)
         report = cleaner.report()
     else:
         _write(folder, "clean", clean)
-        dev, train, report = _hold_out(folder, cleaner.report(), seed, form, drop_overlap=rules.overlap)
+        report = cleaner.report()
+        dev, train, report = _hold_out(folder, report, corpora, seed, form, drop_overlap=rules.overlap)
     if not report.kept:
         raise CorpusError(f"no training pair is left of {report.read:,}; the cleaning dropped {report.dropped}")
     dev_summary = _write(folder, "dev", dev)
@@ -183,17 +189,19 @@ def _build(config: DataConfig, form: Form, folder: Path, seed: int, key: str, pr
         "key": key,
         "fingerprint": fingerprint.hexdigest(),
         "stores": {"pairs": train, "dev": dev_summary},
+        "corpora": corpora,
         "report": asdict(report),
     }
     (folder / META_FILE).write_text(json.dumps(meta, ensure_ascii=False, indent=1), "utf-8")
 
 
 def _hold_out(
-    folder: Path, report: CleaningReport, seed: int, form: Form, *, drop_overlap: bool
+    folder: Path, report: CleaningReport, corpora: list[int], seed: int, form: Form, *, drop_overlap: bool
 ) -> tuple[list[TextPair], dict[str, Any], CleaningReport]:
     """Split the store `clean` into a dev set drawn by seed and the store `pairs`, without what overlaps with dev.
 
-    The dev set of a running text is its end: places drawn from the midst of it would leave holes.
+    `corpora`: pairs of each corpus; what goes is taken off. The dev set of a running text is its end: places drawn from
+    the midst of it would leave holes.
     """
     if report.kept < MIN_PAIRS:
         message = f"{report.kept} clean training pairs are too few to hold out a dev set (it takes {MIN_PAIRS})"
@@ -207,11 +215,14 @@ def _hold_out(
     dev = [clean[place] for place in sorted(places)]
     overlap = Overlap(((s, s if form.is_text_alone else t) for s, t in dev) if drop_overlap else ())
     dropped, examples = 0, dict(report.examples)
+    ends = list(accumulate(corpora))
     with _StoreWriter(folder, "pairs") as writer:
         for place, (source, target) in enumerate(clean):
             if place in places:
+                corpora[bisect_right(ends, place)] -= 1
                 continue
             if overlap.has(source, source if form.is_text_alone else target):
+                corpora[bisect_right(ends, place)] -= 1
                 dropped += 1
                 examples.setdefault("overlap", f"with held-out dev: {example(source, target)}")
             else:
@@ -232,11 +243,20 @@ def _write(folder: Path, stem: str, pairs: Iterable[TextPair]) -> dict[str, Any]
     return writer.summary()
 
 
-def _read_all(config: DataConfig, form: Form, progress: Callable[[], None]) -> Iterator[Pair]:
-    for corpus in config.train:
-        for pair in form.read(corpus):
-            progress()
-            yield pair
+def _clean(
+    config: DataConfig, form: Form, cleaner: Cleaner, corpora: list[int], progress: Callable[[], None]
+) -> Iterator[TextPair]:
+    """The clean pairs of all corpora in their order; those of each are counted in `corpora`."""
+    for number, corpus in enumerate(config.train):
+        for pair in cleaner.clean(_counting(form.read(corpus), progress)):
+            corpora[number] += 1
+            yield pair.source, pair.target
+
+
+def _counting(pairs: Iterable[Pair], progress: Callable[[], None]) -> Iterator[Pair]:
+    for pair in pairs:
+        progress()
+        yield pair
 
 
 def _held_out_pairs(form: Form, corpus: Sequence[str]) -> list[TextPair]:
@@ -283,7 +303,8 @@ def _key(config: DataConfig, seed: int, form: Form) -> str:
             except OSError as error:
                 raise CorpusError(f"cannot be read: {error.strerror}", path=path) from None
             files.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
-    content = json.dumps([FORMAT_VERSION, form.name, config.model_dump(mode="json"), seed, files])
+    settings = config.model_dump(mode="json", exclude={"weights", "tags", "noise"})  # they change no pair
+    content = json.dumps([FORMAT_VERSION, form.name, settings, seed, files])
     return blake2b(content.encode(), digest_size=16).hexdigest()
 
 

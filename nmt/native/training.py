@@ -87,6 +87,7 @@ FUNCTIONS = {
     "nmt_squash": _SQUASH,
     "nmt_squash_backward": _SQUASH,
     "nmt_cross_entropy": [c_int, c_int, c_void_p, c_void_p, c_float, c_void_p, c_void_p, c_void_p, c_int],
+    "nmt_cross_entropy_twice": [c_int, c_int, c_void_p, c_void_p, c_float, c_float, *[c_void_p] * 4, c_int],
 }
 
 

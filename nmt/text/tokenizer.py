@@ -79,7 +79,8 @@ class SentencePieceTokenizer:
         ids = (self._processor.pad_id(), self._processor.bos_id(), self._processor.eos_id(), self._processor.unk_id())
         if ids != SPECIAL_IDS:
             raise TokenizerError(f"the SentencePiece model has special ids {ids}, not {SPECIAL_IDS}")
-        self._forbidden = _forbidden(self.pieces(range(self.size)))
+        controls = (i for i in range(self.size) if self._processor.is_control(i) and i != EOS_ID)  # tags, too
+        self._forbidden = _forbidden(self.pieces(range(self.size))) | frozenset(controls)
 
     @cached_property
     def _starts(self) -> list[bool]:
@@ -263,10 +264,11 @@ def _load(folder: Path, name: str) -> Tokenizer | None:
 
 
 def train_tokenizers(
-    pairs: Iterable[tuple[str, str]], config: TextConfig, *, seed: int, threads: int = 1
+    pairs: Iterable[tuple[str, str]], config: TextConfig, *, seed: int, threads: int = 1, tags: Sequence[str] = ()
 ) -> TokenizerPair:
     """Learn the vocabularies from (source, target) pairs, or from a random sample of `config.sample_lines` of them.
 
+    `tags`: pieces of the source's vocabulary that no text is cut into (unigram and bpe).
     Raises TokenizerError where the text is too small for the vocabulary asked for.
     """
     sample = reservoir(pairs, config.sample_lines, random.Random(seed))
@@ -275,9 +277,9 @@ def train_tokenizers(
     sources = [source for source, _ in sample]
     targets = [target for _, target in sample]
     if config.joint:
-        joint = _train(chain(sources, targets), config, threads)
+        joint = _train(chain(sources, targets), config, threads, tags)
         return TokenizerPair(joint, joint)
-    return TokenizerPair(_train(sources, config, threads), _train(targets, config, threads))
+    return TokenizerPair(_train(sources, config, threads, tags), _train(targets, config, threads))
 
 
 def reservoir(pairs: Iterable[tuple[str, str]], size: int, rng: random.Random) -> list[tuple[str, str]]:
@@ -291,7 +293,7 @@ def reservoir(pairs: Iterable[tuple[str, str]], size: int, rng: random.Random) -
     return kept
 
 
-def _train(lines: Iterable[str], config: TextConfig, threads: int) -> Tokenizer:
+def _train(lines: Iterable[str], config: TextConfig, threads: int, tags: Sequence[str] = ()) -> Tokenizer:
     if config.kind in ("word", "char"):
         return VocabularyTokenizer.train(lines, config.kind, config.vocab_size, config.normalization)
     model = io.BytesIO()
@@ -308,6 +310,7 @@ def _train(lines: Iterable[str], config: TextConfig, threads: int) -> Tokenizer:
             bos_id=BOS_ID,
             eos_id=EOS_ID,
             unk_id=UNK_ID,
+            control_symbols=list(tags),
             num_threads=threads,
             minloglevel=2,
             # a small text may not have that many pieces: it then gets as many as it has

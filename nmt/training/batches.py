@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from hashlib import blake2b
+from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -16,10 +17,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from nmt.data.batching import batches
-from nmt.data.prepared import PreparedCorpus, TextPair
+from nmt.data.epochs import Epoch, EpochSource, PairLengths
+from nmt.data.prepared import TextPair
 from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
 
-Lengths = npt.NDArray[np.int32]
+I_co = TypeVar("I_co", covariant=True)
+I_contra = TypeVar("I_contra", contravariant=True)
 B_co = TypeVar("B_co", covariant=True)
 
 
@@ -35,6 +38,11 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         src, src_lengths, tgt_in, tgt_out = (part.to(device, non_blocking=True) for part in self[:4])
+        return Batch(src, src_lengths, tgt_in, tgt_out, self.tokens)
+
+    def twice(self) -> Batch:
+        """Every pair a second time: row B + b is row b. `tokens` stays the number of different ones."""
+        src, src_lengths, tgt_in, tgt_out = (torch.cat((part, part)) for part in self[:4])
         return Batch(src, src_lengths, tgt_in, tgt_out, self.tokens)
 
 
@@ -55,33 +63,25 @@ def make_batch(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]
     )
 
 
-class PairLengths(NamedTuple):
-    """Tokens of each pair's sides, without special ones, by index."""
-
-    src: Lengths
-    tgt: Lengths
-
-
-def token_lengths(corpus: PreparedCorpus, tokenizers: TokenizerPair, chunk: int = 10_000) -> PairLengths:
-    """Count the tokens of each pair."""
-    src = np.zeros(len(corpus), dtype=np.int32)
-    tgt = np.zeros(len(corpus), dtype=np.int32)
-    for first in range(0, len(corpus), chunk):
-        rows = range(first, min(first + chunk, len(corpus)))
-        pairs = corpus.pairs(rows)
-        src[rows.start : rows.stop] = [len(ids) for ids in tokenizers.source.encode_batch([s for s, _ in pairs])]
-        tgt[rows.start : rows.stop] = [len(ids) for ids in tokenizers.target.encode_batch([t for _, t in pairs])]
-    return PairLengths(src, tgt)
+def token_lengths(pairs: Iterable[TextPair], tokenizers: TokenizerPair, chunk: int = 10_000) -> PairLengths:
+    """Count the tokens of each pair, so many pairs in memory at a time."""
+    src: list[int] = []
+    tgt: list[int] = []
+    rest = iter(pairs)
+    while some := list(islice(rest, chunk)):
+        src += [len(ids) for ids in tokenizers.source.encode_batch([s for s, _ in some])]
+        tgt += [len(ids) for ids in tokenizers.target.encode_batch([t for _, t in some])]
+    return PairLengths(np.array(src, dtype=np.int32), np.array(tgt, dtype=np.int32))
 
 
-class Encode(Protocol[B_co]):
-    """Pairs of text as a batch."""
+class Encode(Protocol[I_contra, B_co]):
+    """Items of text as a batch."""
 
-    def __call__(self, pairs: Sequence[TextPair], *draw: int) -> B_co:
+    def __call__(self, items: Sequence[I_contra], /, *draw: int) -> B_co:
         """`draw`: what anything random is drawn by, besides a seed."""
 
 
-class BatchStream(Generic[B_co]):
+class BatchStream(Generic[I_co, B_co]):
     """The batches of any epoch, from any position: the same for the same seed, epoch and position.
 
     Of several processes each reads its own part of every batch.
@@ -91,33 +91,40 @@ class BatchStream(Generic[B_co]):
 
     def __init__(
         self,
-        corpus: PreparedCorpus,
-        encode: Encode[B_co],
-        lengths: PairLengths,
+        source: EpochSource[I_co],
+        encode: Encode[I_co, B_co],
         *,
         batch_tokens: int,
         seed: int,
         part: tuple[int, int] = (0, 1),
     ) -> None:
-        """`encode`: called in a thread of its own, with the pairs and (epoch, number of the batch, k).
+        """`encode`: called in a thread of its own, with the items and (epoch, number of the batch, k).
 
         `part` (k, n): the rows k, k + n, k + 2n, ... of each batch, so that all parts are equally long and wide; a
         batch of fewer rows than parts is empty in some.
         """
-        self._corpus = corpus
+        self._source = source
         self._encode = encode
-        self._lengths = lengths
         self._batch_tokens = batch_tokens
         self._seed = seed
         self._part = part
         self.waited_s = 0.0
         """How long training has waited for batches, but for the first of each `epoch` call."""
+        self._last: tuple[int, Epoch[I_co], list[npt.NDArray[np.int64]]] | None = None
+        """The epoch that was asked for last: its number, its items and their batches."""
 
     def cut(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """The pair indices of every batch of an epoch, all parts together."""
-        src, tgt = self._lengths
-        # + 1 for the source's EOS; batching itself counts the target's
-        return batches(src + 1, tgt, batch_tokens=self._batch_tokens, seed=self._seed, epoch=epoch)
+        """The indices of the items of every batch of an epoch, all parts together."""
+        return self._epoch(epoch)[1]
+
+    def _epoch(self, number: int) -> tuple[Epoch[I_co], list[npt.NDArray[np.int64]]]:
+        if self._last is None or self._last[0] != number:
+            items = self._source.epoch(number)
+            src, tgt = items.lengths
+            # + 1 for the source's EOS; batching itself counts the target's
+            cut = batches(src + 1, tgt, batch_tokens=self._batch_tokens, seed=self._seed, epoch=number)
+            self._last = number, items, cut
+        return self._last[1:]
 
     def count(self, epoch: int) -> int:
         """Batches of an epoch."""
@@ -125,11 +132,11 @@ class BatchStream(Generic[B_co]):
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[B_co]:
         """The batches of an epoch from the one with index `start`, encoded in a thread ahead of their use."""
-        cut = self.cut(epoch)
+        items, cut = self._epoch(epoch)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
             pending: deque[Future[B_co]] = deque()
             for index in range(start, len(cut)):
-                pending.append(pool.submit(self._read, cut[index], epoch, index))
+                pending.append(pool.submit(self._read, items, cut[index], epoch, index))
                 if len(pending) > self.AHEAD:
                     yield self._next(pending, is_first=index == start + self.AHEAD)
             while pending:
@@ -143,9 +150,9 @@ class BatchStream(Generic[B_co]):
             self.waited_s += time.monotonic() - began
         return future.result()
 
-    def _read(self, indices: npt.NDArray[np.int64], epoch: int, index: int) -> B_co:
+    def _read(self, items: Epoch[I_co], indices: npt.NDArray[np.int64], epoch: int, index: int) -> B_co:
         rank, parts = self._part
-        return self._encode(self._corpus.pairs(indices[rank::parts]), epoch, index, rank)
+        return self._encode(items.read(indices[rank::parts]), epoch, index, rank)
 
 
 def derive_seed(*parts: int | str) -> int:

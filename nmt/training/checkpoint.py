@@ -1,8 +1,8 @@
 """Checkpoints: everything that a killed run needs to go on as if nothing had happened.
 
-`checkpoints/update-00001234/` holds the weights, the optimiser's tensors and the position; `best/` holds the weights of
-the best validations. All are safetensors and JSON; each appears by one rename. There is no random state to keep: what
-is drawn for an update depends on the seed and the update's number.
+`checkpoints/update-00001234/` holds the weights, their average where one is kept, the optimiser's tensors and the
+position; `best/` holds the weights of the best validations. All are safetensors and JSON; each appears by one rename.
+There is no random state to keep: what is drawn for an update depends on the seed and the update's number.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from nmt.training.learner import Learner
 
 CHECKPOINTS, BEST = "checkpoints", "best"
 _WEIGHTS, _OPTIMIZER, _POSITION = "model.safetensors", "optimizer.safetensors", "position.json"
+_AVERAGES = "averages.safetensors"
 _CARRIED = "carried.safetensors"
 """What the task carries from batch to batch (`Objective.carried`), where it carries anything."""
 
@@ -89,6 +90,9 @@ class CheckpointStore:
             with atomic_folder(place) as partial:
                 save_file(_parameters(learner.model), partial / _WEIGHTS)
                 save_file(learner.optimizer_tensors(), partial / _OPTIMIZER)
+                if learner.is_averaging:
+                    with learner.averaged():
+                        save_file(_parameters(learner.model), partial / _AVERAGES)
                 if carried := learner.objective.carried():
                     save_file({name: tensor.cpu().clone() for name, tensor in carried.items()}, partial / _CARRIED)
                 (partial / _POSITION).write_text(json.dumps(asdict(position), indent=1), "utf-8")
@@ -106,9 +110,10 @@ class CheckpointStore:
             return None
         try:
             with torch.no_grad():
-                weights = load_file(place / _WEIGHTS)
-                for name, parameter in learner.model.named_parameters():
-                    parameter.copy_(weights[name])
+                _fill(learner.model, load_file(place / _WEIGHTS))
+                if learner.is_averaging:
+                    with learner.averaged():
+                        _fill(learner.model, load_file(place / _AVERAGES))
                 learner.load_optimizer_tensors(load_file(place / _OPTIMIZER))
             if (place / _CARRIED).exists():
                 learner.objective.carry(load_file(place / _CARRIED, device=str(learner.device)))
@@ -158,6 +163,11 @@ def average(all_weights: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def _parameters(model: nn.Module) -> dict[str, Tensor]:
     # copies, for they are views of one vector
     return {name: p.detach().cpu().clone() for name, p in model.named_parameters()}
+
+
+def _fill(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    for name, parameter in model.named_parameters():
+        parameter.copy_(weights[name])
 
 
 def _position(raw: dict[str, Any]) -> Position:

@@ -35,15 +35,15 @@ def copy_loss(model: Seq2Seq, batch: Batch, smoothing: float = 0.0) -> Loss:
     weights = weights.to(torch.promote_types(weights.dtype, torch.float32))
     copied = copied_mass(weights, batch.src, batch.tgt_out).flatten()[real]
     gate = model.copying.log_gate(rows)
-    generated, spread = _generated(rows, model.output.weight, model.output.bias, targets)
+    by_network, spread = generated(rows, model.output.weight, model.output.bias, targets)
     by_copy = gate.copy.squeeze(1) + copied.clamp_min(LEAST).log()
-    by_vocabulary = gate.generate.squeeze(1) + generated
+    by_vocabulary = gate.generate.squeeze(1) + by_network
     nll = -torch.logaddexp(by_vocabulary, by_copy).sum()
     smoothed = (1 - smoothing) * nll + smoothing * spread.sum() if smoothing else nll
     return Loss(smoothed, nll.detach())
 
 
-def _generated(
+def generated(
     vectors: Float[Tensor, "M A"], weight: Float[Tensor, "V A"], bias: Float[Tensor, " V"], targets: Int[Tensor, " M"]
 ) -> tuple[Float[Tensor, " M"], Float[Tensor, " M"]]:
     """log P_vocab(y) of each row, -inf where y is beyond the vocabulary, and the mean of -log P_vocab over it."""

@@ -55,6 +55,8 @@ def refused(model: Seq2Seq) -> str | None:
         return "its dropout has another form"
     if type(decoder.attention) is not GlobalAttention or type(decoder.attention.score) not in (Dot, General):
         return "its attention is not global with a dot product"
+    if type(decoder) is not Decoder:
+        return "its bottom layer attends"
     if not decoder.input_feeding:
         return "it has no input feeding"
     if native.load() is None:

@@ -19,12 +19,13 @@ from jaxtyping import Int
 from torch import Tensor
 
 from nmt.config import Recipe
+from nmt.data.epochs import PairLengths, WholeCorpus
 from nmt.data.forms import Labelled, blank_words
 from nmt.data.prepared import PreparedCorpus, Progress, TextPair, prepare
 from nmt.model.labeller import Labeller, build_labeller
 from nmt.text.labels import encode_words, label_vocabulary
 from nmt.text.tokenizer import EOS_ID, PAD_ID, SPECIAL_IDS, TokenizerPair
-from nmt.training.batches import BatchStream, PairLengths, derive_seed, pad
+from nmt.training.batches import BatchStream, derive_seed, pad
 from nmt.training.loss import Loss, cross_entropy
 from nmt.training.report import ValidationResult
 from nmt.training.validation import chunks
@@ -73,16 +74,17 @@ class _Labelling:
 
     def stream(
         self, corpus: PreparedCorpus, tokenizers: TokenizerPair, measured: PairLengths, part: tuple[int, int]
-    ) -> BatchStream[LabelBatch]:
+    ) -> BatchStream[TextPair, LabelBatch]:
         training = self._recipe.training
         encode = LabelEncoder(tokenizers, self._recipe.text.sampling, training.seed, is_by_word=self.is_by_word)
-        return BatchStream(corpus, encode, measured, batch_tokens=training.batch_tokens, seed=training.seed, part=part)
+        whole = WholeCorpus(corpus, measured)
+        return BatchStream(whole, encode, batch_tokens=training.batch_tokens, seed=training.seed, part=part)
 
     def build(self, tokenizers: TokenizerPair, *, draw_weights: bool = True) -> Labeller:
         vocab, labels = tokenizers.source.size, tokenizers.target.size
         return build_labeller(self._recipe.model, vocab, labels, is_by_word=self.is_by_word, draw_weights=draw_weights)
 
-    def objective(self, model: Labeller) -> LabelLoss:
+    def objective(self, model: Labeller, _: TokenizerPair, /) -> LabelLoss:
         return LabelLoss(model, self._recipe.training.label_smoothing)
 
     def validator(self, corpus: PreparedCorpus, tokenizers: TokenizerPair, device: torch.device) -> LabelValidator:

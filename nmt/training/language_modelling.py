@@ -20,13 +20,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from nmt.config import Recipe
+from nmt.data.epochs import PairLengths, WholeCorpus
 from nmt.data.forms import Lines
 from nmt.data.prepared import PreparedCorpus, Progress, TextPair, prepare
 from nmt.model.cells import State
 from nmt.model.language_model import LanguageModel, LanguageState, build_language_model
 from nmt.search.continuation import continue_text
 from nmt.text.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer, TokenizerPair
-from nmt.training.batches import BatchStream, PairLengths, derive_seed, pad
+from nmt.training.batches import BatchStream, derive_seed, pad
 from nmt.training.loss import Loss, cross_entropy
 from nmt.training.report import ValidationResult
 from nmt.training.task import Stream
@@ -99,12 +100,13 @@ class LanguageModelling:
             assert part == (0, 1)
             return RunningStream(measured, max(1, training.batch_tokens // training.bptt), training.bptt)
         encode = LineEncoder(tokenizers.target, self._recipe.text.sampling, training.seed)
-        return BatchStream(corpus, encode, measured, batch_tokens=training.batch_tokens, seed=training.seed, part=part)
+        whole = WholeCorpus(corpus, measured)
+        return BatchStream(whole, encode, batch_tokens=training.batch_tokens, seed=training.seed, part=part)
 
     def build(self, tokenizers: TokenizerPair, *, draw_weights: bool = True) -> LanguageModel:
         return build_language_model(self._recipe.model, tokenizers.target.size, draw_weights=draw_weights)
 
-    def objective(self, model: LanguageModel) -> LanguageLoss:
+    def objective(self, model: LanguageModel, _: TokenizerPair, /) -> LanguageLoss:
         training = self._recipe.training
         return LanguageLoss(model, training.label_smoothing, training.bptt, carries=self._is_running)
 

@@ -7,7 +7,8 @@ moves its share of the weights, so that no weight exists twice and none can drif
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from nmt.config import OptimizerConfig
 from nmt.training.batches import derive_seed
 from nmt.training.loss import Loss
-from nmt.training.optim import build_optimizer, clipping_factor
+from nmt.training.optim import build_optimizer, clipping_factor, ema_decay
 from nmt.training.task import Batch, Objective
 
 ALIGNMENT = 16
@@ -38,8 +39,8 @@ class Sums(NamedTuple):
 class Learner:
     """A network, its optimiser, and the share `rank` of `workers` of every update.
 
-    An update is `learn`, `combine` and `apply`; with several processes each of the three ends everywhere before the
-    next begins anywhere.
+    An update is `learn`, `combine` and `apply` (and `follow`); with several processes each of the three ends everywhere
+    before the next begins anywhere.
     """
 
     def __init__(
@@ -53,8 +54,9 @@ class Learner:
         rank: int = 0,
         workers: int = 1,
         allocate: Allocate | None = None,
+        ema: float = 0.0,
     ) -> None:
-        """`objective`: of this model. `precision`: of the products.
+        """`objective`: of this model. `precision`: of the products. `ema`: decay of the averaged weights, 0 for none.
 
         `allocate`: where the vectors come from, in the same order in every process. The weights of rank 0's model
         count; the others take them from the shared vector.
@@ -81,6 +83,10 @@ class Learner:
         self._own = [mine[span].view_as(p) for p, span in zip(self._parameters, self._spans, strict=True)]
         # all shares' optimisers, for checkpoints; a process steps its own only
         self._optimizers = [self._optimizer(number, allocate) for number in range(workers)]
+        self._ema = ema
+        self._averages = allocate(self._size) if ema else None
+        if self._averages is not None and rank == 0:
+            self._averages.copy_(self._weights)
 
     def learn(self, number: int, batches: Sequence[Batch]) -> Sums:
         """This process's gradients for the update `number`: of the sum, not yet the mean, over its tokens.
@@ -124,6 +130,47 @@ class Learner:
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
+
+    def follow(self, number: int) -> None:
+        """Move this share of the averaged weights towards the weights that update `number` (from 1) left."""
+        if self._averages is not None:
+            mine = self._share(self._averages, self._rank)
+            mine.lerp_(self._share(self._weights, self._rank), 1 - ema_decay(self._ema, number))
+
+    @property
+    def is_averaging(self) -> bool:
+        return self._averages is not None
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Meanwhile the model has the averaged weights, where there are any, instead of those that are learnt."""
+        if self._averages is None:
+            yield
+            return
+        self._view(self._averages)
+        try:
+            yield
+        finally:
+            self._view(self._weights)
+
+    def _view(self, vector: Float[Tensor, " P"]) -> None:
+        """Let the model's weights lie in this vector."""
+        for parameter, span in zip(self._parameters, self._spans, strict=True):
+            parameter.data = vector[span].view_as(parameter)
+
+    def restart(self, weights: Mapping[str, Tensor]) -> None:
+        """Go on from these weights, by parameter name, with an optimiser and an average that remember nothing.
+
+        Called in rank 0's process, between updates: it holds everybody's share.
+        """
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(weights[name])
+            for parts in self._state().values():
+                for part in parts:
+                    part.zero_()
+            if self._averages is not None:
+                self._averages.copy_(self._weights)
 
     def loss(self, batch: Batch) -> Loss:
         """Sums over the batch's tokens."""

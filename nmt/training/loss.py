@@ -42,17 +42,38 @@ def cross_entropy(
     q is 1 - smoothing on the target plus smoothing / V on every entry (Szegedy et al. 2016, section 7). Products run in
     the autocast precision where that is on, sums in fp32 (in fp64 for fp64 weights).
     """
-    smoothed, nll = _CrossEntropy.apply(vectors, weight, bias, targets, smoothing)  # type: ignore[no-untyped-call]
+    passes = vectors.unsqueeze(0)
+    smoothed, nll = _CrossEntropy.apply(passes, weight, bias, targets, smoothing, 0.0)  # type: ignore[no-untyped-call]
     return Loss(smoothed, nll)
 
 
+def rdrop_cross_entropy(
+    vectors: Float[Tensor, "2 M A"],
+    weight: Float[Tensor, "V A"],
+    bias: Float[Tensor, " V"],
+    targets: Int[Tensor, " M"],
+    smoothing: float,
+    alpha: float,
+) -> Loss:
+    """R-Drop (Wu et al. 2021): the cross-entropy of two passes over the same words, and how far the two are apart.
+
+    1/2 (CE_1 + CE_2) + alpha / 4 (KL(p_1 || p_2) + KL(p_2 || p_1)), summed over rows. The paper's loss is twice this,
+    with the same alpha: halved, a token weighs what it weighs without R-Drop. `nll` is the mean of the two.
+    """
+    passed = _CrossEntropy.apply(vectors, weight, bias, targets, smoothing, alpha / 4)  # type: ignore[no-untyped-call]
+    return Loss(*passed)
+
+
 class _CrossEntropy(torch.autograd.Function):
+    """Over one pass, vectors [1, M, A], or two [2, M, A] that are compared. `strength`: of their divergence."""
+
     @staticmethod
     def forward(
-        ctx: Any, vectors: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+        ctx: Any, vectors: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, strength: float
     ) -> tuple[Tensor, Tensor]:
         kind = vectors.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        passes, _, A = vectors.shape
         V = weight.shape[0]
         accumulator = torch.float64 if weight.dtype == torch.float64 else torch.float32
         w, b = weight.to(dtype), bias.to(dtype)
@@ -62,30 +83,35 @@ class _CrossEntropy(torch.autograd.Function):
         d_vectors: list[Tensor] = []
         smoothed = vectors.new_zeros((), dtype=accumulator)
         nll = vectors.new_zeros((), dtype=accumulator)
-        rows = max(1, CHUNK_BYTES // (dtype.itemsize * V))
+        rows = max(1, CHUNK_BYTES // (dtype.itemsize * V * passes))
         is_native = kind == "cpu" and dtype in (torch.float32, torch.bfloat16) and native.load() is not None
-        chunk = _native_chunk if is_native else _chunk
+        chunk, pair = (_native_chunk, _native_pair) if is_native else (_chunk, _pair)
         with torch.autocast(kind, enabled=False):
-            for x, y in zip(vectors.to(dtype).split(rows), targets.split(rows), strict=True):
+            for x, y in zip(vectors.to(dtype).split(rows, dim=1), targets.split(rows), strict=True):
+                used = passes * len(y)
                 # rows of zeros: products of few different shapes
-                x = functional.pad(x, (0, 0, 0, even(len(y)) - len(y)))
+                x = functional.pad(x.reshape(used, A), (0, 0, 0, even(used) - used))
                 logits = torch.addmm(b, x, w.T)
-                row_nll, spread = chunk(logits[: len(y)], y, smoothing, d_bias)
+                if passes == 1:
+                    row_nll, spread = chunk(logits[:used], y, smoothing, d_bias)
+                else:
+                    row_nll, spread, divergence = pair(logits[:used].view(2, -1, V), y, smoothing, strength, d_bias)
+                    smoothed += strength * divergence
                 nll += row_nll
                 smoothed += (1 - smoothing) * row_nll + smoothing * spread
                 if d_weight is not None:
-                    logits[len(y) :] = 0
+                    logits[used:] = 0
                     d_weight += logits.T @ x
-                    d_vectors.append((logits @ w)[: len(y)].to(vectors.dtype))
+                    d_vectors.append((logits @ w)[:used].view(passes, -1, A).to(vectors.dtype))
         if needs_grad:
-            ctx.save_for_backward(torch.cat(d_vectors), d_weight, d_bias)
+            ctx.save_for_backward(torch.cat(d_vectors, dim=1), d_weight, d_bias)
         ctx.dtypes = weight.dtype, bias.dtype
         ctx.mark_non_differentiable(nll)
         return smoothed, nll
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         d_vectors, d_weight, d_bias = ctx.saved_tensors
         weight_dtype, bias_dtype = ctx.dtypes
         scale = grad.to(d_weight.dtype)
@@ -93,6 +119,7 @@ class _CrossEntropy(torch.autograd.Function):
             d_vectors * scale.to(d_vectors.dtype),
             (d_weight * scale).to(weight_dtype),
             (d_bias * scale).to(bias_dtype),
+            None,
             None,
             None,
         )
@@ -136,3 +163,51 @@ def _native_chunk(logits: Tensor, targets: Tensor, smoothing: float, d_bias: Ten
     )
     nll, spread = sums.sum(dim=1).unbind()
     return nll, spread
+
+
+def _pair(
+    logits: Tensor, targets: Tensor, smoothing: float, strength: float, d_bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`_chunk` of the two passes in logits [2, M, V], their means; and the sum of KL(p || q) + KL(q || p).
+
+    With l = log p - log q, the derivative of that sum by the logits of p is p (l - KL(p || q)) + p - q.
+    """
+    V = logits.shape[2]
+    log_probs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)
+    probs = log_probs.exp()
+    places = targets.expand(2, -1).unsqueeze(2)
+    ratio = log_probs - log_probs.flip(0)
+    divergence = (probs * ratio).sum(dim=-1, keepdim=True)
+    nll = -log_probs.gather(2, places).sum() / 2
+    spread = -log_probs.mean(dim=-1).sum() / 2
+    if d_bias is not None:
+        d_logits = probs - smoothing / V
+        d_logits.scatter_add_(2, places, d_logits.new_full(places.shape, smoothing - 1))
+        d_logits = d_logits / 2 + strength * (probs * (ratio - divergence) + probs - probs.flip(0))
+        d_bias += d_logits.sum(dim=(0, 1))
+        logits.copy_(d_logits)
+    return nll, spread, divergence.sum()
+
+
+def _native_pair(
+    logits: Tensor, targets: Tensor, smoothing: float, strength: float, d_bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`_pair` in one pass."""
+    kernels = native.load()
+    assert kernels is not None
+    _, rows, words = logits.shape
+    targets = targets.contiguous()
+    sums = torch.empty(3, rows)
+    kernels.nmt_cross_entropy_twice(
+        rows,
+        words,
+        logits.data_ptr(),
+        targets.data_ptr(),
+        smoothing,
+        strength,
+        None if d_bias is None else d_bias.data_ptr(),
+        *(part.data_ptr() for part in sums),
+        int(logits.dtype == torch.bfloat16),
+    )
+    nll, spread, divergence = sums.sum(dim=1).unbind()
+    return nll, spread, divergence

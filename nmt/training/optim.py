@@ -54,9 +54,25 @@ class Schedule:
                 return float(config.factor**plateaus)
             case "cosine":  # Loshchilov & Hutter 2017, eq. 5, one period
                 start = config.warmup_updates
-                done = min(1.0, max(0, update - start) / max(1, self.total_updates - start))
-                cosine = 0.5 * (1 + torch.cos(torch.tensor(done * torch.pi, dtype=torch.float64)).item())
-                return config.final_factor + (1 - config.final_factor) * cosine
+                return self._cosine(min(1.0, max(0, update - start) / max(1, self.total_updates - start)))
+            case "cosine-restarts":  # the same with periods T_0, T_0 * T_mult, T_0 * T_mult^2, ...
+                here, period = float(max(0, update - config.warmup_updates)), float(config.restart_updates)
+                while here >= period:
+                    here, period = here - period, period * config.restart_growth
+                return self._cosine(here / period)
+
+    def _cosine(self, done: float) -> float:
+        """From 1 at the beginning of a period to `final_factor` at its end."""
+        cosine = 0.5 * (1 + torch.cos(torch.tensor(done * torch.pi, dtype=torch.float64)).item())
+        return self.config.final_factor + (1 - self.config.final_factor) * cosine
+
+
+def ema_decay(decay: float, update: int) -> float:
+    """min(decay, (1 + n) / (10 + n)) of update n (from 1): an average that begins short and grows as training goes on.
+
+    So the first weights, drawn at random, are forgotten after a few updates and not after 1 / (1 - decay) of them.
+    """
+    return min(decay, (1 + update) / (10 + update))
 
 
 def clipping_factor(norm: float, threshold: float) -> float:

@@ -82,13 +82,14 @@ class Plan:
         model = task.build(tokenizers, draw_weights=rank == 0).to(device)
         return Learner(
             model,
-            task.objective(model),
+            task.objective(model, tokenizers),
             self.recipe.optimizer,
             precision=pick_precision(training.precision, device),
             seed=training.seed,
             rank=rank,
             workers=self.workers,
             allocate=allocate,
+            ema=training.ema,
         )
 
 
@@ -128,8 +129,9 @@ class Team:
         sums = Sums(sum(part.nll for part in parts), sum(part.tokens for part in parts))
         self._tell("combine", sums.tokens)
         squares = sum([self.learner.combine(sums.tokens), *self._answers()])
-        self._tell("apply", rate, squares)
+        self._tell("apply", number, rate, squares)
         self.learner.apply(rate, squares)
+        self.learner.follow(number)
         self._answers()
         return sums
 
@@ -185,7 +187,8 @@ def _floats(plan: Plan, tokenizers: TokenizerPair) -> int:
     with torch.device("meta"):
         model = plan.task.build(tokenizers, draw_weights=False)
     weights = sum(parameter.numel() + 64 for parameter in model.parameters()) + 64 * plan.workers
-    return (1 + plan.workers + STATE_VECTORS) * weights
+    averages = 1 if plan.recipe.training.ema else 0
+    return (1 + plan.workers + STATE_VECTORS + averages) * weights
 
 
 class _Other:
@@ -258,8 +261,9 @@ def _serve(plan: Plan, rank: int, memory: SharedMemory, connection: Connection) 
                     connection.send(learner.learn(update, list(islice(batches, count))))
                 case "combine", tokens:
                     connection.send(learner.combine(tokens))
-                case "apply", rate, squares:
+                case "apply", number, rate, squares:
                     learner.apply(rate, squares)
+                    learner.follow(number)
                     connection.send(None)
     except (EOFError, OSError):
         return

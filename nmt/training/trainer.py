@@ -10,7 +10,7 @@ import fcntl
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from nmt.text.tokenizer import TokenizerPair, load_tokenizers
 from nmt.training.card import bundle_card
 from nmt.training.checkpoint import CheckpointStore, Position, average
 from nmt.training.dictionary import learn_dictionary
+from nmt.training.initial import initial_weights
 from nmt.training.optim import Schedule
 from nmt.training.report import Reporter, ValidationResult
 from nmt.training.task import Batch, Task
@@ -83,6 +84,8 @@ def train(
     device = pick_device(recipe.training.device)
     task = TASKS[recipe.task](recipe)
     with _run_folder(folder, recipe, resume=resume):
+        is_new = CheckpointStore(folder).newest() is None
+        initial = initial_weights(recipe) if recipe.training.init and is_new else None
         torch.set_num_threads(max(1, recipe.training.threads))
         corpus = task.prepare(folder / "data", progress)
         write_atomic(folder / "recipe.toml", dump_recipe(recipe))
@@ -98,7 +101,8 @@ def train(
                 workers=pick_workers(recipe.training, device, len(corpus)) if task.is_shared else 1,
             )
             with _Interruption() as interruption, Team(plan, corpus, tokenizers, device) as team:
-                return Trainer(recipe, task, corpus, tokenizers, device, team, reporter, storage).run(interruption)
+                trainer = Trainer(recipe, task, corpus, tokenizers, device, team, reporter, storage, initial)
+                return trainer.run(interruption)
         finally:
             reporter.close()
 
@@ -116,7 +120,9 @@ class Trainer:
         team: Team,
         reporter: Reporter,
         storage: Storage,
+        initial: Mapping[str, Array] | None = None,
     ) -> None:
+        """`initial`: the weights that a run without a checkpoint begins with; by default those that the seed drew."""
         training = recipe.training
         self._recipe = recipe
         self._task = task
@@ -125,6 +131,7 @@ class Trainer:
         self._device = device
         self._reporter = reporter
         self._storage: Storage = storage
+        self._initial = initial
         self._precision = pick_precision(training.precision, device)
         self._team = team
         self._model = team.learner.model
@@ -142,6 +149,8 @@ class Trainer:
         """Train from the newest checkpoint, or from the beginning, to an end."""
         if (position := self._store.load(self._team.learner)) is not None:
             self._position = position
+        elif self._initial is not None:
+            self._team.learner.restart({name: torch.from_numpy(weight) for name, weight in self._initial.items()})
         self._began -= self._position.seconds
         self._describe()
         self._reporter.start(self._position.update, self._position.epoch)
@@ -188,19 +197,27 @@ class Trainer:
 
     def _validate(self) -> None:
         """Validate, keep the weights if they are among the best, and write a checkpoint."""
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._precision == torch.bfloat16):
-            result = self._validator.validate(self._model)
-        self._reporter.validation(self._position.update, self._position.epoch, result)
-        self._position = self._position.after_validation(
-            self._value(result),
-            keep=self._recipe.training.average,
-            plateau_patience=self._recipe.optimizer.plateau_patience,
-        )
-        if any(kept.update == self._position.update for kept in self._position.best):
-            self._store.keep_best(self._model, self._position.update)
+        plateaus = self._position.plateaus
+        with self._team.learner.averaged():
+            with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._precision == torch.bfloat16):
+                result = self._validator.validate(self._model)
+            self._reporter.validation(self._position.update, self._position.epoch, result)
+            self._position = self._position.after_validation(
+                self._value(result),
+                keep=self._recipe.training.average,
+                plateau_patience=self._recipe.optimizer.plateau_patience,
+            )
+            if any(kept.update == self._position.update for kept in self._position.best):
+                self._store.keep_best(self._model, self._position.update)
+        if self._recipe.optimizer.return_to_best and self._position.plateaus > plateaus:
+            best = self._position.best[0].update
+            self._team.learner.restart(self._store.best_weights(best))
+            self._reporter.message(f"no gain: back to the weights of update {best}")
         self._save()
         if self._position.best[0].update == self._position.update:
-            self._write_bundle(weights_of(self._model), result)
+            with self._team.learner.averaged():
+                weights = weights_of(self._model)
+            self._write_bundle(weights, result)
         try:
             learning_curve(self._reporter.history.records(), self._folder / "curve.png")
         except ConfigError as error:

@@ -136,9 +136,10 @@ def learner_of(recipe: Recipe) -> tuple[Any, Learner]:
     torch.manual_seed(1)
     task = TASKS[recipe.task](recipe)
     sizes: Any = SimpleNamespace(size=VOCAB)  # all that a network is built from
-    model = task.build(TokenizerPair(sizes, sizes))
+    tokenizers = TokenizerPair(sizes, sizes)
+    model = task.build(tokenizers)
     config = OptimizerConfig(betas=(0.9, 0.98))
-    return model, Learner(model, task.objective(model), config, precision=torch.float32, seed=1)
+    return model, Learner(model, task.objective(model, tokenizers), config, precision=torch.float32, seed=1)
 
 
 def batch_of(name: str, sources: list[list[int]], targets: list[list[int]]) -> Any:
@@ -163,9 +164,9 @@ def test_pairs_of_choices_without_a_network_are_refused_with_a_reason() -> None:
         ("attention", NONE, "attention_span", "local-m"),
         ("attention", NONE, "attention_span", "local-p"),
         ("attention", NONE, "bridge", "zero"),
-    }
         ("attention", NONE, "attention_wiring", "gnmt"),
         ("decoder_layers", 1, "attention_wiring", "gnmt"),
+    }
     for _, task, key, value in REFUSED - of_translators:
         assert f"model.{key}" in SENSELESS[task]
         assert value != default(f"model.{key}", task)

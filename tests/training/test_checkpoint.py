@@ -46,11 +46,12 @@ def test_a_plateau_comes_after_its_patience_and_counts_anew() -> None:
     assert [p.plateaus for p in counted] == [0, 0, 1, 1, 2, 2, 2, 3]
 
 
-def learner(name: str = "adam", hidden_size: int = 6, workers: int = 1) -> Learner:
+def learner(name: str = "adam", hidden_size: int = 6, workers: int = 1, ema: float = 0.0) -> Learner:
     torch.manual_seed(hidden_size)
     model = build(TINY.model_copy(update={"hidden_size": hidden_size}), VOCAB, VOCAB)
     config = OptimizerConfig.model_validate({"name": name, "momentum": 0.9 if name in ("sgd", "rmsprop") else 0.0})
-    return Learner(model, TranslationLoss(model, 0.1), config, precision=torch.float32, seed=1, workers=workers)
+    loss = TranslationLoss(model, 0.1)
+    return Learner(model, loss, config, precision=torch.float32, seed=1, workers=workers, ema=ema)
 
 
 def learn(learner: Learner, updates: Sequence[int]) -> None:
@@ -58,21 +59,35 @@ def learn(learner: Learner, updates: Sequence[int]) -> None:
     for number in updates:
         tokens = learner.learn(number, [batch]).tokens
         learner.apply(0.1, learner.combine(tokens))
+        learner.follow(number)
 
 
+@pytest.mark.parametrize("ema", [0.0, 0.9])
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
-def test_everything_comes_back(tmp_path: Path, name: str) -> None:
-    whole = learner(name)
+def test_everything_comes_back(tmp_path: Path, name: str, ema: float) -> None:
+    whole = learner(name, ema=ema)
     learn(whole, [1, 2, 3])
     store = CheckpointStore(tmp_path)
     position = Position(update=3, tokens=12, seconds=1.5, best=(Kept(2, 0.5), Kept(3, 0.25)), stale=1)
     store.save(whole, position)
     learn(whole, [4, 5])
-    again = learner(name)
+    again = learner(name, ema=ema)
     assert store.load(again) == position
     learn(again, [4, 5])
-    for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
-        assert torch.equal(one, other)
+    assert equal(whole, again)
+    with whole.averaged(), again.averaged():
+        assert equal(whole, again)
+
+
+def equal(one: Learner, other: Learner) -> bool:
+    pairs = zip(one.model.parameters(), other.model.parameters(), strict=True)
+    return all(torch.equal(mine, theirs) for mine, theirs in pairs)
+
+
+def test_a_checkpoint_without_the_average_is_refused(tmp_path: Path) -> None:
+    store, _ = saved(tmp_path)
+    with pytest.raises(CheckpointError, match=r"cannot be resumed.*averages\.safetensors"):
+        store.load(learner(ema=0.9))
 
 
 def test_a_checkpoint_fits_another_number_of_processes(tmp_path: Path) -> None:

@@ -48,6 +48,26 @@ def test_cosine_goes_from_the_peak_to_its_final_share() -> None:
     assert cosine.rate(1100, 0.0, 0) == cosine.rate(9999, 0.0, 0) == pytest.approx(0.2)
 
 
+def test_cosine_restarts_in_periods_that_grow() -> None:
+    """Loshchilov & Hutter 2017, eq. 5, with T_0 = 200 and T_mult = 2: restarts after 200, 600 and 1400 updates."""
+    restarts = schedule(schedule="cosine-restarts", warmup_updates=100, restart_updates=200, final_factor=0.1)
+    assert restarts.rate(50, 0.0, 0) == pytest.approx(1.0)
+    for done, cycle in (
+        (0, 0.0),
+        (50, 0.25),
+        (199, 0.995),
+        (200, 0.0),
+        (400, 0.5),
+        (599, 0.9975),
+        (600, 0.0),
+        (1300, 0.875),
+    ):
+        expected = 2.0 * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * cycle)))
+        assert restarts.rate(100 + done, 0.0, 0) == pytest.approx(expected, rel=1e-12)
+    even = schedule(schedule="cosine-restarts", restart_updates=10, restart_growth=1.0)
+    assert [even.rate(update, 0.0, 0) for update in range(10, 20)] == [even.rate(u, 0.0, 0) for u in range(990, 1000)]
+
+
 def test_plateau_and_constant() -> None:
     plateau = schedule(schedule="plateau", factor=0.3)
     assert [plateau.rate(5, 1.0, plateaus) for plateaus in range(3)] == pytest.approx([2.0, 0.6, 0.18])

@@ -54,6 +54,8 @@ def final_state(output: Path) -> dict[str, torch.Tensor]:
     newest = max((output / "checkpoints").glob("update-*"))
     tensors = {f"checkpoint {name}": value for name, value in load_file(newest / "model.safetensors").items()}
     tensors |= {f"optimizer {name}": value for name, value in load_file(newest / "optimizer.safetensors").items()}
+    if (newest / "averages.safetensors").exists():
+        tensors |= {f"average {name}": value for name, value in load_file(newest / "averages.safetensors").items()}
     tensors |= {f"bundle {name}": value for name, value in load_file(output / "bundle" / "model.safetensors").items()}
     return tensors
 
@@ -61,7 +63,7 @@ def final_state(output: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     "choices",
     [
-        ["training.workers=2"],
+        ["training.workers=2", "training.rdrop=2", "training.ema=0.9"],
         [
             "training.workers=1",
             "model.cell=lstm_coupled",
@@ -69,9 +71,16 @@ def final_state(output: Path) -> dict[str, torch.Tensor]:
             "model.residual=true",
             "model.dropout_form=variational",
             "model.recurrent_dropout=0.2",
+            "text.vocab_size=340",
+            "data.weights=[1.5]",
+            "data.noise.typos=0.5",
+            "data.noise.upper=0.2",
+            "data.noise.join=0.3",
+            "optimizer.return_to_best=true",
+            "optimizer.plateau_patience=0",
         ],
     ],
-    ids=["two processes", "masks of a sequence"],
+    ids=["two processes, R-Drop, average", "masks of a sequence, noise"],
 )
 def test_killed_training_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choices: list[str]

@@ -60,9 +60,12 @@ def test_several_processes_learn_what_one_learns(corpus: tuple[Path, Path], tmp_
     found: dict[int, dict[str, torch.Tensor]] = {}
     for workers in (1, 3):
         output = tmp_path / str(workers)
-        outcome = run(corpus, output, f"training.workers={workers}", f"optimizer.name={name}")
+        choices = [f"training.workers={workers}", f"optimizer.name={name}", "training.ema=0.8"]
+        outcome = run(corpus, output, *choices)
         assert outcome.position.update == 6
-        found[workers] = load_file(max((output / "checkpoints").glob("update-*")) / "model.safetensors")
+        newest = max((output / "checkpoints").glob("update-*"))
+        averages = load_file(newest / "averages.safetensors")
+        found[workers] = load_file(newest / "model.safetensors") | {f"mean {k}": v for k, v in averages.items()}
     for weight_name, weight in found[1].items():
         torch.testing.assert_close(found[3][weight_name], weight, rtol=0, atol=1e-4, msg=weight_name)
 

@@ -133,6 +133,69 @@ def test_a_bundle_of_averaged_weights_ships_only_where_it_is_better(
     assert shipped == pytest.approx(float(torch.tensor(min(judged)).exp()), rel=1e-3)
 
 
+def test_the_average_is_validated_and_shipped(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    settings = ["training.ema=0.5", "training.validate_every=3", "training.metric=perplexity"]
+    outcome = run(corpus, tmp_path / "run", *settings, storage="float32")
+    assert outcome.bundle is not None
+    newest = max((tmp_path / "run" / "checkpoints").glob("update-*"))
+    averages, last = (load_file(newest / f"{name}.safetensors") for name in ("averages", "model"))
+    bundle = load_bundle(outcome.bundle)
+    assert all(np.array_equal(weight, averages[name].numpy()) for name, weight in bundle.weights.items())
+    assert not all(np.array_equal(weight, last[name].numpy()) for name, weight in bundle.weights.items())
+
+
+def test_a_run_goes_on_from_a_bundle(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """Its first weights are the bundle's: with a rate of nearly nothing they stay. Resuming does not need it."""
+    base = run(corpus, tmp_path / "base", "training.seed=3", storage="float32").bundle
+    assert base is not None
+    slow = [f'training.init="{base}"', "model.dropout=0.5", "training.ema=0.9"]
+    slow += ["optimizer.learning_rate=1e-12", "training.validate_every=3"]
+    tuned = run(corpus, tmp_path / "tuned", *slow, storage="float32").bundle
+    assert tuned is not None
+    before, after = load_bundle(base), load_bundle(tuned)
+    for name, weight in before.weights.items():
+        np.testing.assert_allclose(after.weights[name], weight, rtol=0, atol=1e-7)
+    assert after.tokenizers.source.encode("The old dog.") == before.tokenizers.source.encode("The old dog.")
+    base.rename(tmp_path / "elsewhere")
+    assert run(corpus, tmp_path / "tuned", *slow, "training.updates=5", resume=True).position.update == 5
+
+
+def test_a_bundle_of_another_network_is_refused_key_by_key(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    base = run(corpus, tmp_path / "base").bundle
+    init = f'training.init="{base}"'
+    with pytest.raises(
+        ConfigError, match=r"model.hidden_size = 8 \(here 16\), model.bridge = \"linear\" \(here \"copy\"\)"
+    ):
+        run(corpus, tmp_path / "tuned", init, "model.hidden_size=16", "model.bridge=copy")
+    with pytest.raises(ConfigError, match=r"training\.init: .*nowhere"):
+        run(corpus, tmp_path / "tuned", f'training.init="{tmp_path / "nowhere"}"')
+    assert not (tmp_path / "tuned").exists()
+
+
+def test_without_gain_a_run_returns_to_its_best_weights(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """At a rate that destroys every network the weights after each plateau are those of the first validation."""
+    run(
+        corpus,
+        tmp_path / "run",
+        "training.updates=4",
+        "training.validate_every=1",
+        "training.metric=perplexity",
+        "optimizer.name=sgd",
+        "optimizer.schedule=plateau",
+        "optimizer.plateau_patience=0",
+        "optimizer.return_to_best=true",
+        "optimizer.learning_rate=1000",
+        "optimizer.factor=0.9",
+        "optimizer.warmup_updates=0",
+        "optimizer.clip_norm=0",
+    )
+    position = json.loads(newest_position(tmp_path / "run").read_text("utf-8"))
+    assert position["plateaus"] >= 1
+    best = load_file(tmp_path / "run" / "best" / f"update-{position['best'][0]['update']:08d}.safetensors")
+    assert position["best"][0]["update"] < 4
+    assert all(torch.equal(weight, best[name]) for name, weight in weights(tmp_path / "run").items())
+
+
 def test_training_stops_without_gain(corpus: tuple[Path, Path], tmp_path: Path) -> None:
     """A rate of nearly nothing gains nothing at a BLEU of 0: the first validation and `patience` more."""
     outcome = run(

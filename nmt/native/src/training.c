@@ -350,3 +350,66 @@ EXPORT void nmt_cross_entropy(int rows, int words, void *logits, const int64_t *
     BOTH(CALL)
 #undef CALL
 }
+
+/* Cross-entropy of two passes over the same targets, as above for each, and how far the two are from each other (R-Drop):
+ * rows r and rows + r of `logits` belong together. Writes the means of both passes, and KL(p||q) + KL(q||p) of each pair
+ * of rows; the logits become the gradient of mean cross-entropy + strength * divergence. With gap = x - y of the logits,
+ * KL(p||q) + KL(q||p) = E_p[gap] - E_q[gap], so that one pass over the exponentials finds it. */
+INLINE void cross_entropy_twice_kind(int rows, int words, void *logits, const int64_t *targets, float smoothing,
+                                     float strength, float *d_bias, float *nll, float *spread, float *divergence,
+                                     int half) {
+    int whole = words / W * W, rest = words - whole;
+    float even = smoothing / (float)words;
+    for (int r = 0; r < rows; r++) {
+        ptrdiff_t one = (ptrdiff_t)r * words, two = ((ptrdiff_t)rows + r) * words, first[2] = {one, two};
+        float peak[2], all[2];
+        for (int k = 0; k < 2; k++) {
+            vf best = vset(-INFINITY), total = vset(0), last = get(logits, first[k] + whole, rest, half);
+            for (int j = 0; j < whole; j += W) {
+                vf x = get(logits, first[k] + j, W, half);
+                best = vmax(best, x), total += x;
+            }
+            peak[k] = vmax_all(best), all[k] = vsum(total);
+            for (int i = 0; i < rest; i++) peak[k] = fmax2(peak[k], last[i]), all[k] += last[i];
+        }
+        vf sum_p = vset(0), sum_q = vset(0), by_p = vset(0), by_q = vset(0);
+        for (int j = 0; j < whole; j += W) {
+            vf x = get(logits, one + j, W, half), y = get(logits, two + j, W, half);
+            vf p = vexp(x - peak[0]), q = vexp(y - peak[1]), gap = x - y;
+            sum_p += p, sum_q += q, by_p += p * gap, by_q += q * gap;
+        }
+        float z_p = vsum(sum_p), z_q = vsum(sum_q), gap_p = vsum(by_p), gap_q = vsum(by_q);
+        vf last_x = get(logits, one + whole, rest, half), last_y = get(logits, two + whole, rest, half);
+        for (int i = 0; i < rest; i++) {
+            float p = expf(last_x[i] - peak[0]), q = expf(last_y[i] - peak[1]), gap = last_x[i] - last_y[i];
+            z_p += p, z_q += q, gap_p += p * gap, gap_q += q * gap;
+        }
+        gap_p /= z_p, gap_q /= z_q;
+        float log_p = peak[0] + logf(z_p), log_q = peak[1] + logf(z_q);
+        float x = get(logits, one + targets[r], 1, half)[0], y = get(logits, two + targets[r], 1, half)[0];
+        nll[r] = 0.5f * (log_p - x + log_q - y);
+        spread[r] = 0.5f * (log_p + log_q - (all[0] + all[1]) / (float)words);
+        divergence[r] = gap_p - gap_q;
+        if (!d_bias) continue;
+        for (int j = 0; j < words; j += W) {
+            int n = words - j < W ? words - j : W;
+            vf a = get(logits, one + j, n, half), b = get(logits, two + j, n, half);
+            vf p = vexp(a - log_p), q = vexp(b - log_q), gap = a - b;
+            vf d_a = 0.5f * (p - even) + strength * (p * (gap - gap_p) + p - q);
+            vf d_b = 0.5f * (q - even) + strength * (q * (gap_q - gap) + q - p);
+            put(logits, one + j, d_a, n, half), put(logits, two + j, d_b, n, half);
+            put(d_bias, j, get(d_bias, j, n, 0) + d_a + d_b, n, 0);
+        }
+        float p = expf(x - log_p), q = expf(y - log_q), gap = x - y, target = 1.0f - smoothing;
+        float d_x = 0.5f * (p - even - target) + strength * (p * (gap - gap_p) + p - q);
+        float d_y = 0.5f * (q - even - target) + strength * (q * (gap_q - gap) + q - p);
+        put(logits, one + targets[r], vset(d_x), 1, half), put(logits, two + targets[r], vset(d_y), 1, half);
+        d_bias[targets[r]] -= target;
+    }
+}
+EXPORT void nmt_cross_entropy_twice(int rows, int words, void *logits, const int64_t *targets, float smoothing,
+                                    float strength, float *d_bias, float *nll, float *spread, float *divergence, int half) {
+#define CALL(k) cross_entropy_twice_kind(rows, words, logits, targets, smoothing, strength, d_bias, nll, spread, divergence, k)
+    BOTH(CALL)
+#undef CALL
+}

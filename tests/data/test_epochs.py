@@ -1,0 +1,145 @@
+"""Epochs: every pair as often as it weighs, joined within bounds, marked, and the same again for the same number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmt.config import DataConfig
+from nmt.data.epochs import Measured, MixedEpoch, Mixture, PairLengths, Sample, noisy_pairs
+from nmt.data.prepared import PreparedCorpus, prepare
+
+SIZES = (300, 500)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> PreparedCorpus:
+    folder = tmp_path_factory.mktemp("corpus")
+    for number, size in enumerate(SIZES):
+        lines = (
+            f"Old {'word ' * (i % 7)}s{number}-{i}.\tAlte {'Wort ' * (i % 5)}t{number}-{i}.\n" for i in range(size)
+        )
+        (folder / f"{number}.tsv").write_text("".join(lines), "utf-8")
+    (folder / "dev.tsv").write_text("dev\tdev\n")
+    train = tuple((str(folder / f"{number}.tsv"),) for number in range(len(SIZES)))
+    return prepare(DataConfig(train=train, dev=(str(folder / "dev.tsv"),)), folder / "data", 1)
+
+
+def epoch(corpus: PreparedCorpus, number: int = 0, seed: int = 1, **settings: Any) -> MixedEpoch:
+    config = DataConfig.model_validate({"train": (("a.tsv",), ("b.tsv",)), "source_lang": "en", **settings})
+    return Mixture(corpus, config, Measured(lengths(corpus, 1), lengths(corpus, 2)), seed).epoch(number)
+
+
+def lengths(corpus: PreparedCorpus, factor: int) -> PairLengths:
+    """Words; in upper case twice as many pieces."""
+    sides = zip(*((factor * len(s.split()), factor * len(t.split())) for s, t in corpus), strict=True)
+    return PairLengths(*(np.array(side, dtype=np.int32) for side in sides))
+
+
+def samples(one: MixedEpoch) -> list[Sample]:
+    return one.read(np.arange(len(one.lengths.src)))
+
+
+def test_corpora_are_counted(corpus: PreparedCorpus) -> None:
+    assert corpus.corpora == SIZES
+
+
+def test_without_any_choice_it_is_the_corpus(corpus: PreparedCorpus) -> None:
+    plain = epoch(corpus, 3)
+    assert samples(plain) == [Sample(source, target) for source, target in corpus]
+    assert np.array_equal(plain.lengths.src, lengths(corpus, 1).src)
+    assert plain.lengths.tgt.dtype == np.int32
+
+
+def test_pairs_come_as_often_as_their_corpus_weighs(corpus: PreparedCorpus) -> None:
+    counts = [Counter(sample.target for sample in samples(epoch(corpus, n, weights=(2.5, 1.0)))) for n in range(2)]
+    first, second = ([target for _, target in corpus][part] for part in (slice(300), slice(300, None)))
+    for count in counts:
+        assert {count[target] for target in second} == {1}
+        assert {count[target] for target in first} == {2, 3}
+        assert sum(count[target] for target in first) == pytest.approx(750, abs=40)
+    assert counts[0] != counts[1]
+
+
+def test_a_tag_marks_a_corpus_and_takes_a_token(corpus: PreparedCorpus) -> None:
+    tagged = epoch(corpus, tags=("", "<bt>"))
+    assert [sample.tag for sample in samples(tagged)] == [""] * 300 + ["<bt>"] * 500
+    assert (tagged.lengths.src - lengths(corpus, 1).src).tolist() == [0] * 300 + [1] * 500
+
+
+def test_joined_pairs_are_all_pairs_within_bounds_and_of_one_tag(corpus: PreparedCorpus) -> None:
+    joined = epoch(corpus, tags=("<a1>", ""), noise={"join": 0.6, "join_length": 12})
+    found = samples(joined)
+    rejoined = [
+        pair for sample in found for pair in zip(sample.source.split(". "), sample.target.split(". "), strict=True)
+    ]
+    sources = Counter(source.removesuffix(".") for source, _ in rejoined)
+    assert sources == Counter(source.removesuffix(".") for source, _ in corpus)
+    parts = Counter(sample.source.count(". ") + 1 for sample in found)
+    assert set(parts) == {1, 2, 3}
+    assert 0.2 * 800 < 2 * parts[2] + 3 * parts[3] < 0.6 * 800
+    for sample, src, tgt in zip(found, *joined.lengths, strict=True):
+        count = len(sample.source.split()), len(sample.target.split())
+        assert (src - (sample.tag != ""), tgt) == count
+        assert max(count) <= 12 or ". " not in sample.source
+        assert {f"s{int(not sample.tag)}-" in part for part in sample.source.split(". ")} == {True}
+
+
+def test_enough_room_joins_the_share_asked_for(corpus: PreparedCorpus) -> None:
+    found = samples(epoch(corpus, noise={"join": 1.0, "join_length": 1000}))
+    assert sum(". " not in sample.source for sample in found) <= 2
+    assert not any(". " in sample.source for sample in samples(epoch(corpus, noise={"join": 1.0, "join_length": 1})))
+
+
+def test_a_pair_in_upper_case_counts_as_long_as_it_is(corpus: PreparedCorpus) -> None:
+    shouted = epoch(corpus, noise={"upper": 0.5})
+    found = samples(shouted)
+    is_upper = np.array([sample.source.isupper() for sample in found])
+    assert 300 < is_upper.sum() < 500
+    factor = np.where(is_upper, 2, 1)
+    assert np.array_equal(shouted.lengths.src, factor * lengths(corpus, 1).src)
+    assert np.array_equal(shouted.lengths.tgt, factor * lengths(corpus, 1).tgt)
+    assert all(sample.target.isupper() == bool(upper) for sample, upper in zip(found, is_upper, strict=True))
+
+
+NOISE = {"lower": 0.2, "upper": 0.2, "no_final": 0.3, "typos": 0.4, "typo_rate": 0.5, "join": 0.3, "join_length": 20}
+
+
+def test_seed_and_number_decide_alone_and_order_does_not(corpus: PreparedCorpus) -> None:
+    one = epoch(corpus, 4, noise=NOISE)
+    expected = samples(one)
+    assert samples(epoch(corpus, 4, noise=NOISE)) == expected
+    order = np.random.default_rng(1).permutation(len(expected))
+    assert one.read(order) == [expected[place] for place in order]
+    assert samples(epoch(corpus, 5, noise=NOISE)) != expected
+    assert samples(epoch(corpus, 4, seed=2, noise=NOISE)) != expected
+
+
+def test_typing_errors_are_the_sources_alone(corpus: PreparedCorpus) -> None:
+    found = samples(epoch(corpus, noise={"typos": 0.5, "typo_rate": 1.0}))
+    is_wrong = [sample.source != source for sample, (source, _) in zip(found, corpus, strict=True)]
+    assert sum(is_wrong) == pytest.approx(400, abs=60)
+    assert [sample.target for sample in found] == [target for _, target in corpus]
+
+
+def test_a_vocabulary_sees_every_pair_once_with_noise(corpus: PreparedCorpus) -> None:
+    config = DataConfig.model_validate({"noise": {"upper": 0.25, "join": 1.0}})
+    found = list(noisy_pairs(corpus, config, seed=1))
+    assert sum(source.isupper() for source, _ in found) == pytest.approx(200, abs=40)
+    assert [source.lower() for source, _ in found] == [source.lower() for source, _ in corpus]
+    assert list(noisy_pairs(corpus, config, seed=1)) == found
+    assert list(noisy_pairs(corpus, DataConfig(), seed=1)) == list(corpus)
+
+
+def test_held_out_pairs_are_taken_off_their_corpus(tmp_path: Path) -> None:
+    for number, size in enumerate((40, 80)):
+        lines = (f"s{number} {i}\tt{number} {i}\n" for i in range(size))
+        (tmp_path / f"{number}.tsv").write_text("".join(lines), "utf-8")
+    train = tuple((str(tmp_path / f"{number}.tsv"),) for number in range(2))
+    prepared = prepare(DataConfig(train=train), tmp_path / "data", 1)
+    assert prepared.corpora == tuple(sum(source.startswith(f"s{n} ") for source, _ in prepared) for n in range(2))
+    assert sum(prepared.corpora) == 120 - 16
