@@ -1,9 +1,9 @@
 """What is tried so that all of a sentence comes through its translation, from the best way to the surest.
 
-1. The sentence with a common word in the place of each protected part ("Tom" for `{name}`, "30" for `{count}`), which
+1. The sentence with a common word in the place of each protected part ("Tom" for `{name}`, "2000" for `{count}`), which
    translators copy; of the n best translations the first in which each is there once. Tags and symbols are left out and
    put where the model's attention says they belong.
-2. The same with other words.
+2. The same with other words, and with numbers where there were names.
 3. What lies between the protected parts and tags, each piece by itself. It always holds, and the answer says so.
 
 A sentence whose numbers are wrong, that repeats itself or lacks a term is searched once more, with what went wrong
@@ -30,12 +30,13 @@ from nmt.text.planning import Sentence
 from nmt.text.protect import Span
 from nmt.text.repetition import is_loop
 
-NO_REPEAT_NGRAM = 3
-"""Of a search that must not go round in circles."""
 SHORTER = 1.5
 """Most tokens of such a translation, as a multiple of the source's."""
 MOST_STAND_INS = 6
 """Of a sentence with more protected parts too little is left to translate as one."""
+
+FEW_WORDS = 2
+"""A piece of no more stays as it is where its translation goes round in circles."""
 
 _LINE_ENDS = re.compile(r"[\r\n\u2028\u2029]+")
 _HIDDEN = "\u00a4"
@@ -145,7 +146,7 @@ class Speaker:
     """Of the model."""
 
     def translate(self, sentence: Sentence, options: TranslateOptions) -> Attempts:
-        """Ask for searches until there is a translation. At most three rounds, and one for what went wrong in them."""
+        """Ask for searches until there is a translation. At most three rounds, and one for pieces or faults."""
         casing = casing_of(sentence.text, self.languages[0], self.cost)
         ways = self._ways(sentence, options)
         work = _Work(self, sentence, casing, options)
@@ -164,8 +165,8 @@ class Speaker:
         texts = (sentence.text, options.prefix, *options.forbidden)
         guess = [protect.looks_like_number(span, sentence.text, self.languages[0]) for span in held]
         ways: list[_Way] = []
-        for wants in (guess, [not wants for wants in guess]):
-            if words := protect.stand_ins(texts, wants):
+        for wants, others in ((guess, False), (guess, True), ([not wants for wants in guess], False)):
+            if words := protect.stand_ins(texts, wants, others=others):
                 ways.append(_Way(tuple(zip(held, words, strict=True))))
         return ways
 
@@ -191,7 +192,7 @@ class Speaker:
         sentence = work.sentence
         bits = work.bits()
         queries = [
-            Query(bit.query, with_attention=work.looks_wanted, is_first=number == 0, n_best=work.n_best)
+            Query(bit.query, work.n_best, with_attention=work.looks_wanted, is_constrained=True, is_first=number == 0)
             for number, bit in enumerate(bits)
         ]
         replies = (yield queries) if queries else []
@@ -213,6 +214,11 @@ class _Bit:
     start: int
     end: int
     query: str
+
+    @property
+    def words(self) -> int:
+        """How many it has."""
+        return len(self.query.split())
 
 
 class _Work:
@@ -283,6 +289,8 @@ class _Work:
             if len(found) != 1:
                 return None
             start, end = found[0].span()
+            if span.kind == "number":
+                span = replace(span, out=numbers.beside(span.out, text[end:]))
             edits.append(Edit(start, end, self._written(span)))
             shown.append(Edit(start, end, span.out))
         flags: set[str] = set()
@@ -423,7 +431,12 @@ class _Work:
             source = self.normal[bit.start : bit.end]
             expected = protect.signature(source)
             good = [output for output in reply.outputs if protect.signature(output.text) == expected]
-            good = [output for output in good if not is_loop(reply.query.text, output.text)] or good
+            sound = [output for output in good if not is_loop(source, output.text) and not output.found.is_truncated]
+            good = sound or (good if bit.words > FEW_WORDS else [])
+            if not good and bit.words > FEW_WORDS and not expected:  # placeholders that the model made up
+                good = [
+                    replace(o, text=text) for o in reply.outputs[:1] if (text := protect.without_placeholders(o.text))
+                ]
             if not good:
                 continue
             output = good[0]
@@ -433,8 +446,10 @@ class _Work:
                 text = numbers.repaired(text, comparison, self.speaker.languages) or text
                 if not numbers.compare(source, text, self.speaker.languages).is_equal:
                     flags.add("number_mismatch")
-            if is_loop(reply.query.text, output.text):
+            if is_loop(source, text):
                 flags.add("repetition")
+            if output.found.is_truncated:
+                flags.add("truncated")
             edits.append(Edit(bit.start, bit.end, self.sentence.escaped(restored(text, self.casing))))
             outputs.append(output)
             places.append((bit, reply, output))
@@ -453,8 +468,6 @@ class _Work:
         spoken = self.spoken([said], replies)
         spoken.target_tokens = sum(len(output.found.tokens) for output in outputs)
         spoken.flags |= flags
-        if any(output.found.is_truncated for output in outputs):
-            spoken.flags.add("truncated")
         return spoken
 
     def _piece_look(self, bit: _Bit, reply: Reply, output: Output, edits: Sequence[Edit]) -> Look:

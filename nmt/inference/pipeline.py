@@ -18,7 +18,6 @@ from nmt.bundle import Bundle
 from nmt.errors import Cancelled, InputTooLong, NmtError, TranslationError
 from nmt.inference.alignment import word_attention, word_links, words_between
 from nmt.inference.attempts import (
-    NO_REPEAT_NGRAM,
     SHORTER,
     Attempts,
     Look,
@@ -41,8 +40,14 @@ from nmt.text.tokenizer import UNK_ID, UNKNOWN, Tokenizer, VocabularyTokenizer, 
 
 log = logging.getLogger(__name__)
 
+SHORT = 12
+"""Tokens of a sentence in which no two pieces in a row should come twice."""
 _BYTE = "<0x"
 """How a piece begins that is one byte of a character that the vocabulary lacks."""
+
+
+_PLAIN = Query("")
+"""A search as the caller of a translation wants it."""
 
 
 @dataclass
@@ -254,11 +259,16 @@ class Pipeline:
                 one.tickets.add(ticket)
                 self._searches[ticket] = (one, job, place, ids)
                 prefix = one.prefix if job.is_first and query.is_first else ()
-                own = self._search_options(len(ids), one.options, query, prefix, one.forbidden)
+                own = self._search_options(len(ids), one.options, prefix, one.forbidden, query)
                 self._engine.submit(ticket, ids, own, one.deadline, one.number)
 
     def _search_options(
-        self, length: int, options: TranslateOptions, query: Query, prefix: Ids = (), forbidden: tuple[Ids, ...] = ()
+        self,
+        length: int,
+        options: TranslateOptions,
+        prefix: Ids = (),
+        forbidden: tuple[Ids, ...] = (),
+        query: Query = _PLAIN,
     ) -> SearchOptions:
         """`length`: tokens of the source."""
         search = self._config.search
@@ -271,7 +281,9 @@ class Pipeline:
             beam_size = -(-beam_size // options.diversity.groups) * options.diversity.groups
         ngram = search.no_repeat_ngram if options.no_repeat_ngram is None else options.no_repeat_ngram
         if query.is_constrained:
-            ngram = min(ngram or NO_REPEAT_NGRAM, NO_REPEAT_NGRAM)
+            # a short sentence has no pair of pieces twice; a long one may, but no three
+            most = 2 if length <= SHORT else 3
+            ngram = min(ngram or most, most)
             factor = min(factor, SHORTER)
         room = max(int(length * factor), len(prefix))
         return SearchOptions(

@@ -157,8 +157,10 @@ def _arrange(view: View, parent: _Element) -> bool:
     words = [(element, _has_words(view, element)) for element in parent.children]
     full = [element for element, has_words in words if has_words]
     gains = {id(element): view.share(element.start, element.end) - _LEAST for element in full}
-    for signs in (unit for unit in range(low, high) if view.is_sign(unit)):
-        for gain in gains.values():
+    signs = [unit for unit in range(low, high) if view.is_sign(unit)]
+    for gain in gains.values():
+        gain[signs] = -np.inf
+        if (gain[low:high] > 0).any():
             gain[signs] = -0.01
     # the surest first: what is left is for the others
     for element in sorted(full, key=lambda e: -float(np.maximum(gains[id(e)][low:high], 0).sum())):

@@ -240,9 +240,9 @@ def compare(source: str, target: str, languages: tuple[str, str]) -> Comparison:
     is_rough = _ROUGH.search(target) is not None
     for number in left:
         before = len(right)
+        has_sign = not number.sign or any(word in lowered for word in _UNITS[number.sign])
         place = next((i for i, other in enumerate(right) if number.readings & other.readings), None)
         if place is not None:
-            has_sign = not number.sign or any(word in lowered for word in _UNITS[number.sign])
             if has_sign:
                 del right[place]
             else:
@@ -251,7 +251,7 @@ def compare(source: str, target: str, languages: tuple[str, str]) -> Comparison:
             right = [other for other in right if other.digits not in (3, 4)]
             if not is_rough and len(right) == before:
                 missing.append(number)
-        elif not _is_spelt(number, lowered, languages[1]):
+        elif not (has_sign and _is_spelt(number, lowered, languages[1])):
             missing.append(number)
     extra = [number for number in right if not _is_spelt(number, source.lower(), languages[0])]
     if extra and _ROUGH.search(source):
@@ -267,7 +267,8 @@ def repaired(target: str, comparison: Comparison, languages: tuple[str, str]) ->
     # short numbers may well be another way to say the same: hours, floors, "half past 6"
     if right.digits < 3 or wrong.digits < 2:
         return None
-    if target[wrong.start - 1 : wrong.start].isalnum() or target[wrong.end : wrong.end + 1].isalnum():
+    before, after = target[wrong.start - 1 : wrong.start], target[wrong.end : wrong.end + 1]
+    if (before and not before.isspace() and before not in "([\"'„“") or after.isalnum():
         return None
     return target[: wrong.start] + localised(right, languages) + target[wrong.end :]
 
@@ -289,6 +290,14 @@ def localised(number: Number, languages: tuple[str, str]) -> str:
         return f"{body}\u00a0{number.sign}" if target in _CURRENCY_LAST else f"{number.sign}{body}"
     blank = "\u00a0" if number.sign == "%" and target in ("de", "fr") else ""
     return f"{body}{blank}{number.sign}"
+
+
+def beside(written: str, after: str) -> str:
+    """A number as `localised` writes it, without its sign where what follows it says the same in words."""
+    for sign, words in _UNITS.items():
+        if sign in written and after.lower().lstrip().startswith(words):
+            return written.replace(sign, "").strip()
+    return written
 
 
 _LARGEST = 1_000_000

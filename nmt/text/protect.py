@@ -55,7 +55,7 @@ _CODE = {
 }
 
 TAG = (
-    r"</?[A-Za-z][\w:.-]*+(?:\s(?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+|/)?>"
+    r"(?!<unk>)</?[A-Za-z][\w:.-]*+(?:\s(?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+|/)?>"
     r"|\[/?(?:[a-z*]{1,10}|[A-Z]{1,10})(?:=[^\]\s]*+)?\]"
 )
 """A tag of HTML or XML, or one in brackets, in a text that is neither."""
@@ -120,6 +120,13 @@ def signature(text: str) -> Counter[str]:
     return Counter(found[0] for found in _STRICT.finditer(text))
 
 
+def without_placeholders(text: str) -> str:
+    """What is left of a text without anything that `signature` counts; empty where there are no words."""
+    while signature(text):
+        text = " ".join(_STRICT.sub(" ", text).split())
+    return text if any(character.isalnum() for character in text) else ""
+
+
 def looks_like_number(span: Span, text: str, language: str) -> bool:
     """Whether what comes in the place of a placeholder is a number, as far as its name and the next word tell."""
     if span.kind in ("phone", "time"):
@@ -142,7 +149,7 @@ _SYMBOL = re.compile(
     r"(?:\d\ufe0f?\u20e3|[\U0001f1e6-\U0001f1ff]{2}"
     r"|[^\w\s!-~¡-ÿ\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u3000-\u30ff\uff00-\uffef\ufffc]"
     r"[^\w\s!-~¡-ÿ\u2010-\u2027\u2030-\u205e\u3000-\u30ff\uff00-\uffef\ufffc]*"
-    rf"|[¦§©¬®¯°±¶·×÷]|{_LONE})"
+    rf"|[¦§©¬®¯°±¶·×÷†‡•‣※]|{_LONE})"
 )
 _SYMBOL_HINT = re.compile(r"[^\w\s.,;:!?'\"’“”„()–-]")
 
@@ -190,19 +197,30 @@ def without_overlap(spans: Iterable[Span]) -> list[Span]:
     return kept
 
 
-NAMES = ("Tom", "Mary", "Boston", "John", "Ken", "Bob", "Jane", "Bill")
-NUMBERS = ("30", "20", "50", "40", "15", "25", "60", "70")
-"""What stands for a protected part while a sentence is translated: common words that translators copy."""
+NAMES = ("Tom", "Boston", "Paris", "London", "Japan", "John", "Osaka", "China")
+NUMBERS = ("2000", "1999", "200", "2013", "36", "2001", "26", "37")
+"""What stands for a protected part while a sentence is translated: those that the models that ship copy most reliably.
+
+In 15 sentences of each direction they kept Tom in 14 and 14, 2000 in 15 and 13, but Bob and 1990, which they know less
+well or say in words, in none; docs/text.md has more.
+"""
 
 
-def stand_ins(texts: Sequence[str], wants_number: Sequence[bool]) -> list[str] | None:
-    """A word for each protected part, a number where one is wanted, none of them anywhere in `texts`; or too few."""
+def stand_ins(texts: Sequence[str], wants_number: Sequence[bool], *, others: bool = False) -> list[str] | None:
+    """A word for each protected part, a number where one is wanted, none of them anywhere in `texts`; or None.
+
+    `others`: not those that are taken without it.
+    """
     lowered = [text.lower() for text in texts]
-    names, numbers = (
-        (word for word in words if not any(word.lower() in text for text in lowered)) for words in (NAMES, NUMBERS)
+    numbers, names = (
+        [word for word in words if not any(word.lower() in text for text in lowered)] for words in (NUMBERS, NAMES)
     )
-    chosen = [next(numbers if wants else names, "") for wants in wants_number]
-    return chosen if all(chosen) else None
+    if others:
+        numbers, names = numbers[sum(wants_number) :], names[len(wants_number) - sum(wants_number) :]
+    if sum(wants_number) > len(numbers) or len(wants_number) - sum(wants_number) > len(names):
+        return None
+    number, name = iter(numbers), iter(names)
+    return [next(number) if wants else next(name) for wants in wants_number]
 
 
 def _joined(text: str, before: Span, start: int, end: int, kind: str) -> Span | None:

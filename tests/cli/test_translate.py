@@ -77,8 +77,8 @@ def test_unknown_words_are_replaced_unless_told_otherwise(tmp_path: Path) -> Non
     model = tmp_path / "words"
     unknown_bundle(model)
     source = write_toy(tmp_path, 30)
-    replaced = lines_of(call(tmp_path, "translate", model, "-i", source))
-    kept = lines_of(call(tmp_path, "translate", model, "-i", source, "--no-replace-unknown"))
+    replaced = lines_of(call(tmp_path, "translate", model, "-i", source, "--raw"))
+    kept = lines_of(call(tmp_path, "translate", model, "-i", source, "--raw", "--no-replace-unknown"))
     assert not any("<unk>" in line for line in replaced)
     assert [old != new for old, new in zip(kept, replaced, strict=True)] == ["<unk>" in line for line in kept]
     assert any("<unk>" in line for line in kept)

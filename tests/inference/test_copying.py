@@ -116,8 +116,8 @@ def expected_text(bundle: Bundle, text: str, found: Found) -> str:
 
 def test_the_text_has_the_copied_words(bundle: Bundle) -> None:
     asked = texts(40)
-    translations = Pipeline(bundle, RUNNERS["torch"](bundle)).translate(asked, TranslateOptions(alignments=True))
-    options = TranslateOptions(alignments=True)
+    options = TranslateOptions(alignments=True, raw=True)
+    translations = Pipeline(bundle, RUNNERS["torch"](bundle)).translate(asked, options)
     copied = 0
     for text, translation, found in zip(
         asked,

@@ -90,7 +90,7 @@ def expected_text(bundle: Bundle, text: str, found: Found) -> str:
 @pytest.mark.parametrize("make", RUNNERS.values(), ids=RUNNERS)
 def test_every_route_puts_the_same_words_in(bundle: Bundle, make: Factory) -> None:
     """What the plain search finds, with each `<unk>` replaced by hand."""
-    options = TranslateOptions(n_best=2)
+    options = TranslateOptions(n_best=2, raw=True)
     pipeline = Pipeline(bundle, make(bundle))
     found = pipeline.translate(texts(40), options)
     sentences = [
@@ -108,7 +108,7 @@ def test_every_route_puts_the_same_words_in(bundle: Bundle, make: Factory) -> No
 def translate(bundle: Bundle, texts: list[str], **options: object) -> list[Translation]:
     results = Pipeline(bundle, TorchRunner(bundle, torch.device("cpu"))).translate(
         texts,
-        TranslateOptions(**options),  # type: ignore[arg-type]
+        TranslateOptions(**{"raw": True} | options),  # type: ignore[arg-type]
     )
     assert all(isinstance(result, Translation) for result in results)
     return results  # type: ignore[return-value]
