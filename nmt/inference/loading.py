@@ -32,7 +32,24 @@ def load_pipeline(
     shared_file: int | None = None,
     fusion: Fusion | None = None,
 ) -> Pipeline:
-    """A bundle, verified, ready to translate. `threads`: of torch's products, where it serves; 0: torch's own choice.
+    """A bundle, verified, ready to translate: `load_lanes` with one."""
+    return load_lanes(folder, device, precision, threads, shared_file, fusion, most=1)[0]
+
+
+def load_lanes(
+    folder: Path | str,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int = 1,
+    shared_file: int | None = None,
+    fusion: Fusion | None = None,
+    *,
+    most: int,
+) -> list[Pipeline]:
+    """A bundle, verified, ready to translate in as many pipelines as are worth having, at least one and at most `most`.
+
+    They translate alike, and are stepped one by one. On the native kernels another costs next to nothing where
+    processes share their weights; torch would hold a copy of all. `threads`: of torch's products, where it serves; 0: torch's own choice.
 
     `shared_file`: where processes that load the same bundle hold its weights together (`nmt.native.sharing`). `fusion`:
     every search is a plain one, with a language model beside it.
@@ -45,7 +62,7 @@ def load_pipeline(
         if precision not in ("auto", "fp32"):
             raise DeviceError(f"no {precision} with a language model: the plain searches run in fp32, use that or auto")
         fused = _fused_runner(bundle, fusion, device, threads)
-        return Pipeline(bundle, fused, lambda: _fused_runner(load_bundle(folder), fusion, device, threads))
+        return [Pipeline(bundle, fused, lambda: _fused_runner(load_bundle(folder), fusion, device, threads))]
 
     def routed(bundle: Bundle) -> Runner:
         fast = choose_runner(bundle, device, precision, threads, shared_file)
@@ -53,7 +70,9 @@ def load_pipeline(
         # the weights are read again where the plain searches are asked for: few ever are
         return RoutedRunner(fast, lambda: _plain_runner(folder, version, fast.device, threads))
 
-    return Pipeline(bundle, routed(bundle), lambda: routed(load_bundle(folder)))
+    first = Pipeline(bundle, routed(bundle), lambda: routed(load_bundle(folder)))
+    others = most - 1 if first.info.runner == "native" and shared_file is not None else 0
+    return [first, *(Pipeline(bundle, routed(bundle), lambda: routed(load_bundle(folder))) for _ in range(others))]
 
 
 def _plain_runner(folder: Path | str, version: str, device: str, threads: int) -> Runner:

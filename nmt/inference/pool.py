@@ -33,6 +33,9 @@ SHARE = 8
 in a worker its sentences take turns with those of others, so it keeps nobody waiting."""
 RESERVE = 0.25
 """What a worker is given beyond the rows of its engine, as a share of them: enough to fill rows that fall free."""
+SMALL_TEXTS = 2
+SMALL_CHARS = 400
+"""A request of at most so many texts, of so many characters together, goes before larger ones."""
 SEGMENT_CHARS = 120
 """Of a sentence, roughly: a longer text counts as several."""
 RESTART_S = 1.0
@@ -84,6 +87,8 @@ class _Request:
     """Index of the first text that no worker has been given yet."""
     open: int = 0
     """Texts without a result."""
+    is_small: bool = False
+    """It is soon done, and need not wait for those that are not."""
 
     def is_late(self, now: float) -> bool:
         return self.deadline is not None and now > self.deadline
@@ -114,8 +119,8 @@ class _Place:
     """When it last gave a sign, was given the first of its texts, or was started; by the pool's clock."""
     items: dict[int, _Item] = field(default_factory=dict)
     """Texts that it has, by number."""
-    rows: int = 0
-    """Of these texts."""
+    rows: list[int] = field(default_factory=lambda: [0, 0])
+    """Of these texts: of large requests, of small ones."""
     retries: deque[_Item] = field(default_factory=deque)
     """Texts that a worker died with. Each is tried once more, with no other beside it."""
     is_retrying: bool = False
@@ -189,6 +194,8 @@ class Pool:
         self._max_wait_s = max_wait_s
         self._hang_s = hang_s
         self._changed = threading.Condition()
+        self._small: deque[_Request] = deque()
+        """Small requests that no worker has, in the order in which they came."""
         self._queue: deque[_Request] = deque()
         """Requests with texts that no worker has, each in its turn."""
         self._numbers = count()
@@ -203,6 +210,7 @@ class Pool:
         workers_started, ready = self._start(workers)
         self._places = [_Place(worker, heard=clock()) for worker in workers_started]
         self._room = int(ready.rows * (1 + RESERVE))
+        self._has_lanes = ready.has_lanes
         self.models: tuple[ModelInfo, ...] = ready.models
         self._device = ready.device
         self._pairs: dict[tuple[str, str], int] = {}
@@ -265,13 +273,14 @@ class Pool:
             future,
             [None] * len(texts),
             open=len(texts),
+            is_small=self._has_lanes and len(texts) <= SMALL_TEXTS and sum(map(len, texts)) <= SMALL_CHARS,
         )
         with self._changed:
             if self._closed:
                 raise Overloaded("the service is stopping", retry_after_s=5.0)
             if not is_continued:
                 self._refuse_excess(len(texts))
-            self._queue.append(request)
+            self._queue_of(request).append(request)
             self._queued += len(texts)
             self._supply_all()
         future.add_done_callback(lambda done: self._give_up(request) if done.cancelled() else None)
@@ -317,7 +326,7 @@ class Pool:
                 return
             self._closed = True
             self._ending.set()
-            waiting = list(self._queue)
+            waiting = self._requests()
             self._changed.notify_all()
         for request in waiting:
             request.future.cancel()
@@ -370,7 +379,7 @@ class Pool:
 
     def _supply(self, place: _Place) -> None:
         """Tell a worker what there is for it."""
-        if self._closed or not place.is_up or not (self._queue or place.cancelled or place.retries):
+        if self._closed or not place.is_up or not (self._queued or place.cancelled or place.retries):
             return
         messages = self._messages(place)
         if not messages:
@@ -395,23 +404,32 @@ class Pool:
         """Texts for a worker: as many as it has room for, but no more than its part of all that there are."""
         up = sum(other.is_up for other in self._places)
         part = -(-(self._queued + self._running) // up)
-        while self._queue and len(place.items) < part:
-            request = self._queue[0]
-            if error := self._overdue(request, self._clock()):
-                self._drop_waiting(request, error)
-                continue
-            text = request.texts[request.next]
-            rows = request.beam_size * min(1 + len(text) // SEGMENT_CHARS, SHARE)
-            if place.items and place.rows + rows > self._room:
-                return
-            request.next += 1
-            self._queued -= 1
-            self._running += 1
-            if request.next == len(request.texts):
-                self._queue.popleft()
-            elif request.next % SHARE == 0:
-                self._queue.rotate(-1)
-            yield _Item(request, request.next - 1, rows)
+        for queue in (self._small, self._queue):
+            while queue and len(place.items) < part:
+                request = queue[0]
+                if error := self._overdue(request, self._clock()):
+                    self._drop_waiting(request, error)
+                    continue
+                text = request.texts[request.next]
+                rows = request.beam_size * min(1 + len(text) // SEGMENT_CHARS, SHARE)
+                taken = place.rows[request.is_small]
+                if taken and taken + rows > self._room:
+                    break
+                request.next += 1
+                self._queued -= 1
+                self._running += 1
+                if request.next == len(request.texts):
+                    queue.popleft()
+                elif request.next % SHARE == 0:
+                    queue.rotate(-1)
+                yield _Item(request, request.next - 1, rows)
+
+    def _queue_of(self, request: _Request) -> deque[_Request]:
+        return self._small if request.is_small else self._queue
+
+    def _requests(self) -> list[_Request]:
+        """All with texts that no worker has."""
+        return [*self._small, *self._queue]
 
     def _hand_over(self, place: _Place, item: _Item) -> Ask:
         number = next(self._numbers)
@@ -419,9 +437,10 @@ class Pool:
         if not place.items:
             place.heard = item.since
         place.items[number] = item
-        place.rows += item.rows
         request = item.request
-        return Ask(number, request.model, request.texts[item.index], request.options, request.deadline)
+        place.rows[request.is_small] += item.rows
+        text = request.texts[item.index]
+        return Ask(number, request.model, text, request.options, request.deadline, request.is_small)
 
     # Answers back
 
@@ -489,7 +508,8 @@ class Pool:
         with self._changed:
             place.heard = self._clock()
             items = [(place.items.pop(number), result) for number, result in answers]
-            place.rows -= sum(item.rows for item, _ in items)
+            for item, _ in items:
+                place.rows[item.request.is_small] -= item.rows
             self._running -= len(items)
             self._rate.note(len(items), place.heard)
             complete = [item.request for item, result in items if self._note(item, _timed(item, result, place.heard))]
@@ -522,7 +542,7 @@ class Pool:
                 item.is_retry = True
             place.items.clear()
             place.cancelled.clear()
-            place.rows = 0
+            place.rows = [0, 0]
             self._supply_all()  # the others' parts have grown
         self._fail(lost, "the worker ended")
         pause_s = RESTART_S
@@ -567,7 +587,7 @@ class Pool:
             lost = list(place.retries)
             place.retries.clear()
             if all(other.is_broken for other in self._places):
-                for request in list(self._queue):
+                for request in self._requests():
                     self._drop_waiting(request, TranslationError("internal error (no worker can be started)"))
             self._supply_all()  # what was this one's part
         self._fail(lost, "no worker can be started")
@@ -595,7 +615,7 @@ class Pool:
         rate = self._rate.texts_per_s
         if self._max_wait_s is None or not rate or self._queued <= rate * self._max_wait_s:
             return
-        ahead = sum(min(SHARE, len(request.texts) - request.next) for request in self._queue)
+        ahead = sum(min(SHARE, len(request.texts) - request.next) for request in self._requests())
         if ahead > rate * self._max_wait_s:
             raise Overloaded(
                 f"the wait would be longer than {self._max_wait_s:g} s ({self._queued} texts wait)",
@@ -618,7 +638,7 @@ class Pool:
 
     def _look(self, now: float) -> None:
         with self._changed:
-            for request in list(self._queue):
+            for request in self._requests():
                 if error := self._overdue(request, now):
                     self._drop_waiting(request, error)
             for place in self._places:
@@ -647,7 +667,7 @@ class Pool:
         waiting = range(request.next, len(request.texts))
         if not waiting:
             return
-        self._queue.remove(request)
+        self._queue_of(request).remove(request)
         self._queued -= len(waiting)
         request.open -= len(waiting)
         for index in waiting:

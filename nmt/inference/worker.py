@@ -53,6 +53,8 @@ class Ready:
     rows: int
     """Hypotheses that run at once at best speed, of the model with the fewest."""
     device: str
+    has_lanes: bool = False
+    """Small requests have rows of their own, as many again, and go first."""
 
 
 class Ask(NamedTuple):
@@ -64,6 +66,8 @@ class Ask(NamedTuple):
     options: TranslateOptions
     deadline: float | None
     """In seconds of `time.monotonic`, which all processes of a machine share."""
+    is_small: bool = False
+    """Of a request that is soon done: goes before the others where the worker has a lane for that."""
 
 
 class Cancel(NamedTuple):
@@ -73,6 +77,9 @@ class Cancel(NamedTuple):
 
 
 Message = Ask | Cancel
+
+TURNS = 6
+"""While there are small requests, the others have one step in so many."""
 
 
 class WorkerDied(Exception):
@@ -157,7 +164,7 @@ class Worker:
 
 def main(descriptor: int) -> None:
     """The worker process itself."""
-    from nmt.inference.loading import load_pipeline  # here alone: the other end needs none of it
+    from nmt.inference.loading import load_lanes  # here alone: the other end needs none of it
 
     for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the parent decides what they mean
         signal.signal(number, signal.SIG_IGN)
@@ -166,37 +173,45 @@ def main(descriptor: int) -> None:
         setup = channel.receive()
         assert isinstance(setup, Setup)
         try:
-            pipelines = [
-                load_pipeline(folder, setup.device, setup.precision, setup.threads, file, setup.fusion)
+            models = [
+                load_lanes(folder, setup.device, setup.precision, setup.threads, file, setup.fusion, most=2)
                 for folder, file in zip_longest(setup.folders, setup.shared_files)
             ]
         except NmtError as error:
             channel.send(error)
             return
+        pipelines = [lanes[0] for lanes in models]
         infos = tuple(pipeline.info for pipeline in pipelines)
-        channel.send(Ready(infos, min(p.rows for p in pipelines), pipelines[0].device))
-        serve(channel, pipelines)
+        has_lanes = all(len(lanes) > 1 for lanes in models)
+        channel.send(Ready(infos, min(p.rows for p in pipelines), pipelines[0].device, has_lanes))
+        serve(channel, pipelines, [lanes[1] for lanes in models] if has_lanes else pipelines)
 
 
-def serve(channel: Channel, pipelines: Sequence[Pipeline]) -> None:
+def serve(channel: Channel, pipelines: Sequence[Pipeline], small: Sequence[Pipeline]) -> None:
     """Translate until the other end closes, which raises EOFError.
 
     Waits for messages while there is nothing to do, and otherwise looks for them between two steps. Where nothing is
-    done for a while, an empty answer says that it still works.
+    done for a while, an empty answer says that it still works. `small`: pipelines of the same models for small
+    requests, or `pipelines` itself. A step with few sentences takes a fraction of one with many, so while there are
+    small requests most steps are theirs.
     """
+    every = list(dict.fromkeys((*pipelines, *small)))
+    turns = 0
     told = time.monotonic()
     model_of: dict[int, Pipeline] = {}
     while True:
-        is_idle = all(pipeline.is_idle for pipeline in pipelines)
+        is_idle = all(pipeline.is_idle for pipeline in every)
         while is_idle or channel.poll():
             for message in channel.receive():
                 if isinstance(message, Ask):
-                    model_of[message.number] = pipelines[message.model]
+                    model_of[message.number] = (small if message.is_small else pipelines)[message.model]
                     model_of[message.number].submit(message.number, message.text, message.options, message.deadline)
                 elif message.number in model_of:  # else its answer is on its way
                     model_of[message.number].cancel(message.number)
             is_idle = False
-        answers = [answer for pipeline in pipelines if not pipeline.is_idle for answer in pipeline.step()]
+        turns += 1
+        first = [pipeline for pipeline in small if not pipeline.is_idle] if turns % TURNS else []
+        answers = [answer for one in first or every if not one.is_idle for answer in one.step()]
         for number, _ in answers:
             del model_of[number]
         now = time.monotonic()
