@@ -98,7 +98,7 @@ async def translate_each(
         goal = held.languages.find(target).code
         try:
             if len(groups) == 1:
-                await work(*groups.values(), receive)
+                await work(next(iter(groups.values())), receive)
             elif groups:
                 works = (partial(work, part, None) for part in groups.values())
                 await service.admission.attended(_together(works), receive)

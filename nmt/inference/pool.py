@@ -626,10 +626,10 @@ class Pool:
         """Why a request has waited long enough, if it has. The lock is held."""
         if request.is_late(now):
             return DeadlineExceeded("not translated in time")
-        may_go = self._max_wait_s is not None and not request.next and not request.is_continued
-        if may_go and now - request.since > self._max_wait_s:
-            return Overloaded(f"no worker was free within {self._max_wait_s:g} s", retry_after_s=self._patience_s())
-        return None
+        limit_s = self._max_wait_s
+        if limit_s is None or request.next or request.is_continued or now - request.since <= limit_s:
+            return None
+        return Overloaded(f"no worker was free within {limit_s:g} s", retry_after_s=self._patience_s())
 
     def _watch(self) -> None:
         """Until the pool is closed, answer those who wait too long, and end workers that are silent."""

@@ -141,9 +141,9 @@ def test_reloads_under_load_lose_no_request_and_no_memory(tmp_path: Path) -> Non
         assert memory_of(pid) < 1.05 * base
     assert calls.failures == []
     assert {version for version, _ in calls.answers} == set(expected)
-    for version, texts in calls.answers:
-        assert version is not None
-        assert texts == expected[version]
+    for named, texts in calls.answers:
+        assert named is not None
+        assert texts == expected[named]
 
 
 def truncate(bundle: Path, _: Bundle) -> None:

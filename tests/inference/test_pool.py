@@ -107,12 +107,10 @@ def test_each_direction_is_answered_by_its_own_model(pool: Pool) -> None:
 
 def test_requests_of_all_kinds_at_once_get_their_own_answers(pool: Pool) -> None:
     texts = toy_sentences(60)
-    expected = dict(zip(texts, translations(pool.submit(texts, "en", "de")), strict=True))
+    plain, n_best = TranslateOptions(raw=True), TranslateOptions(raw=True, n_best=2)
+    expected = dict(zip(texts, translations(pool.submit(texts, "en", "de", plain)), strict=True))
     parts = [texts[first : first + size] for first, size in ((0, 1), (1, 30), (31, 2), (33, 27))]
-    n_best = TranslateOptions(n_best=2)
-    futures = [
-        (part, pool.submit(part, "en", "de", options)) for part in parts for options in (TranslateOptions(), n_best)
-    ]
+    futures = [(part, pool.submit(part, "en", "de", options)) for part in parts for options in (plain, n_best)]
     for part, future in futures:
         assert translations(future) == [expected[text] for text in part]
 
@@ -293,8 +291,7 @@ def test_a_pool_whose_workers_cannot_start_again_says_so_and_recovers(folder: Pa
         content = weights.read_bytes()
         weights.write_bytes(b"damaged")
         os.kill(pool._places[0].worker._process.pid, signal.SIGKILL)
-        wait_until(lambda: not pool.status().ready)
-        assert "no worker can be started" in pool.status().reasons[0]
+        wait_until(lambda: pool.status().reasons == ("no worker can be started",))
         failed = pool.submit(["The dog."], "en", "de").result(WAIT_S)
         assert "no worker can be started" in str(failed[0])
         weights.write_bytes(content)

@@ -109,6 +109,10 @@ def hand(pool: Pool, worker: int = 0) -> Hand:
     return found
 
 
+def is_dead(worker: Hand) -> bool:
+    return worker.is_dead
+
+
 def until(condition: Callable[[], object]) -> None:
     end = time.monotonic() + WAIT_S
     while not condition():
@@ -246,10 +250,10 @@ def test_a_silent_worker_is_ended_and_its_texts_are_done_by_another(make: Callab
     assert pool.status().reasons == ("no worker answers",)
     clock.now += 3.0
     pool._look(clock.now)
-    assert not silent.is_dead
+    assert not is_dead(silent)
     clock.now += 2.0
     pool._look(clock.now)
-    assert silent.is_dead
+    assert is_dead(silent)
     until(lambda: hand(pool) is not silent and hand(pool).asked)
     assert len(hand(pool).asked) == 1, "it has company"
     assert pool.status().ready
@@ -315,11 +319,11 @@ def test_the_pool_says_that_its_only_worker_is_being_started_again(
     make: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = make()
-    is_free = queue.Queue[None]()
-    monkeypatch.setattr(Hand, "ready", lambda _: is_free.get() or Ready((MODEL,), ROWS, "cpu"))
+    is_free = queue.Queue[Ready]()
+    monkeypatch.setattr(Hand, "ready", lambda _: is_free.get())
     hand(pool).kill()
     until(lambda: pool.status().reasons == ("all workers are being started again",))
-    is_free.put(None)
+    is_free.put(Ready((MODEL,), ROWS, "cpu"))
     until(lambda: pool.status().ready)
 
 
