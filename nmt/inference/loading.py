@@ -49,7 +49,8 @@ def load_lanes(
     """A bundle, verified, ready to translate in as many pipelines as are worth having, at least one and at most `most`.
 
     They translate alike, and are stepped one by one. On the native kernels another costs next to nothing where
-    processes share their weights; torch would hold a copy of all. `threads`: of torch's products, where it serves; 0: torch's own choice.
+    processes share their weights; torch would hold a copy of all. `threads`: of torch's products, where it serves; 0:
+    torch's own choice.
 
     `shared_file`: where processes that load the same bundle hold its weights together (`nmt.native.sharing`). `fusion`:
     every search is a plain one, with a language model beside it.
