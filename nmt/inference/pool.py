@@ -279,7 +279,7 @@ class Pool:
             if self._closed:
                 raise Overloaded("the service is stopping", retry_after_s=5.0)
             if not is_continued:
-                self._refuse_excess(len(texts))
+                self._refuse_excess(request)
             self._queue_of(request).append(request)
             self._queued += len(texts)
             self._supply_all()
@@ -605,9 +605,9 @@ class Pool:
 
     # Waiting too long
 
-    def _refuse_excess(self, number: int) -> None:
-        """Raises Overloaded where so many more texts do not fit, or would wait too long. The lock is held."""
-        if self._queued + number > self._max_queue:
+    def _refuse_excess(self, new: _Request) -> None:
+        """Raises Overloaded where a request does not fit, or would wait too long. The lock is held."""
+        if self._queued + len(new.texts) > self._max_queue:
             raise Overloaded(
                 f"the queue is full ({self._queued} texts wait, {self._max_queue} may)",
                 retry_after_s=self._patience_s(),
@@ -615,7 +615,8 @@ class Pool:
         rate = self._rate.texts_per_s
         if self._max_wait_s is None or not rate or self._queued <= rate * self._max_wait_s:
             return
-        ahead = sum(min(SHARE, len(request.texts) - request.next) for request in self._requests())
+        before = self._small if new.is_small else self._requests()
+        ahead = sum(min(SHARE, len(request.texts) - request.next) for request in before)
         if ahead > rate * self._max_wait_s:
             raise Overloaded(
                 f"the wait would be longer than {self._max_wait_s:g} s ({self._queued} texts wait)",

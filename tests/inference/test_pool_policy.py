@@ -36,6 +36,7 @@ class Hand:
     """A worker in the test's hand. It keeps what it is given until it is told to answer."""
 
     model = MODEL
+    has_lanes = False
 
     def __init__(self, _: Setup) -> None:
         self.asked: list[Ask] = []
@@ -44,7 +45,7 @@ class Hand:
         self._out: queue.Queue[list[tuple[int, Result]] | None] = queue.Queue()
 
     def ready(self) -> Ready:
-        return Ready((Hand.model,), ROWS, "cpu")
+        return Ready((Hand.model,), ROWS, "cpu", Hand.has_lanes)
 
     def offer(self, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -173,6 +174,36 @@ def test_a_long_text_leaves_room_for_others(make: Callable[..., Pool]) -> None:
     submit(pool, ["A sentence of some length, one of many. " * 200])
     submit(pool, ["single"])
     assert [ask.text[:6] for ask in hand(pool).asked] == ["A sent", "single"]
+
+
+def test_small_requests_go_before_large_ones_where_they_have_a_lane(
+    make: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hand, "has_lanes", True)
+    pool = make(max_queue=1_000)
+    submit(pool, ["large"] * 100)
+    in_hand = len(hand(pool).asked)
+    assert in_hand == ROWS * 5 // 4
+    assert not any(ask.is_small for ask in hand(pool).asked)
+    for _ in range(in_hand + 1):
+        submit(pool, ["small"])
+    small = [ask for ask in hand(pool).asked if ask.is_small]
+    assert [ask.text for ask in small] == ["small"] * in_hand
+    submit(pool, ["three", "texts", "are many"])
+    submit(pool, ["a long text " * 40])
+    answer(pool, 2 * in_hand)
+    assert [ask.text for ask in hand(pool).asked if ask.is_small] == ["small"]
+
+
+def test_a_small_request_waits_for_small_ones_alone(make: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hand, "has_lanes", True)
+    pool = make(max_wait_s=2.0, max_queue=1_000)
+    pool._rate.texts_per_s = 10.0
+    for _ in range(3):
+        submit(pool, ["large"] * 50)
+    with pytest.raises(Overloaded, match="longer than 2 s"):
+        submit(pool, ["large"] * 3)
+    submit(pool, ["small"])
 
 
 # Waiting too long
