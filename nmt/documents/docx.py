@@ -34,8 +34,6 @@ _CONTROLS = frozenset(
     {"bibliography", "checkbox", "citation", "comboBox", "date", "docPartList", "dropDownList", "picture"}
 )
 """Content controls whose text is no sentence."""
-_MOST_OF_FIELD = 1000
-"""Atoms."""
 _UNSEEN = frozenset({"lang", "noProof", "rPrChange"})
 """Formatting that nobody sees."""
 
@@ -87,7 +85,7 @@ class Word:
 
     def look(self, run: Element | None) -> str:
         """See `Dialect`."""
-        properties = None if run is None else child(run, "rPr")
+        properties = _properties(run)
         if properties is None:
             return ""
         seen = (element for element in properties if local(element) not in _UNSEEN)
@@ -109,10 +107,16 @@ class Word:
         return [id(atom.element) for atom in atoms_of(pieces) if not atom.parts and _field_mark(atom)]
 
 
+def _properties(run: Element | None) -> Element | None:
+    """A run's formatting, which is its first child."""
+    first = None if run is None else next(iter(run), None)  # len() would count all of its children
+    return first if first is not None and local(first) == "rPr" else None
+
+
 def _run_like(holder: Element, run: Element | None) -> Element:
     """A new run at the end of a holder, with the formatting of another."""
     new = etree.SubElement(holder, f"{namespace(holder)}r", {} if run is None else dict(run.attrib))
-    properties = None if run is None else child(run, "rPr")
+    properties = _properties(run)
     if properties is not None:
         copy = deepcopy(properties)
         copy.tail = None
@@ -175,17 +179,19 @@ def _is_link(instruction: str) -> bool:
 
 def _grouped(atoms: list[Atom]) -> list[Atom]:
     """A field is one thing; but a link's text is text like any other, and the field a container around it."""
+    marks = [_field_mark(atom) for atom in atoms]
+    ends = _field_ends(atoms, marks)
     grouped: list[Atom] = []
     place = 0
     while place < len(atoms):
-        end = _field_end(atoms, place)
+        end = ends.get(place)
         if end is None:
             grouped.append(atoms[place])
             place += 1
             continue
         field = atoms[place : end + 1]
         begin = field[0].element
-        cut = next((n for n, atom in enumerate(field) if _field_mark(atom) == "separate"), None)
+        cut = next((n for n, mark in enumerate(marks[place : end + 1]) if mark == "separate"), None)
         if cut is not None and _is_link("".join(map(_instruction, field[:cut]))):
             grouped.append(Atom("open", begin, parts=tuple(field[: cut + 1])))
             grouped += field[cut + 1 : -1]
@@ -194,6 +200,25 @@ def _grouped(atoms: list[Atom]) -> list[Atom]:
             grouped.append(Atom("thing", begin, parts=tuple(field)))
         place = end + 1
     return grouped
+
+
+def _field_ends(atoms: Sequence[Atom], marks: Sequence[str]) -> dict[int, int]:
+    """Where each field ends that begins and ends in one container of this paragraph."""
+    ends: dict[int, int] = {}
+    begun: list[tuple[int, int]] = []
+    containers = [0]
+    for place, (atom, mark) in enumerate(zip(atoms, marks, strict=True)):
+        if atom.kind == "open":
+            containers.append(id(atom.element))
+        elif atom.kind == "close":
+            containers.pop()
+        if mark == "begin":
+            begun.append((place, containers[-1]))
+        elif mark == "end" and begun:
+            begin, container = begun.pop()
+            if container == containers[-1]:
+                ends[begin] = place
+    return ends
 
 
 def _field_mark(atom: Atom) -> str:
@@ -211,19 +236,3 @@ def _things(atom: Atom, name: str) -> list[Element]:
     if atom.kind != "thing" or local(atom.element) != "r":
         return []
     return [e for e in (atom.element if atom.child is None else [atom.child]) if local(e) == name]
-
-
-def _field_end(atoms: Sequence[Atom], begin: int) -> int | None:
-    """Where the field that begins here ends, if that is in the same container."""
-    if _field_mark(atoms[begin]) != "begin":
-        return None
-    depth = containers = 0
-    for place in range(begin, min(len(atoms), begin + _MOST_OF_FIELD)):
-        mark = _field_mark(atoms[place])
-        containers += (atoms[place].kind == "open") - (atoms[place].kind == "close")
-        depth += (mark == "begin") - (mark == "end")
-        if containers < 0:
-            return None
-        if depth == 0:
-            return place if containers == 0 else None
-    return None

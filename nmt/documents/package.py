@@ -28,7 +28,7 @@ class Package:
                 self._check(limits)
                 self.files = self._unpacked(archive, limits)
         except _DAMAGES as error:
-            raise DocumentError(f"not a {name} file, or damaged ({error})") from None
+            raise DocumentError(f"not a {name} file, or damaged ({str(error)[:100]})") from None
 
     def write(self, changed: Mapping[str, bytes]) -> bytes:
         """The archive with some files replaced; order, names, dates and ways of packing stay."""

@@ -57,7 +57,7 @@ class XmlDocument:
             self.root: Element = etree.fromstring(stripped.encode("utf-8"), parser)
         except etree.XMLSyntaxError as error:
             line = (error.lineno or 1) + self._head.count("\n")
-            raise DocumentError(f"not well-formed XML: {error.msg}", place=_place(name, line)) from None
+            raise DocumentError(f"not well-formed XML: {error.msg[:150]}", place=_place(name, line)) from None
         self._lines_before = self._head.count("\n")
 
     def place(self, element: Element) -> str:
@@ -101,8 +101,9 @@ def append_text(element: Element, text: str) -> None:
     """Text behind everything that is in an element."""
     if not text:
         return
-    if len(element):
-        element[-1].tail = (element[-1].tail or "") + text
+    last = next(element.iterchildren(reversed=True), None)
+    if last is not None:
+        last.tail = (last.tail or "") + text
     else:
         element.text = (element.text or "") + text
 
