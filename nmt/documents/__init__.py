@@ -45,6 +45,12 @@ FORMATS = {
         Format("html", "HTML", (".html", ".htm", ".xhtml"), "text/html", "html:read_html"),
         Format("srt", "SubRip subtitles", (".srt",), "application/x-subrip", "subtitles:read_srt"),
         Format("vtt", "WebVTT subtitles", (".vtt",), "text/vtt", "subtitles:read_vtt"),
+        Format("markdown", "Markdown", (".md", ".markdown"), "text/markdown", "markdown:read_markdown"),
+        Format("json", "JSON", (".json",), "application/json", "resources:read_json"),
+        Format(
+            "properties", "Java properties", (".properties",), "text/x-java-properties", "resources:read_properties"
+        ),
+        Format("strings", "Apple strings", (".strings",), "text/plain", "resources:read_strings"),
         Format("po", "gettext catalogue", (".po", ".pot"), "text/x-gettext-translation", "po:read_po"),
         Format("xliff", "XLIFF 1.2 and 2", (".xlf", ".xliff"), "application/x-xliff+xml", "xliff:read_xliff"),
         Format("tmx", "TMX translation memory", (".tmx",), "application/x-tmx+xml", "tmx:read_tmx"),

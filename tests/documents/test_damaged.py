@@ -9,7 +9,17 @@ import pytest
 
 from nmt.documents import FORMATS
 from nmt.errors import DocumentError
-from tests.documents import test_docx, test_html, test_office, test_po, test_subtitles, test_tmx, test_xliff
+from tests.documents import (
+    test_docx,
+    test_html,
+    test_markdown,
+    test_office,
+    test_po,
+    test_resources,
+    test_subtitles,
+    test_tmx,
+    test_xliff,
+)
 from tests.documents.samples import archive, loud, read, unpacked, word
 
 SAMPLES = {
@@ -18,6 +28,10 @@ SAMPLES = {
     "html": test_html.PAGE.encode(),
     "srt": test_subtitles.FILM.encode(),
     "vtt": test_subtitles.WEB.encode(),
+    "markdown": test_markdown.PAGE.encode(),
+    "json": test_resources.JSON.encode(),
+    "properties": test_resources.PROPERTIES.encode(),
+    "strings": test_resources.STRINGS.encode(),
     "po": test_po.CATALOGUE.encode(),
     "xliff": test_xliff.ONE.encode(),
     "tmx": test_tmx.MEMORY.encode(),
