@@ -148,6 +148,7 @@ async def test_the_schema_is_valid_openapi_and_names_every_status(client: httpx.
         "/health": {"200", "503"},
         "/readyz": {"200", "503"},
         "/livez": {"200"},
+        "/metrics": {"200", "401"},
     }
     assert set(schema["paths"]["/translate"]["post"]["requestBody"]["content"]) == {
         "application/json",

@@ -22,6 +22,15 @@ from tests.app.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(autouse=True)
+def uvicorns_messages(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Reach the tests, however a server of another test has set them up."""
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)
+    caplog.set_level(logging.INFO, "uvicorn.error")
+
+
 BODY = b'{"q":"Hi","source":"en","target":"de"}'
 
 
