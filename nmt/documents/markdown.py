@@ -18,7 +18,8 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _PREFIX = re.compile(
     r"(?:[ \t]*(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t])|#{1,6}(?=[ \t]))[ \t]*(?:\[[ xX]\][ \t]+)?)*[ \t]*"
 )
-_STARTS = re.compile(r"[ \t]*(?:[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|>)")
+_QUOTE = re.compile(r"[ \t]*(?:>[ \t]*)*")
+_STARTS = re.compile(r"[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]")
 _NO_TEXT = re.compile(r"[ \t]*(?:(?:[-*_=][ \t]*){3,}|[-=]+|\[[^\]]+\]:.*|</?[A-Za-z!?].*|[|:\- \t]+)\Z")
 _MARK = re.compile(
     r"(?P<code>(?P<ticks>`+)(?!`).{0,2000}?(?<!`)(?P=ticks)(?!`))"
@@ -51,6 +52,7 @@ def _blocks(lines: list[Line]) -> Iterator[list[tuple[int, int, int]]]:
     fence = ""
     place = _behind_front_matter(lines)
     begun: tuple[int, int, int] | None = None
+    depth = 0
     is_code = True
     while place < len(lines):
         line = lines[place]
@@ -82,10 +84,13 @@ def _blocks(lines: list[Line]) -> Iterator[list[tuple[int, int, int]]]:
         prefix = _PREFIX.match(line.text)
         assert prefix is not None
         start, end = line.start + prefix.end(), line.start + len(line.text.rstrip().removesuffix("\\"))
-        if begun is None or _STARTS.match(line.text):
+        quote = _QUOTE.match(line.text)
+        assert quote is not None
+        quotes = quote[0].count(">")
+        if begun is None or quotes > depth or _STARTS.match(line.text, quote.end()):
             if begun:
                 yield [begun]
-            begun = (start, end, line.number)
+            begun, depth = (start, end, line.number), quotes
         else:
             begun = (begun[0], end, begun[2])
         is_last = line.text.endswith(("  ", "\\")) or line.text.lstrip().startswith("#")
