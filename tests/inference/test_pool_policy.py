@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nmt.errors import DeadlineExceeded, NmtError, Overloaded
-from nmt.inference.pool import SHARE, Pool
+from nmt.inference.pool import SHARE, SMALL_CHARS, SMALL_TEXTS, Pool
 from nmt.inference.types import ModelInfo, Result, TranslateOptions, Translation
 from nmt.inference.worker import Ask, Cancel, Message, Ready, Setup, WorkerDied
 
@@ -154,6 +154,42 @@ def test_single_texts_wait_for_what_is_in_work_and_for_no_more(make: Callable[..
     assert [result.text for result in large.result() if isinstance(result, Translation)] == [
         f"LARGE {number}" for number in range(500)
     ]
+
+
+def test_small_requests_go_first_in_rows_of_their_own(
+    make: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hand, "ready", lambda _: Ready((MODEL,), ROWS, "cpu", has_lanes=True))
+    pool = make(max_queue=1_000)
+    room = ROWS * 5 // 4
+    submit(pool, [f"large {number}" for number in range(500)])
+    assert len(hand(pool).asked) == room
+    small = [submit(pool, ["small"]) for _ in range(room + 5)]
+    submit(pool, ["long " * SMALL_CHARS])
+    submit(pool, ["one of three"] * (SMALL_TEXTS + 1))
+    asked = hand(pool).asked
+    assert [ask.is_small for ask in asked] == [False] * room + [True] * room
+    assert {ask.text for ask in asked[room:]} == {"small"}
+    hand(pool).asked = asked[room:] + asked[:room]
+    answer(pool, room)
+    assert [future.done() for future in small] == [True] * room + [False] * 5
+    assert sum(ask.is_small for ask in hand(pool).asked) == 5
+    answer(pool, room)
+    assert "long" in {ask.text[:4] for ask in hand(pool).asked}  # which waited for its turn among the large ones
+    assert pool._places[0].rows[0] <= room
+
+
+def test_a_small_request_that_waits_can_be_given_up(make: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hand, "ready", lambda _: Ready((MODEL,), ROWS, "cpu", has_lanes=True))
+    pool = make(max_queue=1_000)
+    small = [submit(pool, ["small"]) for _ in range(2 * ROWS)]
+    waiting = pool.status().queued
+    assert waiting == 2 * ROWS - ROWS * 5 // 4
+    assert small[-1].cancel()
+    assert pool.status().queued == waiting - 1
+    answer(pool, ROWS * 5 // 4)
+    answer(pool, 2 * ROWS)
+    assert all(future.done() for future in small)
 
 
 def test_several_large_requests_take_turns(make: Callable[..., Pool]) -> None:
