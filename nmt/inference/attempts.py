@@ -42,7 +42,7 @@ _LINE_ENDS = re.compile(r"[\r\n\u2028\u2029]+")
 _HIDDEN = "\u00a4"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Query:
     """A search that is wanted."""
 
@@ -56,7 +56,7 @@ class Query:
     """It is the beginning of its sentence."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Output:
     """A hypothesis of one search, and its text."""
 
@@ -68,7 +68,7 @@ class Output:
     """The pieces that stand for each `<unk>` in turn."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Reply:
     """What a search found: nothing where its constraints leave nothing."""
 
@@ -86,7 +86,7 @@ class Look:
     target: Sequence[Range]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Said:
     """A translation of a sentence in which all is there that must be."""
 
@@ -100,7 +100,7 @@ class Said:
     """Its words are those of the output, and those that were searched are the sentence's."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Spoken:
     """What became of a sentence."""
 
@@ -148,6 +148,23 @@ class Speaker:
     def translate(self, sentence: Sentence, options: TranslateOptions) -> Attempts:
         """Ask for searches until there is a translation. At most three rounds, and one for pieces or faults."""
         casing = casing_of(sentence.text, self.languages[0], self.cost)
+        if casing is Casing.NORMAL and sentence.is_plain and protect.is_everyday(sentence.text):
+            return (yield from self._everyday(sentence, options))
+        return (yield from self._climb(sentence, casing, options))
+
+    def _everyday(self, sentence: Sentence, options: TranslateOptions) -> Attempts:
+        """A sentence in which there is nothing to look after: searched, and looked at no longer than need be."""
+        (reply,) = yield [Query(_LINE_ENDS.sub(" ", sentence.text))]
+        outputs = reply.outputs
+        if not sentence.is_markup and all(map(_is_everyday, outputs)):
+            said = [Said(output.text, output, is_as_searched=True) for output in outputs]
+            return _spoken(sentence, said, [reply])
+        work = _Work(self, sentence, Casing.NORMAL, options)
+        if said := work.read(_Way(), reply):
+            return (yield from self._improved(work, _Way(), reply, said))
+        return (yield from self._in_pieces(work))
+
+    def _climb(self, sentence: Sentence, casing: Casing, options: TranslateOptions) -> Attempts:
         ways = self._ways(sentence, options)
         work = _Work(self, sentence, casing, options)
         for way in ways:
@@ -185,7 +202,7 @@ class Speaker:
                     reply, said, best = again, others, other
         if not is_drawn:
             said = said[best:]
-        return work.spoken(said[: max(1, work.options.n_best)], [reply])
+        return _spoken(work.sentence, said[: max(1, work.options.n_best)], [reply])
 
     def _in_pieces(self, work: _Work) -> Attempts:
         """What lies between protected parts and tags, each by itself; one that does not hold stays as it is."""
@@ -465,7 +482,7 @@ class _Work:
         shown = replace(first, found=replace(first.found, score=mean))
         looks = tuple(self._piece_look(*where, edits) for where in places) if self.looks_wanted else ()
         said = Said(final, shown, frozenset(), looks)
-        spoken = self.spoken([said], replies)
+        spoken = _spoken(self.sentence, [said], replies)
         spoken.target_tokens = sum(len(output.found.tokens) for output in outputs)
         spoken.flags |= flags
         return spoken
@@ -500,20 +517,22 @@ class _Work:
         copy(end)
         return "".join(out)
 
-    def spoken(self, said: list[Said], replies: Sequence[Reply]) -> Spoken:
-        """`said`: at least one."""
-        best = said[0]
-        flags = set(best.flags)
-        if best.output.found.is_truncated:
-            flags.add("truncated")
-        return Spoken(
-            self.sentence,
-            said,
-            replies[0].ids if replies else (),
-            flags,
-            source_tokens=sum(len(reply.ids) for reply in replies),
-            target_tokens=len(best.output.found.tokens),
-        )
+
+def _is_everyday(output: Output) -> bool:
+    """Whether a translation of an everyday sentence can have no fault."""
+    tokens = output.found.tokens
+    return len(tokens) - len(set(tokens)) < 2 and protect.is_everyday(output.text)
+
+
+def _spoken(sentence: Sentence, said: list[Said], replies: Sequence[Reply]) -> Spoken:
+    """`said`: at least one."""
+    best = said[0]
+    flags = set(best.flags)
+    if best.output.found.is_truncated:
+        flags.add("truncated")
+    ids = replies[0].ids if replies else ()
+    source_tokens = sum([len(reply.ids) for reply in replies])
+    return Spoken(sentence, said, ids, flags, source_tokens, len(best.output.found.tokens))
 
 
 def _stands(term: str, text: str) -> bool:

@@ -50,7 +50,7 @@ _PLAIN = Query("")
 """A search as the caller of a translation wants it."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Job:
     """A sentence under way: what is tried, and the searches of this round."""
 
@@ -322,7 +322,8 @@ class Pipeline:
             replies = [reply for reply in job.replies if reply is not None]
             if len(replies) == len(job.queries):
                 job.advance(replies)
-                self._search(one, [job])
+                if job.queries:
+                    self._search(one, [job])
         except NmtError as error:
             self._answers.append((one.number, self._forget(one, error)))
         except Exception as error:

@@ -39,7 +39,7 @@ class Wishes:
     terms: Terms = ()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Sentence:
     """What is translated at once, without white space at its ends."""
 

@@ -11,9 +11,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-
-from nmt.text.words import combining_marks
 
 _INNER = r"[^{}\n]"
 _BRACES = rf"\{{(?:{_INNER}|\{{(?:{_INNER}|\{{{_INNER}*+\}})*+\}})*+\}}"
@@ -70,7 +67,8 @@ _ALL = re.compile(
     )
 )
 # Whether a look is worth while: everyday sentences have none of these.
-_HINT = re.compile(r"[{}%$\[\]<>&@#/\\`_]|[A-Za-z]\d|[a-z][A-Z]|\w\.\w|--|\+\d|\d-\d|\dx")
+_HINT = re.compile(r"[{}%$\[\]<>&@#/\\`_\d.+-]")
+_CAMEL = re.compile(r"[A-Z](?<=[a-z].)")
 _NUMBER_NAME = re.compile(
     r"(?i)%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?[diufxoeg]|%n"
     r"|[^A-Za-z]*(?:count|counter|num(?:ber)?|n|total|size|amount|sum|qty|quantity|days?|hours?|minutes?|seconds?|years?|age"
@@ -95,13 +93,20 @@ class Span:
         return replace(self, start=self.start + by, end=self.end + by)
 
 
+def is_everyday(text: str) -> bool:
+    """Whether a text has nothing to look at: no sign that placeholders, code and the like have, and no digit."""
+    # the last character is a full stop, or else behind another of them
+    has_hint = _HINT.search(text, 0, len(text) - 1) or _CAMEL.search(text)
+    return not has_hint and not text[-1:].isdigit()
+
+
 def find(text: str) -> list[Span]:
     """Placeholders, addresses, code, tags and escaped line breaks of a text, in order, none over another.
 
     Those that touch, or that no more than punctuation parts, are one; letters and digits that touch one belong to it.
     Tags and line breaks stay by themselves.
     """
-    if _HINT.search(text) is None:
+    if is_everyday(text):
         return []
     spans: list[Span] = []
     for found in _ALL.finditer(text):
@@ -115,7 +120,7 @@ def find(text: str) -> list[Span]:
 
 def signature(text: str) -> Counter[str]:
     """Placeholders, addresses and tags of a text, with how often each stands in it: equal before and after."""
-    if _HINT.search(text) is None:
+    if is_everyday(text):
         return Counter()
     return Counter(found[0] for found in _STRICT.finditer(text))
 
@@ -178,14 +183,13 @@ def find_unknown_words(text: str, is_known: Callable[[str], bool]) -> list[Span]
         return []
     return [
         Span(found.start(), found.end(), "word", found[0])
-        for found in _word().finditer(text)
+        for found in _WORD.finditer(text)
         if not found[0].isascii() and not any(is_known(c) for c in found[0] if c.isalpha())
     ]
 
 
-@cache
-def _word() -> re.Pattern[str]:
-    return re.compile(rf"[^\W_](?:[\w{combining_marks()}]|['\u2019-](?=\w))*")
+# Combining marks are no letters for `re`, though words of many writing systems have them.
+_WORD = re.compile(r"[^\W_](?:[\w\u0300-\u036f\u0590-\u109f]|['\u2019-](?=\w))*")
 
 
 def without_overlap(spans: Iterable[Span]) -> list[Span]:

@@ -50,12 +50,6 @@ glossary = lru_cache(maxsize=16)(Glossary)
 """Made once for each set of terms: the texts of a request share theirs."""
 
 
-def relevant(terms: Terms, texts: Sequence[str]) -> Terms:
-    """Those of a large glossary that may stand in one of the texts."""
-    words = {token.lower() for text in texts for token in _TOKEN.findall(text)}
-    return tuple(term for term in terms if (first := _TOKEN.match(term[0].lstrip())) and first[0].lower() in words)
-
-
 def _match(text: str, start: int, entries: Sequence[tuple[str, str]]) -> Span | None:
     """The longest term at a place; of those as long, the one with the same capitals."""
     best: Span | None = None

@@ -84,7 +84,7 @@ def _readable(text: str) -> str:
 @cache
 def _words() -> re.Pattern[str]:
     """One piece of a text without blanks."""
-    marks = combining_marks()
+    marks = _combining_marks()
     letter = rf"[\w{marks}]"
     word = rf"\w{letter}*(?:(?:[.\-\u2010\u2011]|(?<=\d)[,:](?=\d)){letter}+)*"
     clitic = rf"['\u2019](?i:s|t|re|ve|ll|d|m)(?!{letter})"
@@ -96,8 +96,7 @@ def _words() -> re.Pattern[str]:
     )
 
 
-@cache
-def combining_marks() -> str:
+def _combining_marks() -> str:
     """Vowel signs, accents and the like, which belong to the letter before them, as ranges of a character class."""
     ranges: list[list[int]] = []
     for code in (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0)):
