@@ -211,14 +211,12 @@ def _opennmt(_status: int, message: str) -> dict[str, Any]:
 
 
 NATIVE = Contract("/", _native)
+# 529 is DeepL's own for a service that is busy. Its clients try again; Weblate, which turns an engine off for half an
+# hour at a 503, does not at this.
+_DEEPL_STATUSES = {KeyRequired: 403, InputTooLong: 413, QuotaExceeded: 456, NotDone: 503, Overloaded: 529}
 CONTRACTS = (
-    Contract(
-        "/v2/",
-        _deepl,
-        # 529 is DeepL's own for a service that is busy. Its clients try again; Weblate, which turns an engine off for
-        # half an hour at a 503, does not at this.
-        {KeyRequired: 403, InputTooLong: 413, QuotaExceeded: 456, NotDone: 503, Overloaded: 529},
-    ),
+    Contract("/v2/", _deepl, _DEEPL_STATUSES),
+    Contract("/v3/", _deepl, _DEEPL_STATUSES),
     Contract("/language/translate/v2", _google, {KeyRequired: 403, QuotaExceeded: 403}),
     Contract("/apy/", _apertium),
     Contract("/translator/", _opennmt),

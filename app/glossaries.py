@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 from app.errors import BadRequest, NotFound
@@ -29,23 +30,43 @@ Terms: TypeAlias = tuple[tuple[str, str], ...]
 FILE_NAME = "glossaries.sqlite"
 MAX_TERM_BYTES = 1024
 """Of a term in UTF-8, DeepL's limit."""
+MAX_TERMS = 100_000
+"""Of one pair, when entries are added. (How many come at once the size of the request limits.)"""
 _START_CHARS = 3
 _FEW = 100
 _BUSY_S = 5.0
 _VERSION = 1
+_TOLD = "SELECT id, name, created FROM glossaries"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS glossaries (
     id TEXT PRIMARY KEY,
     caller TEXT NOT NULL,
     name TEXT NOT NULL,
-    source TEXT NOT NULL,
-    target TEXT NOT NULL,
-    created TEXT NOT NULL,
-    count INTEGER NOT NULL,
-    entries TEXT NOT NULL
+    created TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS glossaries_by_caller ON glossaries (caller, created);
+CREATE TABLE IF NOT EXISTS dictionaries (
+    glossary TEXT NOT NULL REFERENCES glossaries (id) ON DELETE CASCADE,
+    source TEXT NOT NULL,
+    target TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    entries TEXT NOT NULL,
+    PRIMARY KEY (glossary, source, target)
+);
 """
+
+Pair: TypeAlias = tuple[str, str]
+"""Language codes of source and target."""
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """What is told of the entries for one pair of languages."""
+
+    source: str
+    target: str
+    count: int
+    """Of entries."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +75,9 @@ class Glossary:
 
     id: str
     name: str
-    source: str
-    """Language code, as its maker gave it."""
-    target: str
     created: datetime
-    count: int
-    """Of entries."""
+    dictionaries: tuple[Dictionary, ...]
+    """Ordered by pair."""
 
 
 @dataclass
@@ -107,44 +125,78 @@ class GlossaryStore:
         with self._lock:
             self._database.close()
 
-    def create(self, caller: str, name: str, source: str, target: str, terms: Terms) -> Glossary:
+    def create(self, caller: str, name: str, dictionaries: Mapping[Pair, Terms]) -> Glossary:
         """Keep a new glossary. Raises BadRequest where the caller has as many as it may have."""
-        created = datetime.now(UTC)
-        made = Glossary(str(uuid.uuid4()), name, source, target, created, len(terms))
-        row = (made.id, caller, name, source, target, created.isoformat(), made.count, write_tsv(terms))
+        glossary_id = str(uuid.uuid4())
         with self._lock, self._database:
             (count,) = self._database.execute("SELECT count(*) FROM glossaries WHERE caller = ?", [caller]).fetchone()
             if count >= self._max_glossaries:
                 raise BadRequest(f"Too many glossaries: there may be {self._max_glossaries} at a time.")
-            self._database.execute("INSERT INTO glossaries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-        return made
+            row = (glossary_id, caller, name, datetime.now(UTC).isoformat())
+            self._database.execute("INSERT INTO glossaries VALUES (?, ?, ?, ?)", row)
+            for pair, terms in dictionaries.items():
+                self._put(glossary_id, pair, terms)
+            return self._get(glossary_id, caller)
 
     def list(self, caller: str) -> list[Glossary]:
         """A caller's glossaries, oldest first."""
-        query = "SELECT id, name, source, target, created, count FROM glossaries WHERE caller = ? ORDER BY created, id"
         with self._lock:
-            rows = self._database.execute(query, [caller]).fetchall()
-        return [_glossary(row) for row in rows]
+            rows = self._database.execute(f"{_TOLD} WHERE caller = ? ORDER BY created, id", [caller]).fetchall()
+            return [self._glossary(row) for row in rows]
 
     def get(self, glossary_id: str, caller: str) -> Glossary:
         """One of a caller's. Raises NotFound where it has none of that id."""
-        return _glossary(self._row("id, name, source, target, created, count", glossary_id, caller))
+        with self._lock:
+            return self._get(glossary_id, caller)
 
-    def entries(self, glossary_id: str, caller: str) -> str:
-        """Its entries as TSV, in the order given. Raises NotFound."""
-        (entries,) = self._row("entries", glossary_id, caller)
-        return str(entries)
+    def entries(self, glossary_id: str, caller: str, pair: Pair) -> str:
+        """Its entries for a pair as TSV, in the order given. Raises NotFound."""
+        with self._lock:
+            self._get(glossary_id, caller)
+            return self._entries(glossary_id, pair)
 
-    def terms(self, glossary_id: str, caller: str) -> Terms:
-        """Its entries, in the order given. Raises NotFound."""
-        return _split(self.entries(glossary_id, caller))
+    def terms(self, glossary_id: str, caller: str, pair: Pair) -> Terms:
+        """Its entries for a pair, in the order given. Raises NotFound."""
+        return _split(self.entries(glossary_id, caller, pair))
+
+    def change(
+        self,
+        glossary_id: str,
+        caller: str,
+        dictionaries: Mapping[Pair, Terms] = MappingProxyType({}),
+        *,
+        name: str = "",
+        is_addition: bool = False,
+    ) -> Glossary:
+        """Give a glossary another name, or other entries; `is_addition`: what it has of other terms stays.
+
+        Raises NotFound, and BadRequest where there would be too many entries.
+        """
+        with self._lock, self._database:
+            known = {(each.source, each.target) for each in self._get(glossary_id, caller).dictionaries}
+            if name:
+                self._database.execute("UPDATE glossaries SET name = ? WHERE id = ?", [name, glossary_id])
+            for pair, terms in dictionaries.items():
+                if is_addition and pair in known:
+                    terms = tuple((dict(_split(self._entries(glossary_id, pair))) | dict(terms)).items())
+                    if len(terms) > MAX_TERMS:
+                        raise BadRequest(f"Too many entries: {len(terms)}, where {MAX_TERMS} are allowed.")
+                self._put(glossary_id, pair, terms)
+            return self._get(glossary_id, caller)
 
     def delete(self, glossary_id: str, caller: str) -> None:
         """Raises NotFound."""
         with self._lock, self._database:
-            query = "DELETE FROM glossaries WHERE id = ? AND caller = ?"
-            if not self._database.execute(query, [glossary_id, caller]).rowcount:
-                raise _unknown()
+            self._get(glossary_id, caller)
+            self._database.execute("DELETE FROM glossaries WHERE id = ?", [glossary_id])
+
+    def delete_dictionary(self, glossary_id: str, caller: str, pair: Pair) -> None:
+        """Forget the entries for one pair. Raises NotFound."""
+        with self._lock, self._database:
+            self._get(glossary_id, caller)
+            query = "DELETE FROM dictionaries WHERE glossary = ? AND source = ? AND target = ?"
+            if not self._database.execute(query, [glossary_id, *pair]).rowcount:
+                raise _without(pair)
 
     def shared(self, source: str, target: str, texts: Sequence[str]) -> Terms:
         """The operator's terms for a pair of codes that stand in these texts."""
@@ -156,14 +208,28 @@ class GlossaryStore:
         """The pairs for which the operator has given terms, and how many."""
         return {pair: len(index.terms) for pair, index in self._shared.items()}
 
-    def _row(self, columns: str, glossary_id: str, caller: str) -> Sequence[str]:
-        with self._lock:
-            row: Sequence[str] | None = self._database.execute(
-                f"SELECT {columns} FROM glossaries WHERE id = ? AND caller = ?", [glossary_id, caller]
-            ).fetchone()
+    def _get(self, glossary_id: str, caller: str) -> Glossary:
+        row = self._database.execute(f"{_TOLD} WHERE id = ? AND caller = ?", [glossary_id, caller]).fetchone()
         if row is None:
-            raise _unknown()
-        return row
+            raise NotFound("Glossary not found.")
+        return self._glossary(row)
+
+    def _glossary(self, row: Sequence[str]) -> Glossary:
+        glossary_id, name, created = row
+        query = "SELECT source, target, count FROM dictionaries WHERE glossary = ? ORDER BY source, target"
+        rows = self._database.execute(query, [glossary_id]).fetchall()
+        return Glossary(glossary_id, name, datetime.fromisoformat(created), tuple(Dictionary(*each) for each in rows))
+
+    def _entries(self, glossary_id: str, pair: Pair) -> str:
+        query = "SELECT entries FROM dictionaries WHERE glossary = ? AND source = ? AND target = ?"
+        row = self._database.execute(query, [glossary_id, *pair]).fetchone()
+        if row is None:
+            raise _without(pair)
+        return str(row[0])
+
+    def _put(self, glossary_id: str, pair: Pair, terms: Terms) -> None:
+        row = (glossary_id, *pair, len(terms), write_tsv(terms))
+        self._database.execute("INSERT OR REPLACE INTO dictionaries VALUES (?, ?, ?, ?, ?)", row)
 
 
 @asynccontextmanager
@@ -230,18 +296,13 @@ def _wrong(line: int, what: str) -> BadRequest:
     return BadRequest(f"Invalid glossary entries provided: line {line} {what}.")
 
 
-def _unknown() -> NotFound:
-    return NotFound("Glossary not found.")
+def _without(pair: Pair) -> NotFound:
+    return NotFound(f"The glossary has no entries from {pair[0]} to {pair[1]}.")
 
 
 def _split(entries: str) -> Terms:
     pairs = (line.split("\t", 1) for line in entries.split("\n"))
     return tuple((source, target) for source, target in pairs)
-
-
-def _glossary(row: Sequence[str]) -> Glossary:
-    glossary_id, name, source, target, created, count = row
-    return Glossary(glossary_id, name, source, target, datetime.fromisoformat(created), int(count))
 
 
 def _open(folder: Path | None) -> sqlite3.Connection:
@@ -256,6 +317,7 @@ def _open(folder: Path | None) -> sqlite3.Connection:
         raise ConfigError(f"NMT_STATE: {path} cannot be used: {error}") from None
     try:
         database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA foreign_keys = ON")
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version == 0:
             database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")

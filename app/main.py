@@ -19,6 +19,7 @@ from app.routes import (
     apertium,
     deepl,
     deepl_documents,
+    deepl_glossaries,
     detect,
     docs,
     files,
@@ -75,7 +76,7 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | 
         app.include_router(router)
     for router in (docs.router, web.router):
         app.include_router(router)
-    for router in (suggest.router, deepl.router, deepl_documents.router):
+    for router in (suggest.router, deepl.router, deepl_documents.router, deepl_glossaries.router):
         app.include_router(router)
     for router in (google.router, apertium.router, opennmt.router):
         app.include_router(router)

@@ -59,6 +59,13 @@ class Values:
             raise unsupported(name)
         return word in _TRUE
 
+    def objects(self, name: str) -> list[Values]:
+        """The objects of a list, none if it is absent. Raises BadRequest for anything else."""
+        value = self._fields.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise unsupported(name)
+        return [Values(item) for item in value]
+
     def names(self, name: str) -> tuple[str, ...]:
         """A list of names; one text may hold several, separated by commas."""
         return tuple(part.strip() for text in self.texts(name) for part in text.split(",") if part.strip())

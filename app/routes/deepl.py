@@ -12,17 +12,17 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse
 
 from app.codes import base_of, find_language
 from app.errors import BadRequest
 from app.gate import Caller, given_key
-from app.glossaries import Glossary, Terms, read_csv, read_tsv, terms_within
+from app.glossaries import Terms, terms_within
 from app.guards import check_count
 from app.languages import Language, Languages
 from app.models import ModelSet
 from app.routes.translate import MODEL_VERSION
-from app.service import Service, ServiceDep, get_service
+from app.service import Service, get_service
 from app.translation import AUTO, Outcome, translate_each, version_of
 from app.values import Values, missing, read_values, unsupported
 from nmt.errors import NmtError, UnsupportedPair
@@ -121,75 +121,6 @@ async def usage(request: Request) -> JSONResponse:
     return JSONResponse({"character_count": used.character_count, **limit})
 
 
-@router.get("/glossary-language-pairs")
-async def glossary_language_pairs(service: ServiceDep) -> Json:
-    """The pairs that a model translates directly: terms do not reach across a language in between."""
-    with service.models.current as models:
-        pairs = {
-            (base_of(source), base_of(target)): None
-            for source in models.languages.listed
-            for target in models.languages.listed
-            if _is_direct(models.languages, source, target)
-        }
-    return {"supported_languages": [{"source_lang": source, "target_lang": target} for source, target in pairs]}
-
-
-@router.post("/glossaries")
-async def create_glossary(request: Request) -> JSONResponse:
-    """A new glossary; another of the same name stays."""
-    service = await get_service(request)
-    values = await read_values(request, service.settings)
-    caller = identify(service, values)
-    name = values.text("name").strip()
-    if not name or len(name) > _MAX_NAME_CHARS:
-        raise BadRequest("Missing or invalid argument: name")
-    with service.models.current as models:
-        source = base_of(read_language(models.languages, values, "source_lang"))
-        target = base_of(read_language(models.languages, values, "target_lang"))
-        if not _is_direct(models.languages, *(find_language(models.languages, code) for code in (source, target))):
-            raise BadRequest("Unsupported glossary source and target language pair")
-    if "entries" not in values:
-        raise missing("entries")
-    read = {"tsv": read_tsv, "csv": read_csv}.get(values.word("entries_format"))
-    if read is None:
-        raise unsupported("entries_format") if "entries_format" in values else missing("entries_format")
-
-    terms = await asyncio.to_thread(read, values.text("entries"))
-    made = await asyncio.to_thread(service.glossaries.create, caller.name, name, source, target, terms)
-    return JSONResponse(_told(made), 201)
-
-
-@router.get("/glossaries")
-async def list_glossaries(request: Request) -> Json:
-    """The caller's own, oldest first."""
-    service, caller = await _caller(request)
-    found = await asyncio.to_thread(service.glossaries.list, caller.name)
-    return {"glossaries": [_told(glossary) for glossary in found]}
-
-
-@router.get("/glossaries/{glossary_id}")
-async def get_glossary(request: Request, glossary_id: str) -> Json:
-    """What is told of a glossary, without its entries."""
-    service, caller = await _caller(request)
-    return _told(await asyncio.to_thread(service.glossaries.get, glossary_id, caller.name))
-
-
-@router.get("/glossaries/{glossary_id}/entries")
-async def get_entries(request: Request, glossary_id: str) -> Response:
-    """Its entries, always as TSV."""
-    service, caller = await _caller(request)
-    entries = await asyncio.to_thread(service.glossaries.entries, glossary_id, caller.name)
-    return Response(entries, media_type="text/tab-separated-values; charset=utf-8")
-
-
-@router.delete("/glossaries/{glossary_id}")
-async def delete_glossary(request: Request, glossary_id: str) -> Response:
-    """For good."""
-    service, caller = await _caller(request)
-    await asyncio.to_thread(service.glossaries.delete, glossary_id, caller.name)
-    return Response(status_code=204)
-
-
 # Reading
 
 
@@ -264,10 +195,11 @@ def glossary_terms(
     """
     terms: dict[str, str] = {}
     for glossary_id in glossaries:
+        pair = base_of(source), base_of(target)
         glossary = service.glossaries.get(glossary_id, caller.name)
-        if (glossary.source, glossary.target) != (base_of(source), base_of(target)):
+        if pair not in [(each.source, each.target) for each in glossary.dictionaries]:
             raise BadRequest("The languages of the glossary are not those of the request.")
-        for term, translation in service.glossaries.terms(glossary_id, caller.name):
+        for term, translation in service.glossaries.terms(glossary_id, caller.name, pair):
             terms.setdefault(term, translation)
     return tuple(terms.items())
 
@@ -286,13 +218,6 @@ def read_glossaries(values: Values) -> tuple[str, ...]:
     return glossaries
 
 
-def _is_direct(languages: Languages, source: Language, target: Language) -> bool:
-    try:
-        return len(languages.route(source, target)) == 1
-    except UnsupportedPair:
-        return False
-
-
 def key_of(values: Values) -> str | None:
     """The key of the request in hand."""
     return given_key({_KEY: values.text(_KEY)}, _KEY)
@@ -307,31 +232,12 @@ def identify(service: Service, values: Values) -> Caller:
     return service.gate.identify(key_of(values))
 
 
-async def _caller(request: Request) -> tuple[Service, Caller]:
-    service = await get_service(request)
-    return service, identify(service, await read_values(request, service.settings))
-
-
 # Telling
 
 
 def _translation(outcome: Outcome, *, with_billing: bool) -> Json:
     billed = {"billed_characters": len(outcome.text)} if with_billing else {}
     return {"detected_source_language": _source_code(outcome.source), "text": outcome.output, **billed}
-
-
-def _told(glossary: Glossary) -> Json:
-    """DeepL's client reads all of these, the time with its fraction of a second."""
-    created = glossary.created.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {
-        "glossary_id": glossary.id,
-        "name": glossary.name,
-        "ready": True,
-        "source_lang": glossary.source,
-        "target_lang": glossary.target,
-        "creation_time": created,
-        "entry_count": glossary.count,
-    }
 
 
 def _sources(languages: Languages) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import HTTPException
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse
 
 router = APIRouter(include_in_schema=False)
 
@@ -16,6 +16,6 @@ async def suggest() -> None:
 
 
 @router.get("/spec")
-async def spec(request: Request) -> RedirectResponse:
-    """LibreTranslate's is Swagger 2; ours is OpenAPI 3, at its usual place."""
-    return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}/openapi.json", 302)
+async def spec(request: Request) -> JSONResponse:
+    """What /openapi.json says. LibreTranslate's is Swagger 2, ours OpenAPI 3."""
+    return JSONResponse(request.app.openapi())

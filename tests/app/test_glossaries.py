@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import BadRequest, NotFound
-from app.glossaries import FILE_NAME, GlossaryStore, read_csv, read_tsv, terms_within, write_tsv
+from app.glossaries import FILE_NAME, MAX_TERMS, Dictionary, GlossaryStore, read_csv, read_tsv, terms_within, write_tsv
 from app.settings import Settings
 from nmt.errors import ConfigError
 from tests.app.fake_engine import FakeEngine
@@ -20,19 +20,21 @@ from tests.app.serving import calling
 
 pytestmark = pytest.mark.anyio
 
+PAIR = ("en", "de")
 TERMS = (("hard disk", "Festplatte"), ("Straße", "road"))
 
 
 def test_a_glossary_outlives_the_store_and_keeps_the_order_of_its_terms(tmp_path: Path) -> None:
     first = GlossaryStore(tmp_path / "new folder")
     began = datetime.now(UTC)
-    made = first.create("anna", "IT", "en", "de", TERMS)
+    made = first.create("anna", "IT", {PAIR: TERMS})
     first.close()
     second = GlossaryStore(tmp_path / "new folder")
     assert second.list("anna") == [made]
     assert second.get(made.id, "anna") == made
-    assert second.terms(made.id, "anna") == TERMS
-    assert second.entries(made.id, "anna") == "hard disk\tFestplatte\nStraße\troad"
+    assert made.dictionaries == (Dictionary("en", "de", 2),)
+    assert second.terms(made.id, "anna", PAIR) == TERMS
+    assert second.entries(made.id, "anna", PAIR) == "hard disk\tFestplatte\nStraße\troad"
     assert began <= made.created <= datetime.now(UTC)
     second.delete(made.id, "anna")
     assert second.list("anna") == []
@@ -46,12 +48,42 @@ def test_the_file_is_the_owner_s_alone(tmp_path: Path) -> None:
 
 def test_nobody_sees_another_caller_s_glossaries() -> None:
     store = GlossaryStore()
-    made = store.create("anna", "IT", "en", "de", TERMS)
-    for ask in (store.get, store.terms, store.entries, store.delete):
+    made = store.create("anna", "IT", {PAIR: TERMS})
+    for ask in (store.get, store.change, store.delete):
         with pytest.raises(NotFound):
             ask(made.id, "bert")
+    for ask_pair in (store.terms, store.entries, store.delete_dictionary):
+        with pytest.raises(NotFound):
+            ask_pair(made.id, "bert", PAIR)
     assert store.list("bert") == []
     assert store.list("anna") == [made]
+    store.close()
+
+
+def test_a_glossary_of_several_pairs_changes_one_by_one() -> None:
+    store = GlossaryStore()
+    made = store.create("anna", "IT", {PAIR: TERMS, ("de", "en"): (("Maus", "mouse"),)})
+    assert made.dictionaries == (Dictionary("de", "en", 1), Dictionary("en", "de", 2))
+    added = store.change(made.id, "anna", {PAIR: (("hard disk", "Platte"), ("mouse", "Maus"))}, is_addition=True)
+    assert (added.name, added.dictionaries) == ("IT", (Dictionary("de", "en", 1), Dictionary("en", "de", 3)))
+    assert store.terms(made.id, "anna", PAIR) == (("hard disk", "Platte"), ("Straße", "road"), ("mouse", "Maus"))
+    replaced = store.change(made.id, "anna", {PAIR: (("a", "b"),)}, name="other")
+    assert (replaced.name, store.terms(made.id, "anna", PAIR)) == ("other", (("a", "b"),))
+    store.delete_dictionary(made.id, "anna", PAIR)
+    for ask in (store.terms, store.delete_dictionary):
+        with pytest.raises(NotFound, match="from en to de"):
+            ask(made.id, "anna", PAIR)
+    assert store.get(made.id, "anna").dictionaries == (Dictionary("de", "en", 1),)
+    store.close()
+
+
+def test_entries_that_are_added_have_a_limit() -> None:
+    store = GlossaryStore()
+    many = tuple((f"a{number}", "b") for number in range(MAX_TERMS))
+    made = store.create("anna", "IT", {PAIR: many})
+    with pytest.raises(BadRequest, match="Too many entries"):
+        store.change(made.id, "anna", {PAIR: (("b", "c"),)}, name="other", is_addition=True)
+    assert store.get(made.id, "anna") == made
     store.close()
 
 

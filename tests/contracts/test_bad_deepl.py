@@ -140,6 +140,39 @@ GLOSSARIES: list[tuple[dict[str, Any], int, str]] = [
     (sent({**GLOSSARY, "entries_format": None}), 400, parameter("entries_format")),
 ]
 
+OF_PAIRS = {key: GLOSSARY[key] for key in ("source_lang", "target_lang", "entries", "entries_format")}
+MULTILINGUAL: list[tuple[str, str, dict[str, Any], int, str]] = [
+    ("POST", "", sent({"name": "g"}), 400, parameter("dictionaries")),
+    ("POST", "", sent({"dictionaries": [OF_PAIRS]}), 400, "Missing or invalid argument: name"),
+    ("POST", "", sent({"name": "g", "dictionaries": OF_PAIRS}), 400, value("dictionaries")),
+    ("POST", "", sent({"name": "g", "dictionaries": ["x"]}), 400, value("dictionaries")),
+    ("POST", "", sent({"name": "g", "dictionaries": [{}]}), 400, parameter("source_lang")),
+    ("POST", "", sent({"name": "g", "dictionaries": [OF_PAIRS] * 2}), 400, "Two dictionaries from en to de"),
+    (
+        "POST",
+        "",
+        sent({"name": "g", "dictionaries": [{}] * 101}),
+        400,
+        "Too many dictionaries: 101, where 100 are allowed.",
+    ),
+    (
+        "POST",
+        "",
+        sent({"name": "g", "dictionaries": [{**OF_PAIRS, "entries": "a"}]}),
+        400,
+        entries("line 1 has 1 columns; a tab separates the two terms"),
+    ),
+    ("GET", f"/{NO_SUCH}", {}, 404, "Glossary not found."),
+    ("PATCH", f"/{NO_SUCH}", sent({"name": "h"}), 404, "Glossary not found."),
+    ("PATCH", f"/{NO_SUCH}", sent({"name": ""}), 400, "Missing or invalid argument: name"),
+    ("DELETE", f"/{NO_SUCH}", {}, 404, "Glossary not found."),
+    ("GET", f"/{NO_SUCH}/entries", {}, 400, parameter("source_lang")),
+    ("GET", f"/{NO_SUCH}/entries?source_lang=en&target_lang=de", {}, 404, "Glossary not found."),
+    ("PUT", f"/{NO_SUCH}/dictionaries", sent(OF_PAIRS), 404, "Glossary not found."),
+    ("DELETE", f"/{NO_SUCH}/dictionaries?source_lang=en&target_lang=de", {}, 404, "Glossary not found."),
+    ("DELETE", f"/{NO_SUCH}/dictionaries?source_lang=en&target_lang=xx", {}, 400, value("target_lang")),
+]
+
 PATHS: list[tuple[str, str, int, str]] = [
     ("GET", f"/v2/glossaries/{NO_SUCH}", 404, "Glossary not found."),
     ("GET", f"/v2/glossaries/{NO_SUCH}/entries", 404, "Glossary not found."),
@@ -172,6 +205,13 @@ async def test_wrong_glossaries(
 ) -> None:
     check(await shared_client.post("/v2/glossaries", **parts), status, message)
     assert (await shared_client.get("/v2/glossaries")).json() == {"glossaries": []}
+
+
+@pytest.mark.parametrize(("method", "path", "parts", "status", "message"), MULTILINGUAL)
+async def test_wrong_glossaries_of_version_3(
+    shared_client: httpx.AsyncClient, method: str, path: str, parts: dict[str, Any], status: int, message: str
+) -> None:
+    check(await shared_client.request(method, f"/v3/glossaries{path}", **parts), status, message)
 
 
 @pytest.mark.parametrize(("method", "path", "status", "message"), PATHS)

@@ -10,6 +10,7 @@ import deepl
 import pytest
 from deep_translator import DeeplTranslator, LibreTranslator
 from deep_translator.exceptions import ServerException
+from deepl.api_data import MultilingualGlossaryDictionaryEntries
 from google.api_core.exceptions import BadRequest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import translate_v2
@@ -129,6 +130,30 @@ class TestDeepL:
         made = translator.create_glossary_from_csv("CSV", "EN", "DE", 'mouse,"Maus, die",en,de\n')
         assert translator.get_glossary_entries(made) == {"mouse": "Maus, die"}
         translator.delete_glossary(made)
+
+    def test_glossaries_of_version_3(self, translator: deepl.DeepLClient) -> None:
+        there = MultilingualGlossaryDictionaryEntries("EN", "DE", {"hard disk": "Festplatte"})
+        back = MultilingualGlossaryDictionaryEntries("DE", "EN", {"Maus": "mouse"})
+        made = translator.create_multilingual_glossary("IT", [there, back])
+        counts = {(each.source_lang, each.target_lang): each.entry_count for each in made.dictionaries}
+        assert counts == {("EN", "DE"): 1, ("DE", "EN"): 1}
+        more = MultilingualGlossaryDictionaryEntries("EN", "DE", {"mouse": "Maus"})
+        translator.update_multilingual_glossary_dictionary(made, more)
+        found = translator.get_multilingual_glossary_entries(made, "EN", "DE").dictionaries[0]
+        assert str(found.entries) == "hard disk\tFestplatte\nmouse\tMaus"
+        replaced = translator.replace_multilingual_glossary_dictionary(made, more)
+        assert replaced.entry_count == 1
+        assert translator.update_multilingual_glossary_name(made, "other").name == "other"
+        assert made.glossary_id in [each.glossary_id for each in translator.list_multilingual_glossaries()]
+        assert made.glossary_id not in [each.glossary_id for each in translator.list_glossaries()]
+        for source, target in (("EN", "DE"), ("DE", "EN-US")):
+            result = translator.translate_text("mouse", source_lang=source, target_lang=target, glossary=made)
+            assert isinstance(result, deepl.TextResult)
+        translator.delete_multilingual_glossary_dictionary(made, source_lang="DE", target_lang="EN")
+        assert len(translator.get_multilingual_glossary(made.glossary_id).dictionaries) == 1
+        translator.delete_multilingual_glossary(made)
+        with pytest.raises(deepl.GlossaryNotFoundException):
+            translator.get_multilingual_glossary(made.glossary_id)
 
     def test_a_document(self, translator: deepl.DeepLClient, address: str) -> None:
         """Step by step: the client itself looks only every 5 s."""

@@ -19,6 +19,7 @@ FIELDS = {
         "model_type show_billed_characters preserve_formatting style_id custom_instructions auth_key"
     ),
     "/v2/glossaries": "name source_lang target_lang entries entries_format auth_key",
+    "/v3/glossaries": "name dictionaries auth_key",
     "/v2/languages": "type auth_key",
     "/v2/document/1": "document_key",
     "/language/translate/v2": "q source target format key model",
@@ -87,7 +88,7 @@ async def test_no_request_is_a_fault_of_the_service(
     body = response.json()
     if response.is_success:
         return
-    if path.startswith("/v2"):
+    if path.startswith(("/v2", "/v3")):
         assert {type(body["message"]), type(body["detail"])} == {str}
     elif path.startswith("/language"):
         assert body["error"]["code"] == response.status_code
