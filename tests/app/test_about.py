@@ -15,6 +15,7 @@ from app.parameters import parse_call
 from app.schemas import FrontendSettings, TranslateAnswer, TranslateRequest
 from app.settings import Settings
 from nmt.errors import UnsupportedPair
+from nmt.inference import SUFFIXES
 from tests.app.fake_engine import FakeEngine, model
 
 pytestmark = pytest.mark.anyio
@@ -90,13 +91,13 @@ async def test_frontend_settings(client: httpx.AsyncClient) -> None:
     assert body == {
         "apiKeys": False,
         "charLimit": 2000,
-        "filesTranslation": False,
+        "filesTranslation": True,
         "frontendTimeout": 500,
         "keyRequired": False,
         "language": {"source": {"code": "en", "name": "English"}, "target": {"code": "de", "name": "German"}},
         "maxNBest": 10,
         "suggestions": False,
-        "supportedFilesFormat": [],
+        "supportedFilesFormat": list(SUFFIXES),
     }
 
 
@@ -141,6 +142,8 @@ async def test_the_schema_is_valid_openapi_and_names_every_status(client: httpx.
     assert statuses == {
         "/translate": {"200", "400", "403", "408", "413", "429", "500", "503", "504"},
         "/detect": {"200", "400", "403", "408", "413", "429", "500"},
+        "/translate_file": {"200", "400", "403", "408", "413", "429", "500", "503", "504"},
+        "/download_file/{name}": {"200", "404", "422"},
         "/models": {"200"},
         "/admin/reload": {"200", "400", "403", "404", "409", "503"},
         "/languages": {"200"},
