@@ -41,7 +41,7 @@ _CODE = {
     "quoted": r"`[^`\n]++`",
     "path": r"(?<![\w/\\])(?:(?:~|\.{1,2})/[\w.@/-]*\w|(?:/[\w.@-]*[\w@-]){2,}+/?|[A-Za-z]:\\[^\s\"<>|]*[\w\\])",
     "file": r"(?<![\w.-])[\w-]++(?:\.[\w-]++)*?\.(?:txt|pdf|docx?|xlsx?|pptx?|odt|csv|tsv|json|ya?ml|toml|xml|html?|css"
-    r"|js|ts|py|sh|zip|tar|gz|png|jpe?g|gif|svg|mp[34]|exe|dll|so|ini|cfg|conf|log|md|po|xlf|tmx|srt)(?![\w-])",
+    r"|js|ts|py|sh|zip|tar|gz|png|jpe?g|gif|svg|mp[34]|exe|dll|so|ini|cfg|conf|log|md|po|xlf|tmx|srt)(?![\w-]|\.\w)",
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.]*(?:Z|[+-]\d\d:?\d\d)?",
     "uuid": r"(?<![\w-])[\da-fA-F]{8}(?:-[\da-fA-F]{4}){3}-[\da-fA-F]{12}(?![\w-])|(?<!\w)0x[\da-fA-F]++(?!\w)",
     "phone": r"(?<![\w+])\+\d{1,3}(?:[ ()/.-]{0,2}\d){6,14}(?!\w)",
@@ -69,12 +69,16 @@ _ALL = re.compile(
 # Whether a look is worth while: everyday sentences have none of these.
 _HINT = re.compile(r"[{}%$\[\]<>&@#/\\`_\d.+-]")
 _CAMEL = re.compile(r"[A-Z](?<=[a-z].)")
-_NUMBER_NAME = re.compile(
-    r"(?i)%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?[diufxoeg]|%n"
-    r"|[^A-Za-z]*(?:count|counter|num(?:ber)?|n|total|size|amount|sum|qty|quantity|days?|hours?|minutes?|seconds?|years?|age"
-    r"|percent(?:age)?|pages?|index|min|max|limit|length|price|anzahl|zahl|summe|betrag|tage?|stunden?|minuten?|jahre?|preis)"
-    r"[^A-Za-z]*"
-)
+_NUMBER_FORM = re.compile(r"%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?[diufxoeg]|%n")
+_NAME_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+# fmt: off
+_NUMBER_NAMES = frozenset([
+    "count", "counter", "num", "number", "n", "total", "size", "amount", "sum", "qty", "quantity", "day", "days",
+    "hour", "hours", "minute", "minutes", "second", "seconds", "year", "years", "age", "percent", "percentage",
+    "pages", "index", "min", "max", "limit", "length", "price", "anzahl", "zahl", "summe", "betrag", "tage",
+    "stunden", "minuten", "jahre",
+])
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,9 @@ def looks_like_number(span: Span, text: str, language: str) -> bool:
     """Whether what comes in the place of a placeholder is a number, as far as its name and the next word tell."""
     if span.kind in ("phone", "time"):
         return True
-    if _NUMBER_NAME.fullmatch(span.out):
+    if _NUMBER_FORM.fullmatch(span.out):
+        return True
+    if span.kind in _PLACEHOLDERS and any(p.lower() in _NUMBER_NAMES for p in _NAME_PARTS.findall(span.out)):
         return True
     if span.kind not in _PLACEHOLDERS or re.search(r"[A-Za-z]{2}", span.out):
         return False
@@ -149,7 +155,7 @@ def looks_like_number(span: Span, text: str, language: str) -> bool:
 
 HOLE = "\ufffc"
 """Stands in a text for something that is copied as it is, such as an element of markup."""
-_LONE = r"(?<!\S)[^\w\s.,;:!?'\"“”„‚‘’«»()\[\]…-]+(?!\S)"
+_LONE = r"(?<!\S)[^\w\s.,;:!?'\"“”„‚‘’«»()\[\]…%$€£¥°-]+(?!\S)"
 _SYMBOL = re.compile(
     r"(?:\d\ufe0f?\u20e3|[\U0001f1e6-\U0001f1ff]{2}"
     r"|[^\w\s!-~¡-ÿ\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u3000-\u30ff\uff00-\uffef\ufffc]"

@@ -1,0 +1,111 @@
+"""Numbers of a text and of its translation: equal where they say the same, missing where they do not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.text.numbers import beside, compare, find, localised, repaired
+
+PAIR = ("en", "de")
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("1,234.5 and 2", "1.234,5 und 2"),
+        ("1,234,567", "1.234.567"),
+        ("1,234,567", "1 234 567"),
+        ("1'000", "1000"),
+        ("3.5", "3,5"),
+        ("3.5", "3.5"),
+        ("3 cats", "drei Katzen"),
+        ("31 days", "einunddreißig Tage"),
+        ("1st place", "erster Platz"),
+        ("100 years", "hundert Jahre"),
+        ("20%", "zwanzig Prozent"),
+        ("$5.50", "5,50 Dollar"),
+        ("at 7 p.m.", "um 19 Uhr"),
+        ("at 7:30 pm", "um 19.30 Uhr"),
+        ("10:30", "10.30 Uhr"),
+        ("half past 6", "halb sieben"),
+        ("half past 6", "6:30 Uhr"),
+        ("12/31/2024", "31.12.2024"),
+        ("2024-01-31", "31.1.2024"),
+        ("5-10 people", "5 bis 10 Leute"),
+        ("three cats", "3 Katzen"),
+        ("1.2.3", "1.2.3"),
+        ("no number", "keine Zahl"),
+    ],
+)
+def test_the_same_number_in_another_form_is_equal(source: str, target: str) -> None:
+    assert compare(source, target, PAIR).is_equal
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "missing", "extra"),
+    [
+        ("2.200.112 x", "2,200,12 x", ["2.200.112"], ["2,200,12"]),
+        ("1.234 grams", "1.234 Gramm", ["1.234"], ["1.234"]),
+        ("in 2019 and 2020", "in 2019 und 2029", ["2020"], ["2029"]),
+        ("25 cats", "Katzen", ["25"], []),
+        ("cats", "5 Katzen", [], ["5"]),
+        ("It costs 5 €.", "Es kostet fünf.", ["5"], []),
+        ("10:30", "12:30", ["10:30"], ["12:30"]),
+        ("100", "1000", ["100"], ["1000"]),
+    ],
+)
+def test_another_number_is_not(source: str, target: str, missing: list[str], extra: list[str]) -> None:
+    found = compare(source, target, PAIR)
+    assert [number.body for number in found.missing] == missing
+    assert [number.body for number in found.extra] == extra
+
+
+def test_one_wrong_number_is_put_right_where_it_is_plain_which() -> None:
+    def mended(source: str, target: str) -> str | None:
+        return repaired(target, compare(source, target, PAIR), PAIR)
+
+    assert mended("He paid 1,234,567.", "Er zahlte 1.234.56.") == "Er zahlte 1.234.567."
+    assert mended("in 1867", "im Jahr 1876") == "im Jahr 1867"
+    assert mended("25 cats", "35 Katzen") is None  # small numbers may be said in other ways
+    assert mended("1867 and 1990", "1876 und 1999") is None
+    assert mended("in 1867", "in zehn1876") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "languages", "expected"),
+    [
+        ("1,234.50", ("en", "de"), "1.234,50"),
+        ("$1,234.50", ("en", "de"), "1.234,50\u00a0$"),
+        ("5%", ("en", "de"), "5\u00a0%"),
+        ("1.234,50 €", ("de", "en"), "€1,234.50"),
+        ("5 %", ("de", "en"), "5%"),
+        ("10:30", ("en", "de"), "10:30"),
+        ("12/31/2024", ("en", "de"), "12/31/2024"),
+        ("1.2.3", ("en", "de"), "1.2.3"),
+        ("1,5", ("de", "fr"), "1,5"),
+    ],
+)
+def test_a_number_is_written_as_the_target_does(text: str, languages: tuple[str, str], expected: str) -> None:
+    (number,) = find(text, languages[0])
+    assert localised(number, languages) == expected
+
+
+def test_a_sign_is_not_said_twice() -> None:
+    assert beside("1.250\u00a0%", " Prozent.") == "1.250"
+    assert beside("1.250\u00a0%", " Äpfel") == "1.250\u00a0%"
+
+
+@given(st.text(st.sampled_from("0123456789.,:/-' $%€xa\u00a0"), max_size=40))
+def test_any_text_has_its_own_numbers(text: str) -> None:
+    numbers = find(text, "en")
+    assert all(0 <= n.start < n.end <= len(text) and n.body in text[n.start : n.end] for n in numbers)
+    assert sum(n.digits for n in numbers) == sum(c.isdecimal() for c in text)
+    assert not compare(text, text, ("en", "en")).missing
+
+
+def test_thousands_of_digits_are_a_number_too() -> None:
+    digits = "7" * 20_000
+    assert compare(digits, digits, PAIR).is_equal
+    assert not compare(digits, digits[:-1] + "8", PAIR).is_equal

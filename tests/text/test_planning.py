@@ -1,0 +1,132 @@
+"""Texts taken apart: nothing is lost, sentences are where a reader sees them, marks and spans are where they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.text.planning import Plan, Planner, Sentence, Wishes
+
+
+def is_known(character: str) -> bool:
+    return character.isascii() or character in "äöüßé–„“’"
+
+
+PLANNER = Planner("en", is_known, limit=40, count=lambda text: len(text.split()))
+
+
+def raw(plan: Plan) -> str:
+    return "".join(part if isinstance(part, str) else part.raw for part in plan)
+
+
+def sentences(text: str, **wishes: Any) -> list[Sentence]:
+    plan = PLANNER.plan(text, Wishes(**wishes))
+    assert raw(plan) == text
+    return [part for part in plan if not isinstance(part, str)]
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "{a}",
+            "%s",
+            " ",
+            "\n",
+            "<b>",
+            "</b>",
+            "<i>",
+            "</i>",
+            "Hello",
+            "word.",
+            "Wow! ",
+            "😀",
+            "&amp;",
+            "<",
+            "&",
+            "<x/>",
+        ),
+        *("<br>", "http://a.b/c", "\\n", "é", "ř", "日", "(", ")", ":", "- ", "1,000", "<!-- c -->", "<code>z</code>"),
+        *("API", "\u2028", "\ufffc", "[b]", "[/b]", "\r", "Tom", "•", "a" * 50),
+    ]
+)
+
+
+@settings(max_examples=800)
+@given(
+    st.lists(PIECES, max_size=25).map("".join),
+    st.sampled_from(["", "html", "xml"]),
+    st.sampled_from(["all", "punctuation", "none"]),
+)
+def test_the_parts_are_the_text_and_sentences_are_sound(text: str, markup: str, splitting: str) -> None:
+    for sentence in sentences(text, markup=markup, splitting=splitting, terms=(("API", "X"),)):
+        assert sentence.text
+        assert sentence.text == sentence.text.strip()
+        assert all(0 <= mark.at <= len(sentence.text) for mark in sentence.marks)
+        assert [mark.at for mark in sentence.marks] == sorted(mark.at for mark in sentence.marks)
+        places = [place for span in sentence.spans for place in (span.start, span.end)]
+        assert places == sorted(places)
+        assert all(0 <= place <= len(sentence.text) for place in places)
+
+
+def shown(text: str, **wishes: Any) -> list[tuple[str, list[str], list[str]]]:
+    return [(s.text, [span.out for span in s.spans], [mark.raw for mark in s.marks]) for s in sentences(text, **wishes)]
+
+
+def test_sentences_do_not_end_within_what_is_protected() -> None:
+    assert shown("See {a. B}. Then https://a.de/x.Y go.") == [
+        ("See {a. B}.", ["{a. B}"], []),
+        ("Then https://a.de/x.Y go.", ["https://a.de/x.Y"], []),
+    ]
+    assert shown("One\\nTwo") == [("One", [], []), ("Two", [], [])]
+
+
+def test_what_stands_apart_at_the_ends_is_copied() -> None:
+    assert shown("Error: {text}") == [("Error:", [], [])]
+    assert shown("{name}: not found") == [("not found", [], [])]
+    assert shown("{a} - {b}") == []
+    assert shown("• Item 😀") == [("Item", [], [])]
+    assert shown("Delete {name}?") == [("Delete {name}?", ["{name}"], [])]
+
+
+def test_symbols_and_tags_become_marks() -> None:
+    assert shown("I ❤️ you") == [("I  you", [], ["❤️"])]
+    assert shown("Hi😀there") == [("Hi there", [], ["😀"])]
+    assert shown("a <b>bold</b> <name> <br> word") == [("a bold <name>  word", ["<name>"], ["<b>", "</b>", "<br>"])]
+
+
+def test_tags_at_the_ends_of_a_sentence_stay_outside_of_it() -> None:
+    assert shown("<b><i>All.</i></b>", markup="html") == [("All.", [], [])]
+    assert shown("<b>One <i>two</i></b>", markup="html") == [("One two", [], ["<i>", "</i>"])]
+    assert shown("<b>One</b> two", markup="html") == [("One two", [], ["<b>", "</b>"])]
+    assert shown("<b>One two. Three</b> four.", markup="html") == [
+        ("One two.", [], []),
+        ("Three four.", [], ["</b>"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("splitting", "markup", "expected"),
+    [
+        ("all", "", ["One", "two.", "Three"]),
+        ("punctuation", "", ["One\ntwo.", "Three"]),
+        ("none", "", ["One\ntwo. Three"]),
+        ("all", "html", ["One\ntwo.", "Three"]),
+        ("all", "xml", ["One", "two.", "Three"]),
+    ],
+)
+def test_where_sentences_end_is_the_callers_choice(splitting: str, markup: str, expected: list[str]) -> None:
+    assert [s.text for s in sentences("One\ntwo. Three", splitting=splitting, markup=markup)] == expected
+
+
+def test_a_long_sentence_is_not_cut_within_a_placeholder() -> None:
+    text = "word " * 39 + "{a b c} " + "word " * 30
+    assert [span.out for s in sentences(text) for span in s.spans] == ["{a b c}"]
+    assert len(sentences(text)) == 2
+    assert sentences("é" * 60 + "{a}" + "é" * 60) == []  # letters that touch it are part of it
+
+
+def test_terms_come_before_what_looks_like_code() -> None:
+    assert shown("Use my_file now", terms=(("my_file", "meine Datei"),)) == [("Use my_file now", ["meine Datei"], [])]
