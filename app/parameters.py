@@ -24,6 +24,8 @@ _JSON_TYPE = re.compile(r"application/(?:[^;\s]+\+)?json\s*(?:;|$)", re.IGNORECA
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _LONGEST_S = 1_000_000
+_SHORTEST_S = 1.0
+"""A time limit that nothing can keep is a mistake of units, and no reason to fail."""
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _MAX_ECHO_CHARS = 40
 UNREADABLE = "The browser (or proxy) sent a request that this server could not understand."
@@ -231,7 +233,7 @@ def _seconds(fields: Fields, name: str) -> float | None:
         raise BadRequest(f"Invalid request: {name} parameter is not a number")
     if not 0 < value < _LONGEST_S:
         raise BadRequest(f"Invalid request: {name} parameter must be > 0 and < {_LONGEST_S}")
-    return float(value)
+    return max(_SHORTEST_S, float(value))
 
 
 def _plain_lines(text: str) -> str:
