@@ -30,7 +30,7 @@ Attack = Callable[[Served, float], Awaitable[dict[Any, int]]]
 def attacks(run: Run) -> Iterator[Row]:
     """All of them, one by one."""
     _allow_files(12_000)
-    seconds = run.seconds(20, 8)
+    seconds = run.seconds(20, 10)
     for name, what, attack, is_right in (
         ("slow-loris", "2,000 connections send a header byte by byte", slow_loris, _all_ended),
         ("half-bodies", "500 requests whose bodies do not come: 408", half_bodies, _only(408)),
@@ -42,7 +42,8 @@ def attacks(run: Run) -> Iterator[Row]:
         ("garbage", "bytes that are not HTTP: 400, 408 or 431", garbage, _only(400, 408, 431)),
         ("idle", "10,000 connections that say nothing", idle, _all_ended),
     ):
-        yield _row(run, name, what, attack, seconds, is_right)
+        # the last ones need the time that a connection without a word is given, and that to make so many
+        yield _row(run, name, what, attack, 30.0 if is_right is _all_ended else seconds, is_right)
 
 
 def _row(
