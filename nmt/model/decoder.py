@@ -236,9 +236,9 @@ class Decoder(nn.Module):
 class GNMTDecoder(Decoder):
     """The bottom layer attends for all (Wu et al. 2016, section 3): its h_t is the query, c_t enters all above.
 
-    h_t^1 = cell^1([y_{t-1}; c_{t-1}], h_{t-1}^1), a_t from h_t^1, h_t^k = cell^k([h_t^{k-1}; c_t], h_{t-1}^k). They take
-    the query of the step before, so that all layers can begin at once; ours has read y_{t-1}. The attentional vector
-    stays Luong's, of c_t and the top layer, where they take the top layer alone.
+    h_t^1 = cell^1([y_{t-1}; c_{t-1}], h_{t-1}^1), a_t from h_t^1, h_t^k = cell^k([h_t^{k-1}; c_t], h_{t-1}^k). They
+    take the query of the step before, so that all layers can begin at once; ours has read y_{t-1}. The attentional
+    vector stays Luong's, of c_t and the top layer, where they take the top layer alone.
     """
 
     bottom_attends = True
