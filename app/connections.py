@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app import errors, logs
 from app.errors import BadRequest, BodyTimeout, HeadTimeout, HeadTooLarge
+from app.exchange import IS_ANSWERED
 from app.headers import SAFE
 from app.settings import Settings
 from nmt.errors import NmtError, Overloaded
@@ -294,6 +295,8 @@ class Connection(HttpToolsProtocol):
         if not has_answer:
             self._write(errors.answer(mistake, self._path()), keeps_alive=False)
         if cycle is not None:
+            if not has_answer:
+                cast(dict[str, Any], cycle.scope)[IS_ANSWERED] = True
             cycle.disconnected = True  # for the route that waits for the rest
             cycle.message_event.set()
         self._release_body()

@@ -85,7 +85,8 @@ class Application(FastAPI):
             metrics.in_flight -= is_work
             if status >= 400:
                 self._service.gate.give_back(here)
-            self.note(scope, route, status, time.monotonic() - began, here)
+            if exchange.IS_ANSWERED not in scope:
+                self.note(scope, route, status, time.monotonic() - began, here)
 
     def note(
         self, scope: Mapping[str, Any], route: str, status: int, seconds: float, done: exchange.Exchange | None = None

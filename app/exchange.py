@@ -13,6 +13,9 @@ from typing import Any
 from nmt.errors import NmtError
 from nmt.inference import Translation
 
+IS_ANSWERED = "nmt.is_answered"
+"""In the scope of a request that the server has answered, and taken note of, while its route still waited for it."""
+
 _KEY_SCHEMES = ("bearer", "deepl-auth-key")
 _NO_HEADERS: Mapping[bytes, bytes] = {}
 
