@@ -63,7 +63,8 @@ class TranslateRequest(BaseModel):
         Field(description="Source terms, and what they must become.", examples=[{"station": "Bahnhof"}]),
     ] = None
     timeout_s: Annotated[
-        float | None, Field(gt=0, description="Longest time to the answer, at least a second; the service's own limit holds at most.")
+        float | None,
+        Field(gt=0, description="Longest time to the answer, at least a second; the service's own limit holds at most."),
     ] = None
 
 
