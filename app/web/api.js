@@ -29,6 +29,13 @@ export async function translate(fields, signal) {
   return { ...body, version: headers.get("X-Model-Version") };
 }
 
+/** The answer of POST /translate_file: where to fetch the translation, and a report of it. */
+export async function translateFile(file, source, target, signal) {
+  const body = new FormData();
+  for (const [name, value] of Object.entries({ source, target, report: "true", file })) body.append(name, value);
+  return (await ask("translate_file", { method: "POST", body, signal })).body;
+}
+
 async function ask(address, options = {}) {
   let response;
   try {

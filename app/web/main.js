@@ -1,6 +1,7 @@
 // The page itself: what is typed is translated a moment later, and the newest request wins.
 
 import { getLanguages, getSettings, ServiceError, translate } from "./api.js";
+import { Files } from "./files.js";
 import { HeatMap } from "./heat.js";
 import { AUTO, direction, Languages } from "./languages.js";
 import { fillDocument, formatNumber, messages } from "./messages.js";
@@ -18,6 +19,11 @@ const [problem, problemText, countdown, again] = ["problem", "problem-text", "co
 
 const languages = new Languages(element("from"), element("to"));
 const heat = new HeatMap(element("detail"));
+const remark = (flag) => messages.flag[flag] ?? messages.otherFlag(flag);
+const files = new Files(element("files"), {
+  pair: () => ({ source: languages.source, target: languages.target }),
+  remark,
+});
 
 let limit = Infinity; // characters (Unicode code points), the service's
 let nBest = 1;
@@ -42,6 +48,7 @@ async function start() {
     const [from, to] = location.hash.slice(1).split("/").map(decodeURIComponent);
     languages.choose(settings.language.source.code, settings.language.target.code);
     languages.choose(from, to);
+    files.load(settings);
   } catch (error) {
     fail(error, start);
     return;
@@ -163,7 +170,7 @@ function showDetected(code) {
 
 /** `pivot`: code of the language that the translation went through, if it did. */
 function showFlags(flags, pivot) {
-  const remarks = flags.map((flag) => messages.flag[flag] ?? messages.otherFlag(flag));
+  const remarks = flags.map(remark);
   if (pivot) remarks.push(messages.pivot(languages.names.get(pivot) ?? pivot));
   const items = remarks.map((remark) => {
     const item = document.createElement("li");

@@ -64,7 +64,7 @@ def test_addresses_are_relative_so_that_a_proxy_may_serve_the_page_below_any_pat
     linked = re.findall(r'(?:href|src)="([^"]*)"', page)
     assert {"docs", "web/main.js", "web/style.css"} <= set(linked)
     asked = re.findall(r'\bask\("([^"]*)"', (FOLDER / "api.js").read_text("utf-8"))
-    assert {"translate", "languages", "frontend/settings"} == set(asked)
+    assert {"translate", "translate_file", "languages", "frontend/settings"} == set(asked)
     assert [address for address in (*linked, *asked) if address.startswith("/")] == []
 
 

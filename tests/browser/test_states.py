@@ -337,8 +337,9 @@ def test_every_control_has_a_name(held: str, opened: Open) -> None:
         ("group", "Translations found"),
     ]:
         expect(page.get_by_role(role, name=name, exact=True)).to_have_count(1)  # type: ignore[arg-type]
+    expect(page.get_by_label("Choose files", exact=True)).to_have_count(1)
     controls = page.locator("button:visible, select, textarea, input, a").count()
-    assert controls == 12
+    assert controls == 13
 
 
 def test_a_start_without_the_service_is_made_up_for(held: str, opened: Open) -> None:
