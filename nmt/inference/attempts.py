@@ -147,7 +147,10 @@ class Speaker:
 
     def translate(self, sentence: Sentence, options: TranslateOptions) -> Attempts:
         """Ask for searches until there is a translation. At most three rounds, and one for pieces or faults."""
-        casing = casing_of(sentence.text, self.languages[0], self.cost)
+        words = sentence.text
+        if sentence.spans:  # "DELETE {name}" is shouted
+            words = "".join(part for part in protect.parts(words, sentence.spans) if isinstance(part, str)).strip()
+        casing = casing_of(words, self.languages[0], self.cost)
         if casing is Casing.NORMAL and sentence.is_plain and protect.is_everyday(sentence.text):
             return (yield from self._everyday(sentence, options))
         return (yield from self._climb(sentence, casing, options))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ _BYTE = "<0x"
 """How a piece begins that is one byte of a character that the vocabulary lacks."""
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 _PLAIN = Query("")
 """A search as the caller of a translation wants it."""
 
@@ -318,6 +320,9 @@ class Pipeline:
                 log.error("the scores of a text are not numbers: the model's arithmetic went out of range")
                 raise TranslationError("internal error (the model's scores are not numbers)")
             outputs = [self._output(query.text, found, one.options) for found in answer]
+            if not one.options.raw:
+                for output in outputs:
+                    output.text = _tidy(output.text)
             job.replies[place] = Reply(query, ids, outputs)
             replies = [reply for reply in job.replies if reply is not None]
             if len(replies) == len(job.queries):
@@ -505,6 +510,11 @@ def _as_it_is(sentence: Sentence) -> Attempts:
     said = [Said(output.text, output, is_as_searched=True) for output in reply.outputs]
     tokens = len(reply.outputs[0].found.tokens)
     return Spoken(sentence, said, reply.ids, flags, source_tokens=len(reply.ids), target_tokens=tokens)
+
+
+def _tidy(text: str) -> str:
+    """Without blanks at the ends and without control characters, which no sentence has and XML forbids."""
+    return text.strip() if text.isprintable() else _CONTROL.sub("", text).strip()
 
 
 def _wishes(options: TranslateOptions) -> Wishes | None:

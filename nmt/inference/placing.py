@@ -87,10 +87,10 @@ class View:
         return cls(source, source_pieces, target, units, weights)
 
     def share(self, start: int, end: int) -> Weights:
-        """[units]: how much of each unit's attention lies on these characters of the source."""
+        """[units]: how much of the attention that each unit pays to the source lies on these characters of it."""
         chosen = [i for i, (a, b) in enumerate(self.pieces) if a < end and start < b]
         total = self.weights.sum(axis=1)
-        share: Weights = self.weights[:, chosen].sum(axis=1) / np.maximum(total, 1e-9)
+        share: Weights = self.weights[:, chosen].sum(axis=1) / np.maximum(total, 0.3)
         return share
 
     def is_sign(self, unit: int) -> bool:
