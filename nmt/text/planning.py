@@ -407,8 +407,8 @@ def _trimmed(text: str, start: int, end: int, spans: list[Span], marks: Sequence
         apart = _APART_END.search(text, start, spans[-1].start)
         if apart is None or (len(spans) > 1 and spans[-2].end > apart.start()):
             break
-        end = spans[-1].start
-        while text[end - 1].isspace():
+        end = spans[-1].start if re.fullmatch(r":\s+", apart[0]) else apart.start()  # a colon is part of the sentence
+        while end > start and text[end - 1].isspace():
             end -= 1
         spans = spans[:-1]
     return start, end, spans
