@@ -316,7 +316,7 @@ class Connection(HttpToolsProtocol):
         return self.url.partition(b"?")[0].decode("latin-1")
 
     def _write(self, response: Response, *, keeps_alive: bool) -> None:
-        scope = cast(dict[str, Any], self.scope or {})
+        scope = dict(cast("dict[str, Any] | None", self.scope) or {})
         scope.setdefault("method", "-")
         offered = next((value for name, value in self.headers or () if name == logs.REQUEST_ID_BYTES), b"")
         request_id = (logs.REQUEST_ID_BYTES, logs.begin(scope, offered))

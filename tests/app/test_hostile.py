@@ -168,7 +168,7 @@ async def test_alone_and_among_all_others_an_answer_is_the_same_and_what_has_no_
     without_words = [name for name, text in texts.items() if not any(map(str.isalnum, text))]
     assert len(without_words) > 20
     assert {name: alone[name][:80] for name in without_words if alone[name] != texts[name]} == {}
-    other = {}
+    other: dict[str, str] = {}
     names = list(texts)
     for start in range(0, len(names), 64):
         part = names[start : start + 64]
