@@ -30,7 +30,7 @@ from benchmarks import machine
 from nmt.config import Recipe, load_recipe
 from nmt.data.batching import padding_ratio
 from nmt.data.corpus import read_lines
-from nmt.data.epochs import Measured, PairLengths
+from nmt.data.epochs import Measured
 from nmt.data.prepared import PreparedCorpus, prepare
 from nmt.hardware import pick_device, pick_precision, pss_bytes
 from nmt.inference.speed import gemm_ceiling
@@ -96,7 +96,8 @@ class Run:
         self._number = 0
         assert isinstance(self.team.stream, BatchStream)
         cut = self.team.stream.cut(0)
-        src, tgt = PairLengths(lengths.src + 1, lengths.tgt)
+        src, tgt = self.team.stream.lengths(0)
+        src = src + 1
         setting.flop_per_token = work_per_token(self.team.learner.model, int(src.sum()), int(tgt.sum()) + len(tgt))
         setting.facts = {
             "processes": workers,

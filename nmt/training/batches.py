@@ -117,6 +117,10 @@ class BatchStream(Generic[I_co, B_co]):
         """The indices of the items of every batch of an epoch, all parts together."""
         return self._epoch(epoch)[1]
 
+    def lengths(self, epoch: int) -> PairLengths:
+        """Of the items of an epoch, without special tokens, by the indices that `cut` gives."""
+        return self._epoch(epoch)[0].lengths
+
     def _epoch(self, number: int) -> tuple[Epoch[I_co], list[npt.NDArray[np.int64]]]:
         if self._last is None or self._last[0] != number:
             items = self._source.epoch(number)

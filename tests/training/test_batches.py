@@ -54,6 +54,7 @@ def test_an_epoch_begun_in_its_midst_is_that_epoch(corpus: tuple[PreparedCorpus,
     whole = list(stream(corpus, **noise).epoch(2))
     again = stream(corpus, **noise)
     assert again.count(2) == len(whole)
+    assert sum(batch.tokens for batch in whole) == int((again.lengths(2).tgt + 1).sum())
     assert len({again.count(epoch) for epoch in range(8)}) > 1
     rest = list(again.epoch(2, start=5))
     assert len(rest) == len(whole) - 5
