@@ -182,6 +182,16 @@ async def test_other_paths(
     assert (response.status_code, response.json()) == (status, body)
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/translate", "POST"), ("/languages", "GET"), ("/v2/usage", "GET, POST")]
+)
+async def test_options_say_what_a_path_takes(shared_client: httpx.AsyncClient, path: str, allowed: str) -> None:
+    response = await shared_client.options(path)
+    assert (response.status_code, response.content) == (200, b"")
+    assert sorted(response.headers["Allow"].split(", ")) == allowed.split(", ")
+    assert (await shared_client.options("/nothing")).status_code == 404
+
+
 async def test_a_detected_language_stands_beside_each_text(client: httpx.AsyncClient) -> None:
     german, english = "Wo ist der nächste Bahnhof, bitte?", "Where is the nearest station, please?"
     one = (await client.post("/translate", json={"q": german, "source": "auto", "target": "en"})).json()
