@@ -1,4 +1,4 @@
-"""Long text to sentences and back without losing a character. Knows nothing about models, tokens' ids or HTTP.
+"""Long text to sentences without losing a character. Knows nothing about models, tokens' ids or HTTP.
 
 Sentence ends are proposed by sentencex (Wikimedia, MIT): rules and abbreviations of some 300 languages compiled in,
 about 30 MB/s, nothing read or downloaded at import. That coverage is why we do not carry a rule set of our own. What
@@ -22,7 +22,7 @@ import logging
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import sentencex  # type: ignore[import-untyped]
@@ -38,7 +38,7 @@ class Segment:
     """One sentence and the white space around it: `before + text + after` of all segments is the whole input.
 
     `after` is empty but for the last segment. A text without any letter or digit (punctuation, emoji, nothing at all)
-    is not `translatable`: a model can only spoil it, so `join` copies it.
+    is not `translatable`: a model can only spoil it.
     """
 
     text: str
@@ -82,26 +82,6 @@ def fit(segments: Iterable[Segment], limit: int, count: Callable[[str], int]) ->
         parts[-1] = replace(parts[-1], after=segment.after)
         fitting += parts
     return fitting
-
-
-def join(segments: Sequence[Segment], translations: Sequence[str], *, separator: str = "") -> str:
-    """The translations in place of the segments' texts, between the same white space.
-
-    `translations` holds one string for each translatable segment, in order; the other segments are copied.
-    `separator` goes between segments that stood without white space: " " where Chinese becomes English.
-    """
-    wanted = sum(segment.translatable for segment in segments)
-    if len(translations) != wanted:
-        raise ValueError(f"{len(translations)} translations for {wanted} translatable segments")
-    remaining = iter(translations)
-    parts: list[str] = []
-    for index, segment in enumerate(segments):
-        parts += (
-            segment.before or (separator if index else ""),
-            next(remaining) if segment.translatable else segment.text,
-            segment.after,
-        )
-    return "".join(parts)
 
 
 def _segments(pieces: Iterable[str]) -> list[Segment]:

@@ -11,7 +11,7 @@ import sentencex  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.text.sentences import WINDOW, Segment, fit, join, split, split_long
+from nmt.text.sentences import WINDOW, Segment, fit, split, split_long
 
 # Arbitrary Unicode, lone surrogates included, and the characters that decide about sentences more often than chance.
 ANY_TEXT = st.one_of(
@@ -44,7 +44,6 @@ def words(text: str) -> int:
 def test_segments_add_up_to_the_text_and_white_space_is_outside_them(text: str, language: str) -> None:
     segments = split(text, language)
     assert whole(segments) == text
-    assert join(segments, [segment.text for segment in segments if segment.translatable]) == text
     for segment in segments:
         assert segment.text == segment.text.strip()
         assert not (segment.before + segment.after).strip()
@@ -135,24 +134,13 @@ def test_line_separators_inside_a_sentence_do_not_split() -> None:
 @pytest.mark.parametrize(("text", "expected"), [("", []), (" \n", [Segment("", before=" \n")])])
 def test_text_without_characters(text: str, expected: list[Segment]) -> None:
     assert split(text, "en") == expected
-    assert join(expected, []) == text
+    assert split(text, "en") == expected
 
 
 def test_punctuation_and_emoji_are_copied() -> None:
     segments = split("***\nHello there.\n\n😀 !?\n42", "en")
     assert [segment.translatable for segment in segments] == [False, True, False, True]
-    assert join(segments, ["Hallo.", "42"]) == "***\nHallo.\n\n😀 !?\n42"
-
-
-def test_join_wants_one_translation_a_translatable_segment() -> None:
-    with pytest.raises(ValueError, match="1 translations for 2"):
-        join(split("One. Two. -", "en"), ["Eins."])
-
-
-def test_separator_fills_only_missing_white_space() -> None:
-    assert join(split("你好。你好吗？\n好。", "zh"), ["Hello.", "How are you?", "Good."], separator=" ") == (
-        "Hello. How are you?\nGood."
-    )
+    assert whole(segments) == "***\nHello there.\n\n😀 !?\n42"
 
 
 def test_long_segments_are_cut_at_the_best_place() -> None:
