@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def speak(
             return spoken, asked
 
 
-def by(table: dict[str, str | list[str]]) -> Model:
+def by(table: Mapping[str, str | Sequence[str]]) -> Model:
     """What is in the table; anything else is said as it is, in German."""
 
     def model(query: Query) -> list[str]:
