@@ -24,7 +24,7 @@ _JSON_TYPE = re.compile(r"application/(?:[^;\s]+\+)?json\s*(?:;|$)", re.IGNORECA
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _LONGEST_S = 1_000_000
-_SHORTEST_S = 1.0
+_SHORTEST_S = 0.5
 """A time limit that nothing can keep is a mistake of units, and no reason to fail."""
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _MAX_ECHO_CHARS = 40
