@@ -12,6 +12,7 @@ import io
 import sqlite3
 import threading
 import uuid
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ MAX_TERM_BYTES = 1024
 """Of a term in UTF-8, DeepL's limit."""
 MAX_TERMS = 100_000
 """Of one pair, when entries are added. (How many come at once the size of the request limits.)"""
+MAX_READY_TERMS = 200_000
+"""Of glossaries that are kept ready for use in memory."""
 _START_CHARS = 3
 _FEW = 100
 _BUSY_S = 5.0
@@ -81,8 +84,8 @@ class Glossary:
 
 
 @dataclass
-class _Index:
-    """The terms of one glossary by how they begin, so that those of a text are found without trying all."""
+class TermIndex:
+    """Terms by how they begin, so that those of a text are found without trying all."""
 
     terms: Terms
     by_start: dict[str, list[int]] = field(init=False, default_factory=dict)
@@ -92,6 +95,7 @@ class _Index:
             self.by_start.setdefault(source.casefold()[:_START_CHARS], []).append(place)
 
     def within(self, texts: Iterable[str]) -> Terms:
+        """Those whose source stands in one of the texts, in whatever case."""
         text = "\n".join(texts).casefold()
         starts: Iterable[str] = self.by_start
         if len(self.terms) > _FEW:
@@ -101,9 +105,26 @@ class _Index:
         return tuple(self.terms[place] for place in places if self.terms[place][0].casefold() in text)
 
 
-def terms_within(terms: Terms, texts: Iterable[str]) -> Terms:
-    """Those terms whose source stands in one of the texts, in whatever case: few, where a glossary is large."""
-    return _Index(terms).within(texts)
+class _Recent:
+    """The glossaries used last, ready for use: as many as have `MAX_READY_TERMS` together, and one at least."""
+
+    def __init__(self) -> None:
+        self._indices: OrderedDict[tuple[str, Pair], TermIndex] = OrderedDict()
+
+    def get(self, glossary_id: str, pair: Pair) -> TermIndex | None:
+        index = self._indices.get((glossary_id, pair))
+        if index is not None:
+            self._indices.move_to_end((glossary_id, pair))
+        return index
+
+    def put(self, glossary_id: str, pair: Pair, index: TermIndex) -> None:
+        self._indices[glossary_id, pair] = index
+        while len(self._indices) > 1 and sum(len(each.terms) for each in self._indices.values()) > MAX_READY_TERMS:
+            self._indices.popitem(last=False)
+
+    def forget(self, glossary_id: str) -> None:
+        for key in [key for key in self._indices if key[0] == glossary_id]:
+            del self._indices[key]
 
 
 class GlossaryStore:
@@ -116,9 +137,12 @@ class GlossaryStore:
     def __init__(self, folder: Path | None = None, shared: Path | None = None, *, max_glossaries: int = 1000) -> None:
         """`folder`: where they are kept; None: in memory. `shared`: the operator's. `max_glossaries`: of one caller."""
         self._max_glossaries = max_glossaries
-        self._shared = {} if shared is None else {pair: _Index(terms) for pair, terms in _read_shared(shared).items()}
+        self._shared = (
+            {} if shared is None else {pair: TermIndex(terms) for pair, terms in _read_shared(shared).items()}
+        )
         self._lock = threading.Lock()
         self._database = _open(folder)
+        self._recent = _Recent()
 
     def close(self) -> None:
         """Nothing can be asked afterwards."""
@@ -159,6 +183,16 @@ class GlossaryStore:
         """Its entries for a pair, in the order given. Raises NotFound."""
         return _split(self.entries(glossary_id, caller, pair))
 
+    def terms_within(self, glossary_id: str, caller: str, pair: Pair, texts: Sequence[str]) -> Terms:
+        """Those of its entries for a pair that stand in one of the texts. Raises NotFound."""
+        with self._lock:
+            self._get(glossary_id, caller)
+            index = self._recent.get(glossary_id, pair)
+            if index is None:
+                index = TermIndex(_split(self._entries(glossary_id, pair)))
+                self._recent.put(glossary_id, pair, index)
+        return index.within(texts)
+
     def change(
         self,
         glossary_id: str,
@@ -173,6 +207,7 @@ class GlossaryStore:
         Raises NotFound, and BadRequest where there would be too many entries.
         """
         with self._lock, self._database:
+            self._recent.forget(glossary_id)
             known = {(each.source, each.target) for each in self._get(glossary_id, caller).dictionaries}
             if name:
                 self._database.execute("UPDATE glossaries SET name = ? WHERE id = ?", [name, glossary_id])
@@ -188,12 +223,14 @@ class GlossaryStore:
         """Raises NotFound."""
         with self._lock, self._database:
             self._get(glossary_id, caller)
+            self._recent.forget(glossary_id)
             self._database.execute("DELETE FROM glossaries WHERE id = ?", [glossary_id])
 
     def delete_dictionary(self, glossary_id: str, caller: str, pair: Pair) -> None:
         """Forget the entries for one pair. Raises NotFound."""
         with self._lock, self._database:
             self._get(glossary_id, caller)
+            self._recent.forget(glossary_id)
             query = "DELETE FROM dictionaries WHERE glossary = ? AND source = ? AND target = ?"
             if not self._database.execute(query, [glossary_id, *pair]).rowcount:
                 raise _without(pair)

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from app.codes import base_of, find_language
 from app.errors import BadRequest
 from app.gate import Caller, given_key
-from app.glossaries import Terms, terms_within
+from app.glossaries import Terms
 from app.guards import check_count
 from app.languages import Language, Languages
 from app.models import ModelSet
@@ -77,7 +77,11 @@ async def translate(request: Request) -> JSONResponse:
         caller = _admit(service, values, call.texts)
         options = call.options
         if call.glossaries:
-            options = replace(options, terms=await asyncio.to_thread(_terms, service, caller, call))
+            assert call.source is not None
+            terms = await asyncio.to_thread(
+                glossary_terms, service, caller, call.glossaries, call.source, call.target, call.texts
+            )
+            options = replace(options, terms=terms)
         outcomes = await translate_each(
             service,
             call.texts,
@@ -187,27 +191,30 @@ def read_language(languages: Languages, values: Values, name: str) -> Language:
 
 
 def glossary_terms(
-    service: Service, caller: Caller, glossaries: Sequence[str], source: Language, target: Language
+    service: Service,
+    caller: Caller,
+    glossaries: Sequence[str],
+    source: Language,
+    target: Language,
+    texts: Sequence[str] | None = None,
 ) -> Terms:
-    """All terms of some glossaries. Of two for one source term the first counts. It waits for the disk.
+    """The terms of some glossaries that stand in these texts, or all. Of two for one source term the first counts.
 
-    Raises NotFound, and BadRequest where a glossary is for other languages.
+    It waits for the disk. Raises NotFound, and BadRequest where a glossary is for other languages.
     """
+    pair = base_of(source), base_of(target)
     terms: dict[str, str] = {}
     for glossary_id in glossaries:
-        pair = base_of(source), base_of(target)
-        glossary = service.glossaries.get(glossary_id, caller.name)
-        if pair not in [(each.source, each.target) for each in glossary.dictionaries]:
+        known = service.glossaries.get(glossary_id, caller.name).dictionaries
+        if pair not in [(each.source, each.target) for each in known]:
             raise BadRequest("The languages of the glossary are not those of the request.")
-        for term, translation in service.glossaries.terms(glossary_id, caller.name, pair):
+        if texts is None:
+            found = service.glossaries.terms(glossary_id, caller.name, pair)
+        else:
+            found = service.glossaries.terms_within(glossary_id, caller.name, pair, texts)
+        for term, translation in found:
             terms.setdefault(term, translation)
     return tuple(terms.items())
-
-
-def _terms(service: Service, caller: Caller, call: TextCall) -> Terms:
-    """Those of a request's glossaries that stand in its texts."""
-    assert call.source is not None
-    return terms_within(glossary_terms(service, caller, call.glossaries, call.source, call.target), call.texts)
 
 
 def read_glossaries(values: Values) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from app import glossaries
 from app.errors import BadRequest, NotFound
-from app.glossaries import FILE_NAME, MAX_TERMS, Dictionary, GlossaryStore, read_csv, read_tsv, terms_within, write_tsv
+from app.glossaries import FILE_NAME, MAX_TERMS, Dictionary, GlossaryStore, TermIndex, read_csv, read_tsv, write_tsv
 from app.settings import Settings
 from nmt.errors import ConfigError
 from tests.app.fake_engine import FakeEngine
@@ -74,6 +75,40 @@ def test_a_glossary_of_several_pairs_changes_one_by_one() -> None:
         with pytest.raises(NotFound, match="from en to de"):
             ask(made.id, "anna", PAIR)
     assert store.get(made.id, "anna").dictionaries == (Dictionary("de", "en", 1),)
+    store.close()
+
+
+def test_terms_of_a_text_are_those_of_the_glossary_as_it_is_now() -> None:
+    """Whatever was kept ready."""
+    store = GlossaryStore()
+    made = store.create("anna", "IT", {PAIR: TERMS})
+
+    def found() -> tuple[tuple[str, str], ...]:
+        return store.terms_within(made.id, "anna", PAIR, ["a Hard Disk", "a mouse"])
+
+    assert found() == found() == (("hard disk", "Festplatte"),)
+    store.change(made.id, "anna", {PAIR: (("mouse", "Maus"),)}, is_addition=True)
+    assert found() == (("hard disk", "Festplatte"), ("mouse", "Maus"))
+    store.change(made.id, "anna", {PAIR: (("mouse", "Nager"),)})
+    assert found() == (("mouse", "Nager"),)
+    with pytest.raises(NotFound):
+        store.terms_within(made.id, "bert", PAIR, ["mouse"])
+    store.delete_dictionary(made.id, "anna", PAIR)
+    with pytest.raises(NotFound):
+        found()
+    store.delete(made.id, "anna")
+    with pytest.raises(NotFound):
+        found()
+    store.close()
+
+
+def test_what_is_kept_ready_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glossaries, "MAX_READY_TERMS", 3)
+    store = GlossaryStore()
+    made = [store.create("anna", name, {PAIR: TERMS}) for name in "abc"]
+    for glossary in (*made, *made):
+        assert store.terms_within(glossary.id, "anna", PAIR, ["straSSe"]) == (("Straße", "road"),)
+        assert len(store._recent._indices) == 1
     store.close()
 
 
@@ -147,7 +182,7 @@ def test_the_terms_of_a_text_are_those_that_stand_in_it_whatever_the_size() -> N
         for size in (0, 1, 3, 40):
             texts = ["".join(letters.choices("abcSÄädD ", k=size)) for _ in range(3)]
             plainly = tuple(term for term in few if any(term[0].casefold() in text.casefold() for text in texts))
-            assert terms_within(few, texts) == plainly
+            assert TermIndex(few).within(texts) == plainly
 
 
 def test_the_operator_s_terms_come_by_pair(tmp_path: Path) -> None:
