@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from pathlib import PurePath
+from typing import Protocol
 
 from starlette.types import Message
 
@@ -15,8 +18,9 @@ from app.models import ModelSet
 from app.service import Service
 from app.settings import Settings
 from app.translation import AUTO, Outcome, guesses, translate_each
-from nmt.errors import DeadlineExceeded, NmtError, Overloaded
+from nmt.errors import DeadlineExceeded, DocumentTooLarge, NmtError, Overloaded
 from nmt.inference import (
+    DocumentProcess,
     DocumentReport,
     DocumentTranslation,
     Format,
@@ -35,6 +39,11 @@ UNPACKED = 8
 """A package may unpack to so many times what a file may have."""
 MAX_PIECES = 1_000_000
 """Lines and tags of a file."""
+MAX_PORTION = 64
+"""Texts."""
+SMALL_BYTES = 256 * 1024
+"""A larger file is read in a process of its own. So is one of which any of these is larger:"""
+SMALL = Limits(max_bytes=4 << 20, max_units=20_000, max_entries=500, max_xml_bytes=1 << 20, max_pieces=20_000)
 
 
 def known_format(name: str) -> Format:
@@ -94,24 +103,16 @@ async def translate_file(
         start = None if source.lower() == AUTO else models.languages.find(source)
         if start is not None:
             models.languages.route(start, goal)
-        work = await asyncio.to_thread(
-            DocumentTranslation,
-            data,
-            form,
-            "" if start is None else start.code,
-            goal.code,
-            options,
-            limits=limits_of(settings),
-            max_text_chars=settings.max_text_chars,
-        )
-        start = start or await _detected(models, work, goal)
-        service.gate.admit(key, characters=work.characters, texts=work.texts)
-        job = _Job(service, models, work, start, goal)
-        if start != goal:
-            await service.admission.attended(job.run(), receive)
-            data, report = await asyncio.to_thread(work.finish)
-        else:
-            report = DocumentReport(0)
+        pair = "" if start is None else start.code, goal.code
+        async with _opened(data, form, pair, options, settings) as work:
+            start = start or await _detected(models, work, goal)
+            service.gate.admit(key, characters=work.characters, texts=work.texts)
+            job = _Job(service, models, work, start, goal)
+            if start != goal:
+                await service.admission.attended(job.run(), receive)
+                data, report = await work.finish()
+            else:
+                report = DocumentReport(0)
     if report.failures and not report.translated:
         raise job.first_error or NmtError(report.failures[0][1])
     return FileAnswer(data, report, start, goal, tuple(dict.fromkeys(job.versions)), work.characters)
@@ -128,18 +129,101 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-async def _detected(models: ModelSet, work: DocumentTranslation, goal: Language) -> Language:
+@asynccontextmanager
+async def _opened(
+    data: bytes, form: Format, pair: tuple[str, str], options: TranslateOptions, settings: Settings
+) -> AsyncIterator[_Work]:
+    """A document that has been read: a small one here, any other in a process of its own, as reading it takes long.
+
+    Raises DocumentError.
+    """
+    small = await _small_work(data, form, pair, options, settings) if len(data) <= SMALL_BYTES else None
+    if small is not None:
+        yield small
+        return
+    work = await DocumentProcess.open(
+        data,
+        form,
+        *pair,
+        options,
+        limits=limits_of(settings),
+        max_text_chars=settings.max_text_chars,
+        texts_per_portion=_portion_texts(settings),
+    )
+    try:
+        yield work
+    finally:
+        await work.close()
+
+
+async def _small_work(
+    data: bytes, form: Format, pair: tuple[str, str], options: TranslateOptions, settings: Settings
+) -> _SmallWork | None:
+    """A document in this process; None where it is not small. Raises DocumentError."""
+    limits = asdict(limits_of(settings))
+    least = Limits(**{name: min(value, limits[name]) for name, value in asdict(SMALL).items()})
+    texts = _portion_texts(settings)
+    try:
+        return await asyncio.to_thread(_SmallWork, data, form, pair, options, least, settings.max_text_chars, texts)
+    except DocumentTooLarge:
+        return None
+
+
+def _portion_texts(settings: Settings) -> int:
+    return min(MAX_PORTION, settings.max_texts)
+
+
+class _Work(Protocol):
+    """A document under way."""
+
+    texts: int
+    characters: int
+    sample: str
+
+    async def next(self) -> Portion | None: ...
+
+    async def note(self, portion: Portion, results: Sequence[Translation | NmtError]) -> None: ...
+
+    async def finish(self) -> tuple[bytes, DocumentReport]: ...
+
+
+class _SmallWork:
+    """One in this process."""
+
+    def __init__(
+        self,
+        data: bytes,
+        form: Format,
+        pair: tuple[str, str],
+        options: TranslateOptions,
+        limits: Limits,
+        max_text_chars: int,
+        texts_per_portion: int,
+    ) -> None:
+        self._work = DocumentTranslation(data, form, *pair, options, limits=limits, max_text_chars=max_text_chars)
+        self._portions = self._work.portions(texts=texts_per_portion)
+        self.texts, self.characters, self.sample = self._work.texts, self._work.characters, self._work.sample()
+
+    async def next(self) -> Portion | None:
+        return next(self._portions, None)
+
+    async def note(self, portion: Portion, results: Sequence[Translation | NmtError]) -> None:
+        self._work.note(portion, results)
+
+    async def finish(self) -> tuple[bytes, DocumentReport]:
+        return await asyncio.to_thread(self._work.finish)
+
+
+async def _detected(models: ModelSet, work: _Work, goal: Language) -> Language:
     sources = {language.code: language for language in models.languages.by_default(goal)}
-    (found,) = await guesses(models, [work.sample()], list(sources))
+    (found,) = await guesses(models, [work.sample], list(sources))
     return sources[found[0].language]
 
 
 class _Job:
     """A file under way."""
 
-    def __init__(
-        self, service: Service, models: ModelSet, work: DocumentTranslation, source: Language, target: Language
-    ) -> None:
+    def __init__(self, service: Service, models: ModelSet, work: _Work, source: Language, target: Language) -> None:
         self._service = service
         self._models = models
         self._work = work
@@ -151,10 +235,9 @@ class _Job:
 
     async def run(self) -> None:
         """Translate all portions, a few at once. Raises Overloaded and DeadlineExceeded."""
-        portions = self._work.portions(texts=min(64, self._service.settings.max_texts))
 
         async def take_turns() -> None:
-            for portion in portions:
+            while portion := await self._work.next():
                 await self._translate(portion)
 
         try:
@@ -183,7 +266,7 @@ class _Job:
             left = late
         answers = [results[place] for place in range(len(portion.texts))]
         self.first_error = self.first_error or next((a for a in answers if isinstance(a, NmtError)), None)
-        self._work.note(portion, answers)
+        await self._work.note(portion, answers)
 
     async def _ask(self, texts: list[str], options: TranslateOptions) -> list[Outcome]:
         return await translate_each(

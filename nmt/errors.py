@@ -8,7 +8,8 @@ NmtError
 ├── CheckpointError      a training run or a file translation cannot be resumed or written
 ├── BundleError          a trained model on disk is missing, damaged or of another version
 ├── DeviceError          the device or precision asked for is not there
-├── DocumentError        a document cannot be read as its format, or is over a limit
+├── DocumentError        a document cannot be read as its format
+│   └── DocumentTooLarge a document is over a limit
 └── TranslationError     one text cannot be translated
     ├── InputTooLong     the text is over a limit
     ├── UnsupportedPair  no model translates from that language to that one
@@ -63,11 +64,15 @@ class DeviceError(NmtError):
 
 
 class DocumentError(NmtError):
-    """A document cannot be read as its format, or is over a limit. Names the place in it where there is one."""
+    """A document cannot be read as its format. Names the place in it where there is one."""
 
     def __init__(self, message: str, *, place: str = "") -> None:
         self.place = place
         super().__init__(f"{place}: {message}" if place else message)
+
+
+class DocumentTooLarge(DocumentError):
+    """A document, or what it unpacks to, is over a limit."""
 
 
 class TranslationError(NmtError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from nmt.documents.encoding import Coding
-from nmt.errors import DocumentError
+from nmt.errors import DocumentTooLarge
 
 Markup = Literal["", "xml"]
 
@@ -169,12 +169,12 @@ class Lines:
 
 
 def check_pieces(text: str, limits: Limits) -> None:
-    """Raises DocumentError for more lines and tags than allowed: each costs far more memory than its bytes."""
+    """Raises DocumentTooLarge for more lines and tags than allowed: each costs far more memory than its bytes."""
     if text.count("<") + text.count("\n") + text.count("\r") > limits.max_pieces:
-        raise DocumentError(f"more than {limits.max_pieces:,} lines and tags: split the file")
+        raise DocumentTooLarge(f"more than {limits.max_pieces:,} lines and tags: split the file")
 
 
 def check_units(count: int, limits: Limits) -> None:
-    """Raises DocumentError where a document has more units than allowed."""
+    """Raises DocumentTooLarge where a document has more units than allowed."""
     if count > limits.max_units:
-        raise DocumentError(f"more than {limits.max_units:,} texts to translate: split the file")
+        raise DocumentTooLarge(f"more than {limits.max_units:,} texts to translate: split the file")

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 
 from nmt.documents.base import Limits
-from nmt.errors import DocumentError
+from nmt.errors import DocumentError, DocumentTooLarge
 
 _BLOCK = 1 << 16
 _DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
@@ -45,7 +45,7 @@ class Package:
 
     def _check(self, limits: Limits) -> None:
         if len(self._infos) > limits.max_entries:
-            raise DocumentError(f"more than {limits.max_entries:,} files in it")
+            raise DocumentTooLarge(f"more than {limits.max_entries:,} files in it")
         if len({info.filename for info in self._infos}) < len(self._infos):
             raise DocumentError(f"not a {self._name} file: two files in it have one name")
         if any(info.flag_bits & 0x1 for info in self._infos):
@@ -60,7 +60,7 @@ class Package:
                 while block := file.read(_BLOCK):
                     left -= len(block)
                     if left < 0:
-                        raise DocumentError(f"unpacks to more than {limits.max_bytes:,} bytes", place=info.filename)
+                        raise DocumentTooLarge(f"unpacks to more than {limits.max_bytes:,} bytes", place=info.filename)
                     blocks.append(block)
             files[info.filename] = b"".join(blocks)
         return files

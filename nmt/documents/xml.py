@@ -16,7 +16,7 @@ from lxml import etree
 from nmt.documents.base import Limits, check_pieces
 from nmt.documents.encoding import decode, marked
 from nmt.documents.inline import Piece
-from nmt.errors import DocumentError
+from nmt.errors import DocumentError, DocumentTooLarge
 
 Element = Any
 """lxml's, which has no types."""
@@ -31,7 +31,7 @@ class XmlDocument:
     def __init__(self, data: bytes, limits: Limits, name: str = "") -> None:
         """`name`: of a file in a package, for errors. Raises DocumentError."""
         if len(data) > limits.max_xml_bytes:
-            raise DocumentError(f"more than {limits.max_xml_bytes:,} bytes of XML", place=name)
+            raise DocumentTooLarge(f"more than {limits.max_xml_bytes:,} bytes of XML", place=name)
         found = None if marked(data) else _ENCODING.match(data)
         declared = None if found is None else found[1].decode("ascii")
         text, self._coding = decode(data, "utf-8" if declared and declared.lower() == "utf-16" else declared)

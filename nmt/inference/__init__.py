@@ -4,6 +4,7 @@ Importing it loads no torch: tensors live in the workers, and in a `Translator` 
 """
 
 from nmt.inference.detection import Detection, Detector
+from nmt.inference.document_process import DocumentProcess
 from nmt.inference.documents import (
     FORMATS,
     SUFFIXES,
@@ -28,6 +29,7 @@ __all__ = [
     "Detection",
     "Detector",
     "Diversity",
+    "DocumentProcess",
     "DocumentReport",
     "DocumentTranslation",
     "Format",

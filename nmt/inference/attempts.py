@@ -187,7 +187,10 @@ class Speaker:
         ways: list[_Way] = []
         for wants, others in ((guess, False), (guess, True), ([not wants for wants in guess], False)):
             if words := protect.stand_ins(texts, wants, others=others):
-                ways.append(_Way(tuple(zip(held, words, strict=True))))
+                chosen = [
+                    protect.AND[self.languages[0]] if s.kind == "and" else w for s, w in zip(held, words, strict=True)
+                ]
+                ways.append(_Way(tuple(zip(held, chosen, strict=True))))
         return ways
 
     def _improved(self, work: _Work, way: _Way, reply: Reply, said: list[Said]) -> Attempts:
@@ -305,6 +308,8 @@ class _Work:
         edits: list[Edit] = []  # of what was found, by what is to be there, as the document has it
         shown: list[Edit] = []  # the same as a reader sees it
         for span, word in way.words:
+            if span.kind == "and":
+                word = protect.AND.get(self.speaker.languages[1], "&")
             found = list(re.finditer(rf"(?<!\w){re.escape(word)}(?=s?(?!\w))", text))
             if len(found) != 1:
                 return None

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from app.errors import BadRequest
 from app.file_store import FileStore
-from app.files import known_format, limits_of, target_name
+from app.files import SMALL_BYTES, known_format, limits_of, target_name
 from app.settings import Settings
 from nmt.inference import SUFFIXES
 from tests.app.fake_engine import FakeEngine
@@ -261,6 +261,22 @@ async def test_no_more_files_than_allowed_are_in_work(engine: FakeEngine) -> Non
         engine.release()
         assert (await first).status_code == 200
         assert (await send(client, b"Ho\n")).status_code == 200
+
+
+@pytest.mark.parametrize("size", [10, 11_000])
+async def test_small_and_large_files_give_the_same(client: httpx.AsyncClient, engine: FakeEngine, size: int) -> None:
+    """The large one is read in a process of its own."""
+    text = "some words\nothers\nfail\n" * size
+    settings = Settings()
+    assert (len(text) > SMALL_BYTES) == (size > 10)
+    async with calling(settings, engine) as (_, other):
+        for asked in (client, other):
+            answer = await send(asked, text.encode(), report="1")
+            if answer.status_code == 413:  # over the limit of bodies in these tests
+                continue
+            assert (await fetch(asked, answer)).content.decode() == text.upper().replace("FAIL", "fail")
+            assert answer.json()["report"]["translated"] == 2 * size
+            assert len(answer.json()["report"]["failures"]) == min(size, 20)
 
 
 async def test_a_caller_that_leaves_ends_the_work(app: FastAPI, engine: FakeEngine) -> None:
