@@ -64,7 +64,7 @@ class TranslateRequest(BaseModel):
     ] = None
     timeout_s: Annotated[
         float | None,
-        Field(gt=0, description="Longest time to the answer, at least half a second; the service's own limit holds, too."),
+        Field(gt=0, description="Longest time to the answer, at least 0.5 s; the service's own limit holds, too."),
     ] = None
 
 
