@@ -128,6 +128,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.url = b""
         self._clock: asyncio.TimerHandle | None = None
         """Ends the wait for a request or its rest."""
         self._is_in_head = self._is_in_body = self._is_lingering = False

@@ -75,6 +75,26 @@ def test_it_translates_and_ends_well_at_sigterm(bundle: Path) -> None:
     assert "Traceback" not in output
 
 
+def test_a_second_sigterm_ends_it_although_somebody_waits(bundle: Path) -> None:
+    port = free_port()
+    process = serve("--models", bundle.parent, "--port", str(port), "--workers", "1")
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", process)
+        with socket.create_connection(("127.0.0.1", port)) as half:
+            head = b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+            half.sendall(head + b"\r\n{")
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1.0)
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, time.monotonic() - began < 10) == (128 + signal.SIGTERM, True), output
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
