@@ -18,6 +18,8 @@ from nmt.text.terms import Terms, glossary
 
 _HIDDEN = "X"
 """Stands for each character of what is protected while sentences are looked for: one word, and no end of a sentence."""
+LOOSE = ("tag", "symbol", "bracket")
+"""What is taken out of a text and put back."""
 _RUN = re.compile(f"{_HIDDEN}{{4,}}")
 _LINE_ENDS = re.compile(r"[\r\n\u2028\u2029]")
 _APART = re.compile(r"\s*(?:[:=–—|•>]|-(?=\s))\s+")
@@ -127,7 +129,7 @@ class Planner:
 
     def _plan_block(self, block: Block, wishes: Wishes) -> Plan:
         spans = self._protected(block, wishes)
-        if any(span.kind in ("tag", "symbol") for span in spans):
+        if any(span.kind in LOOSE for span in spans):
             block, spans = _without_loose(block, spans)
         if not spans and not block.marks and not block.written:
             return _plain(block.text, self._segments(block.text, (), wishes))
@@ -139,7 +141,10 @@ class Planner:
         found = [
             *protect.find(text),
             *protect.find_symbols(text, self.is_known),
+            *protect.find_brackets(text, self.is_known),
         ]
+        if self.language[:2] in protect.AND:
+            found[:0] = protect.find_ands(text, self.is_known)  # before symbols, of which it would be one
         if self.letters_are_known:
             found += protect.find_unknown_words(text, self.is_known)
         if HOLE in text:
@@ -151,7 +156,7 @@ class Planner:
             terms = glossary(wishes.terms).find(text)
             found = [s for s in found if not any(t.start <= s.start and s.end <= t.end for t in terms)] + terms
         if block.marks:  # what looks like a tag or symbol is none where a tag stands in it
-            found = [s for s in found if s.kind not in ("tag", "symbol") or not _holds_mark(s, block.marks)]
+            found = [s for s in found if s.kind not in LOOSE or not _holds_mark(s, block.marks)]
         return protect.without_overlap(found) if len(found) > 1 else found
 
     def _segments(self, text: str, spans: Sequence[Span], wishes: Wishes) -> list[Segment]:
@@ -266,9 +271,14 @@ def _tag_pairs(spans: Sequence[Span]) -> dict[int, tuple[int, bool]]:
     first = -2 - len(spans)  # numbers that no pair of the block's own has
     found: dict[int, tuple[int, bool]] = {}
     open_: list[tuple[str, int]] = []
+    bracket = 0
     for number, span in enumerate(spans):
         if span.kind == "symbol":
             found[number] = (-1, False)
+        if span.kind == "bracket":  # they come in pairs, one behind the other
+            if span.out == "(":
+                bracket = number
+            found[number] = (first + bracket, span.out == ")")
         if span.kind != "tag":
             continue
         match = _TAG_NAME.match(span.out)

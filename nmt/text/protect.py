@@ -183,6 +183,31 @@ def find_symbols(text: str, is_known: Callable[[str], bool]) -> list[Span]:
     ]
 
 
+_BRACKETED = re.compile(r"(?<!\S)\((?=[^()\n]*[^\W\d_])[^()\n]+\)(?!\w)")
+
+
+def find_brackets(text: str, is_known: Callable[[str], bool]) -> list[Span]:
+    """Brackets around words, where the vocabulary lacks them: both are kept as a pair of tags would be."""
+    if "(" not in text or is_known("("):
+        return []
+    return [
+        Span(place, place + 1, "bracket", text[place])
+        for found in _BRACKETED.finditer(text)
+        for place in (found.start(), found.end() - 1)
+    ]
+
+
+def find_ands(text: str, is_known: Callable[[str], bool]) -> list[Span]:
+    """Signs that are said as a word, where the vocabulary lacks them."""
+    if "&" not in text or is_known("&"):
+        return []
+    return [Span(found.start(), found.end(), "and", "&") for found in re.finditer(r"(?<=\w )&(?= \w)", text)]
+
+
+AND = {"en": "and", "de": "und", "fr": "et", "es": "y", "it": "e", "nl": "en", "pt": "e", "sv": "och", "da": "og"}
+"""What stands in for an ampersand, and what its translation is."""
+
+
 def find_unknown_words(text: str, is_known: Callable[[str], bool]) -> list[Span]:
     """Words of which a vocabulary has no letter: those of another script."""
     if text.isascii():

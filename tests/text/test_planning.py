@@ -130,3 +130,22 @@ def test_a_long_sentence_is_not_cut_within_a_placeholder() -> None:
 
 def test_terms_come_before_what_looks_like_code() -> None:
     assert shown("Use my_file now", terms=(("my_file", "meine Datei"),)) == [("Use my_file now", ["meine Datei"], [])]
+
+
+def test_brackets_and_ampersands_that_the_vocabulary_lacks_are_looked_after() -> None:
+    poor = Planner("en", lambda character: character not in "(&)", limit=40, count=lambda text: len(text.split()))
+
+    def shown(text: str) -> list[tuple[str, list[str], list[str]]]:
+        plan = poor.plan(text)
+        assert raw(plan) == text
+        return [
+            (s.text, [span.kind for span in s.spans], [mark.raw for mark in s.marks])
+            for s in plan
+            if not isinstance(s, str)
+        ]
+
+    assert shown("He (my brother) is here.") == [("He my brother is here.", [], ["(", ")"])]
+    assert shown("(All of it.)") == [("All of it.", [], [])]
+    assert shown("f(x) and (5)") == [("f(x) and (5)", [], [])]
+    assert shown("Tom & Mary") == [("Tom & Mary", ["and"], [])]
+    assert PLANNER.plan("He (my brother) & I.") == [Sentence("He (my brother) & I.")]
