@@ -1,6 +1,6 @@
-"""BLEU and chrF by sacreBLEU, each with the signature that makes it comparable, and tables of them.
+"""Tables of scores: all lines, those that are no near copies of training text, and buckets of them.
 
-We compute no score of our own: what stands here chooses options, reads references and refuses what cannot be scored.
+Reads references, refuses what does not fit together, and leaves the scores to `nmt.evaluation.scoring`.
 """
 
 from __future__ import annotations
@@ -8,70 +8,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
-
-from sacrebleu.metrics.base import Metric
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
 
 from nmt.data.corpus import read_lines
 from nmt.errors import ConfigError, CorpusError
+from nmt.evaluation.scoring import METRICS, TOKENIZERS, Counts, References, Score, bleu, chrf, count
 
-References = Sequence[Sequence[str | None]]
-"""One list a reference, each as long as the hypotheses, as sacreBLEU takes them; None where a line has fewer."""
+__all__ = [
+    "BUCKETS",
+    "METRICS",
+    "TOKENIZERS",
+    "EvaluationSet",
+    "QualityReport",
+    "QualityRow",
+    "References",
+    "Score",
+    "bleu",
+    "by_length",
+    "chrf",
+    "count_all",
+    "evaluate",
+    "read_evaluation_set",
+    "tabulate",
+]
 
-TOKENIZERS = ("13a", "none", "intl", "char", "zh", "ja-mecab", "ko-mecab")
-"""sacreBLEU's, without those that download a model when they are first used (spm, flores101, flores200)."""
-
-BUCKET_WORDS = 5
-LAST_BUCKET = 31
-"""Sources of this many words or more share one bucket."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A corpus score from 0 to 100, higher is better, and sacreBLEU's signature of how it was made."""
-
-    metric: str
-    value: float
-    signature: str
-
-    def __str__(self) -> str:
-        return f"{self.metric} {self.value:.2f}"
-
-
-def bleu(hypotheses: Sequence[str], references: References, *, tokenize: str = "13a", lowercase: bool = False) -> Score:
-    """Corpus BLEU (Papineni et al. 2002). One reference a line: `bleu(hypotheses, [references])`.
-
-    Raises ConfigError for a tokenizer that is not in `TOKENIZERS` or not installed, CorpusError where counts differ.
-    """
-    if tokenize not in TOKENIZERS:
-        raise ConfigError(f"no BLEU tokenizer {tokenize!r}; there are {', '.join(TOKENIZERS)}")
-    try:
-        metric = BLEU(tokenize=tokenize, lowercase=lowercase)
-    except (ImportError, RuntimeError) as error:
-        raise ConfigError(f"the BLEU tokenizer {tokenize} cannot be used: {' '.join(str(error).split())}") from None
-    return _score("BLEU", metric, hypotheses, references)
-
-
-def chrf(hypotheses: Sequence[str], references: References, *, lowercase: bool = False) -> Score:
-    """Corpus chrF2 (Popović 2015): character 6-grams, no word n-grams. Raises CorpusError where counts differ."""
-    return _score("chrF2", CHRF(lowercase=lowercase), hypotheses, references)
-
-
-def _score(name: str, metric: Metric, hypotheses: Sequence[str], references: References) -> Score:
-    if not hypotheses or not references:
-        raise CorpusError("nothing to score: there are no hypotheses or no references")
-    for reference in references:
-        if len(reference) != len(hypotheses):
-            raise CorpusError(f"{len(hypotheses)} hypotheses, but {len(reference)} references: they go line by line")
-    for line, alternatives in enumerate(zip(*references, strict=True), start=1):
-        if all(alternative is None for alternative in alternatives):
-            raise CorpusError(f"line {line} has no reference")
-    # sacreBLEU takes None for a missing reference; its annotation has not caught up.
-    streams = cast(list[list[str]], [list(reference) for reference in references])
-    value = metric.corpus_score(list(hypotheses), streams).score  # before the signature, which counts the references
-    return Score(name, min(100.0, float(value)), str(metric.get_signature()))
+BUCKETS = (1, 6, 11, 16, 21, 26, 31, 41, 51, 61)
+"""First length, in words, of each bucket of sources."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +113,17 @@ class QualityRow:
     group: str
     references: str
     sentences: int
-    bleu: Score
-    chrf: Score
+    scores: Mapping[str, Score]
+    """By metric."""
+
+    @property
+    def bleu(self) -> Score:
+        return self.scores["BLEU"]
+
+    @property
+    def chrf(self) -> Score:
+        """chrF2."""
+        return self.scores["chrF2"]
 
 
 @dataclass(frozen=True)
@@ -164,12 +134,12 @@ class QualityReport:
 
     def table(self) -> list[tuple[str, ...]]:
         """Header and rows as text, ready for any table printer."""
-        header = ("lines", "references", "sentences", "BLEU", "chrF2")
+        header = ("lines", "references", "sentences", *self.rows[0].scores)
         return [header, *((r.group, r.references, str(r.sentences), *_values(r)) for r in self.rows)]
 
     def signatures(self) -> tuple[str, ...]:
         """Every signature in the table once, in order, with its metric in front: "BLEU|nrefs:1|..."."""
-        scores = (score for row in self.rows for score in (row.bleu, row.chrf))
+        scores = (score for row in self.rows for score in row.scores.values())
         return tuple(dict.fromkeys(f"{score.metric}|{score.signature}" for score in scores))
 
     def as_dict(self) -> dict[str, object]:
@@ -180,16 +150,18 @@ class QualityReport:
                     "lines": row.group,
                     "references": row.references,
                     "sentences": row.sentences,
-                    "bleu": {"score": row.bleu.value, "signature": row.bleu.signature},
-                    "chrf": {"score": row.chrf.value, "signature": row.chrf.signature},
+                    **{
+                        METRICS[score.metric]: {"score": score.value, "signature": score.signature}
+                        for score in row.scores.values()
+                    },
                 }
                 for row in self.rows
             ]
         }
 
 
-def _values(row: QualityRow) -> tuple[str, str]:
-    return f"{row.bleu.value:.2f}", f"{row.chrf.value:.2f}"
+def _values(row: QualityRow) -> tuple[str, ...]:
+    return tuple(f"{score.value:.2f}" for score in row.scores.values())
 
 
 def evaluate(
@@ -198,50 +170,65 @@ def evaluate(
     *,
     tokenize: str = "13a",
     lowercase: bool = False,
+    metrics: Sequence[str] = ("BLEU", "chrF2"),
+    buckets: Mapping[str, Sequence[int]] | None = None,
 ) -> QualityReport:
     """Score translations: all lines, the lines without a flag, and buckets of source length.
 
     Lines with and without flags are scored against the first reference and, where there are more, against all;
-    buckets against the first. Raises as `bleu` does.
+    buckets against the first. `buckets`: further ones, indices of lines by name. Raises as `count` does.
     """
+    counted = count_all(hypotheses, against, tokenize=tokenize, lowercase=lowercase, metrics=metrics)
+    return tabulate(counted, against, buckets or {})
+
+
+def count_all(
+    hypotheses: Sequence[str],
+    against: EvaluationSet,
+    *,
+    tokenize: str = "13a",
+    lowercase: bool = False,
+    metrics: Sequence[str] = tuple(METRICS),
+) -> Mapping[str, Sequence[Counts]]:
+    """Counts by metric, against the "first" reference and, where there are more, against "all". Raises as `count`."""
     if len(hypotheses) != len(against):
         raise CorpusError(f"{len(hypotheses)} hypotheses, but {len(against)} lines of references")
-    groups: dict[str, Sequence[int]] = {"all": range(len(hypotheses))}
+    several = {"first": against.references[:1]}
+    if len(against.references) > 1:
+        several["all"] = against.references
+    return {
+        name: [count(metric, hypotheses, references, tokenize=tokenize, lowercase=lowercase) for metric in metrics]
+        for name, references in several.items()
+    }
+
+
+def tabulate(
+    counted: Mapping[str, Sequence[Counts]], against: EvaluationSet, buckets: Mapping[str, Sequence[int]]
+) -> QualityReport:
+    """The rows of `evaluate`, of what `count_all` has counted."""
+    groups: dict[str, Sequence[int]] = {"all": range(len(against))}
     if against.flags is not None and any(against.flags):
         groups["unflagged"] = [index for index, flag in enumerate(against.flags) if not flag]
-    first = against.references[:1]
-    several = {"first": first, "all": against.references} if len(against.references) > 1 else {"first": first}
-    chosen = [(group, name, lines, refs) for group, lines in groups.items() for name, refs in several.items()]
+    chosen = [(group, name, lines) for group, lines in groups.items() for name in counted]
     if against.sources is not None:
-        buckets = by_length(against.sources)
-        chosen += [(f"{words} words", "first", lines, first) for words, lines in buckets.items()]
-    rows = []
-    for group, name, lines, references in chosen:
-        if not lines:
-            continue
-        some = [hypotheses[line] for line in lines]
-        some_references = [[reference[line] for line in lines] for reference in references]
-        rows.append(
-            QualityRow(
-                group,
-                name,
-                len(lines),
-                bleu(some, some_references, tokenize=tokenize, lowercase=lowercase),
-                chrf(some, some_references, lowercase=lowercase),
-            )
-        )
-    return QualityReport(tuple(rows))
+        chosen += [(f"{words} words", "first", lines) for words, lines in by_length(against.sources).items()]
+    chosen += [(name, "first", lines) for name, lines in buckets.items()]
+    return QualityReport(tuple(_row(group, name, lines, counted[name]) for group, name, lines in chosen if lines))
+
+
+def _row(group: str, name: str, lines: Sequence[int], counted: Iterable[Counts]) -> QualityRow:
+    return QualityRow(group, name, len(lines), {counts.metric: counts.score(lines) for counts in counted})
 
 
 def by_length(sources: Iterable[str]) -> Mapping[str, list[int]]:
-    """Indices of the sources by their length in white-space words: "1-5", "6-10", ... "31+"; no empty bucket."""
+    """Indices of the sources by their length in white-space words: "1-5", "6-10", ... "61+"; no empty bucket."""
     buckets: dict[int, list[int]] = {}
     for index, source in enumerate(sources):
-        words = len(source.split())
-        first = min(LAST_BUCKET, (max(words, 1) - 1) // BUCKET_WORDS * BUCKET_WORDS + 1)
-        buckets.setdefault(first, []).append(index)
+        words = max(len(source.split()), BUCKETS[0])
+        buckets.setdefault(max(first for first in BUCKETS if first <= words), []).append(index)
     return {_bucket_name(first): buckets[first] for first in sorted(buckets)}
 
 
 def _bucket_name(first: int) -> str:
-    return f"{first}+" if first == LAST_BUCKET else f"{first}-{first + BUCKET_WORDS - 1}"
+    following = next((other for other in BUCKETS if other > first), None)
+    return f"{first}+" if following is None else f"{first}-{following - 1}"

@@ -158,13 +158,15 @@ def test_report_scores_all_lines_unflagged_lines_and_buckets_of_length() -> None
         ("unflagged", "all", 2),
         ("1-5 words", "first", 2),
         ("6-10 words", "first", 1),
-        ("31+ words", "first", 1),
+        ("31-40 words", "first", 1),
     ]
     by_name = {(row.group, row.references): row for row in report.rows}
     kept = [HYPOTHESES[0], HYPOTHESES[2]]
     expected = sacrebleu.corpus_bleu(kept, [[FIRST[0], FIRST[2]], [SECOND[0], SECOND[2]]]).score
     assert by_name["unflagged", "all"].bleu.value == pytest.approx(expected)
-    assert by_name["31+ words", "first"].bleu.value == pytest.approx(sacrebleu.corpus_bleu(["Yes."], [["Yes."]]).score)
+    assert by_name["31-40 words", "first"].bleu.value == pytest.approx(
+        sacrebleu.corpus_bleu(["Yes."], [["Yes."]]).score
+    )
     table = report.table()
     assert table[1] == ("all", "first", "4", f"{report.rows[0].bleu.value:.2f}", f"{report.rows[0].chrf.value:.2f}")
     assert {len(row) for row in table} == {5}
@@ -186,9 +188,10 @@ def test_report_refuses_another_number_of_lines() -> None:
 
 
 def test_every_source_is_in_the_bucket_of_its_length() -> None:
-    sources = [" ".join(["w"] * words) for words in range(40)]
+    sources = [" ".join(["w"] * words) for words in range(70)]
     buckets = by_length(sources)
-    assert list(buckets) == ["1-5", "6-10", "11-15", "16-20", "21-25", "26-30", "31+"]
+    assert list(buckets) == ["1-5", "6-10", "11-15", "16-20", "21-25", "26-30", "31-40", "41-50", "51-60", "61+"]
     assert buckets["1-5"] == [0, 1, 2, 3, 4, 5]
     assert buckets["6-10"] == [6, 7, 8, 9, 10]
-    assert buckets["31+"] == list(range(31, 40))
+    assert buckets["31-40"] == list(range(31, 41))
+    assert buckets["61+"] == list(range(61, 70))
