@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -31,16 +33,55 @@ from nmt.evaluation.alignment import (
     read_gold,
     read_links,
 )
-from nmt.evaluation.quality import TOKENIZERS, evaluate, read_evaluation_set
+from nmt.evaluation.quality import EvaluationSet, read_evaluation_set
+from nmt.evaluation.rarity import (
+    FINEST_CUT,
+    MOST_PIECES,
+    RAREST_WORD,
+    by_pieces,
+    by_rarest_word,
+    count_words,
+)
+from nmt.evaluation.report import Texts, report
+from nmt.evaluation.robustness import Cost, RobustnessReport, Variant, costs_of, variants
+from nmt.evaluation.scoring import TOKENIZERS
+from nmt.evaluation.significance import RESAMPLES, SEED, TRIALS, Comparison
+from nmt.evaluation.study import Study, study
 from nmt.files import write_atomic
-from nmt.inference import TranslateOptions
+from nmt.inference import TranslateOptions, Translator
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def root() -> None:
-    """Score translations and word alignments."""
+    """Score translations, word alignments, and what noise costs a model."""
+
+
+SourceOption = Annotated[Path | None, typer.Option("--source", metavar="FILE", help="Text to translate.")]
+ReferenceOption = Annotated[
+    list[Path] | None,
+    typer.Option("--reference", metavar="FILE", help="Its translation by people; again for further ones."),
+]
+TabsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--tabs/--no-tabs", help="Several references a line, between tabs. Default: if .allrefs. is in the name."
+    ),
+]
+TokenizeOption = Annotated[str, typer.Option("--tokenize", help=f"BLEU's tokenizer: {', '.join(TOKENIZERS)}.")]
+LowercaseOption = Annotated[
+    bool, typer.Option("--lowercase", help="Compare without case (BLEU and chrF; TER never minds it).")
+]
+BeamOption = Annotated[int | None, typer.Option("--beam", min=1, max=1000, help="Beam size. Default: the model's own.")]
+RawOption = Annotated[
+    bool, typer.Option("--raw", help="A line is one sentence: no splitting, no repair. As benchmarks are run.")
+]
+ResamplesOption = Annotated[
+    int, typer.Option("--resamples", min=40, max=1_000_000, help="Bootstrap resamples, for intervals and the test.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is drawn.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -48,88 +89,319 @@ def quality(
     model: Annotated[
         Path | None, typer.Argument(metavar="[MODEL]", help="Folder of the model bundle that translates --source.")
     ] = None,
-    source: Annotated[Path | None, typer.Option("--source", metavar="FILE", help="Text to translate.")] = None,
-    references: Annotated[
-        list[Path] | None,
-        typer.Option("--reference", metavar="FILE", help="Its translation by people; again for further ones."),
-    ] = None,
+    source: SourceOption = None,
+    references: ReferenceOption = None,
     hypothesis: Annotated[
         Path | None, typer.Option("--hypothesis", metavar="FILE", help="Score this file instead of a model's output.")
+    ] = None,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--against", metavar="FILE|MODEL", help="Translations by another system, or its bundle; again for more."
+        ),
     ] = None,
     flags: Annotated[
         Path | None,
         typer.Option("--flags", metavar="FILE", help="A 0 or 1 a line: the lines with 0 are scored by themselves too."),
     ] = None,
-    tabs: Annotated[
-        bool | None,
+    tabs: TabsOption = None,
+    tokenize: TokenizeOption = "13a",
+    lowercase: LowercaseOption = False,
+    train_source: Annotated[
+        list[Path] | None,
+        typer.Option("--train-source", metavar="FILE", help="Training text: rows by the source's rarest word in it."),
+    ] = None,
+    train_target: Annotated[
+        list[Path] | None,
         typer.Option(
-            "--tabs/--no-tabs",
-            help="Several references a line, between tabs. Default: if .allrefs. is in the name.",
+            "--train-target", metavar="FILE", help="Its translation: words that are right, by frequency in it."
         ),
     ] = None,
-    tokenize: Annotated[str, typer.Option(help=f"BLEU's tokenizer: {', '.join(TOKENIZERS)}.")] = "13a",
-    lowercase: Annotated[bool, typer.Option("--lowercase", help="Compare without case.")] = False,
-    beam: Annotated[
-        int | None, typer.Option("--beam", min=1, max=1000, help="Beam size. Default: the model's own.")
+    resamples: ResamplesOption = RESAMPLES,
+    trials: Annotated[
+        int, typer.Option("--trials", min=40, max=10_000_000, help="Trials of approximate randomisation.")
+    ] = TRIALS,
+    seed: SeedOption = SEED,
+    page: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Write a page with pictures and sentences.")
     ] = None,
-    raw: Annotated[
-        bool, typer.Option("--raw", help="A line is one sentence: no splitting, no repair. As benchmarks are run.")
-    ] = False,
+    title: Annotated[str, typer.Option("--title", help="Of the page. Default: the system and the test set.")] = "",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the model's translations.")
+    ] = None,
+    beam: BeamOption = None,
+    raw: RawOption = False,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     workers: WorkersOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """BLEU and chrF, with sacreBLEU's signatures.
+    """BLEU, chrF2, chrF2++ and TER, with sacreBLEU's signatures; significance; what goes wrong.
 
     nmt evaluate quality MODEL --source FILE --reference FILE
 
-    nmt evaluate quality --hypothesis FILE --reference FILE
+    nmt evaluate quality --hypothesis FILE --against FILE --reference FILE --report FILE.html
     """
     if (model is None) == (hypothesis is None):
         raise ConfigError("name either a model, with --source, or --hypothesis with a file of translations")
-    if model is not None and source is None:
+    if source is None and (model is not None or any(path.is_dir() for path in others or ())):
         raise ConfigError("a model needs --source: the text that it is to translate")
     folder = None if model is None else bundle_folder(model)
+    folders = [bundle_folder(path) for path in (folder, *(others or ())) if path is not None and path.is_dir()]
+    if train_source and source is None:
+        raise ConfigError("--train-source needs --source: its words are looked up in the training text")
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"{page}: the report is a page, so its name ends in .html")
     against = read_evaluation_set(references or [], source=source, flags=flags, tabs=tabs)
-    if hypothesis is not None:
-        hypotheses: Sequence[str] = list(read_lines(hypothesis))
-    else:
-        assert folder is not None
+
+    def translations(path: Path) -> Sequence[str]:
+        if not path.is_dir():
+            return list(read_lines(path))
         assert against.sources is not None
         options = TranslateOptions(beam_size=beam, raw=raw)
-        hypotheses = _translations(folder, against.sources, options, device, precision, workers)
-    report = evaluate(hypotheses, against, tokenize=tokenize, lowercase=lowercase)
+        with _translator(path, len(against.sources), device, precision, workers) as translator:
+            return _translations(translator, against.sources, options)
+
+    chosen = hypothesis if folder is None else folder
+    assert chosen is not None
+    paths = [chosen, *(others or ())]
+    systems = [(name, translations(path)) for name, path in zip(_names(paths), paths, strict=True)]
+    if output is not None:
+        write_atomic(output, "".join(f"{line}\n" for line in systems[0][1]))
+    found = study(
+        systems,
+        against,
+        tokenize=tokenize,
+        lowercase=lowercase,
+        rarity=_rarity(against, train_source, folders[0] if folders else None),
+        frequencies=count_words(train_target) if train_target else None,
+        resamples=resamples,
+        trials=trials,
+        seed=seed,
+    )
+    if page is not None:
+        write_atomic(page, report(found, _texts(title, found, references or [], folders)))
     if as_json:
-        typer.echo(json.dumps(report.as_dict(), indent=2))
+        typer.echo(json.dumps(found.as_dict(), indent=2))
     else:
-        _print_table(report.table(), {"lines", "references"})
-        console = Console(highlight=False)
+        _print_study(found)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path; of two that end alike as much as tells them apart, or a number behind it."""
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{path} ({number})" for number, path in enumerate(paths, start=1)]
+
+
+def _rarity(
+    against: EvaluationSet, train_source: Sequence[Path] | None, folder: Path | None
+) -> dict[str, dict[str, list[int]]]:
+    """Buckets of lines by how rare their words are: in training text, or else for a bundle's vocabulary."""
+    if against.sources is None:
+        return {}
+    if train_source:
+        return {RAREST_WORD: by_rarest_word(against.sources, count_words(train_source))}
+    if folder is None:
+        return {}
+    from nmt.text.tokenizer import UNK_ID, load_tokenizers
+
+    tokenizer = load_tokenizers(folder).source
+
+    @cache
+    def pieces(word: str) -> int:
+        ids = tokenizer.encode(word)
+        return MOST_PIECES if UNK_ID in ids else len(ids)
+
+    return {FINEST_CUT: by_pieces(against.sources, pieces)}
+
+
+def _texts(title: str, found: Study, references: Sequence[Path], folders: Sequence[Path]) -> Texts:
+    """What a report says of its test set."""
+    languages = ("", "")
+    if folders:
+        from nmt.bundle import load_config
+
+        config = load_config(folders[0])
+        languages = (config.source_lang, config.target_lang)
+    return Texts(title or f"{found.system.name} on {references[0].name.removesuffix('.gz')}", *languages)
+
+
+def _print_study(found: Study) -> None:
+    console = Console(highlight=False)
+    _print_table(found.system.report.table(), {"lines", "references"})
+    console.print()
+    _print_table(_intervals(found), {"system"})
+    for other, tests in zip(found.others, found.comparisons, strict=True):
+        console.print(f"\n{found.system.name} against {other.name}", markup=False)
+        _print_table(_tests(tests), {"metric"})
+    if found.system.words:
         console.print()
-        for signature in report.signatures():
-            console.print(signature, markup=False, soft_wrap=True)
+        _print_table(_words(found), {"system", "in training text"})
+    console.print()
+    _print_table(_fault_rows(found), {"system"})
+    console.print()
+    for signature in found.signatures():
+        console.print(signature, markup=False, soft_wrap=True)
 
 
-def _translations(
-    folder: Path,
-    sources: Sequence[str],
-    options: TranslateOptions,
-    device: str,
-    precision: str,
-    workers: int | None,
-) -> list[str]:
+def _intervals(found: Study) -> list[tuple[str, ...]]:
+    """Scores and 95 % intervals of every system."""
+    rows = [
+        (system.name, *(f"{score.value:.2f} ± {interval.half:.2f}" for score, interval in system.scores.values()))
+        for system in found.systems
+    ]
+    return [("system", *(f"{metric} (95 %)" for metric in found.system.scores)), *rows]
+
+
+def _tests(tests: Sequence[Comparison]) -> list[tuple[str, ...]]:
+    rows = [
+        (
+            test.metric,
+            f"{test.ours - test.theirs:+.2f}",
+            f"{test.difference.low:+.2f} to {test.difference.high:+.2f}",
+            f"{100 * test.wins:.1f} %",
+            f"{test.p_bootstrap:.4f}",
+            f"{test.p_randomisation:.4f}",
+        )
+        for test in tests
+    ]
+    return [("metric", "difference", "95 %", "better in", "p, bootstrap", "p, randomisation"), *rows]
+
+
+def _words(found: Study) -> list[tuple[str, ...]]:
+    rows = [
+        (
+            system.name,
+            row.occurrences,
+            str(row.reference),
+            *(f"{100 * share:.1f}" for share in (row.precision, row.recall, row.f1)),
+        )
+        for system in found.systems
+        for row in system.words
+    ]
+    return [("system", "in training text", "words", "precision", "recall", "F1"), *rows]
+
+
+def _fault_rows(found: Study) -> list[tuple[str, ...]]:
+    rows = []
+    for system in found.systems:
+        faults = system.faults
+        copies = "" if faults.copies is None else f"{len(faults.copies)}"
+        rows.append(
+            (
+                system.name,
+                f"{len(faults.loops)}",
+                copies,
+                f"{len(faults.empty)}",
+                f"{100 * faults.doubled / max(faults.words, 1):.2f} %",
+                f"{faults.length_ratio:.3f}",
+            )
+        )
+    return [("system", "repetitions", "copies", "empty", "doubled words", "length ratio"), *rows]
+
+
+def _translator(folder: Path, texts: int, device: str, precision: str, workers: int | None) -> Translator:
+    return load_translator(folder, device, workers, texts, precision=precision)
+
+
+def _translations(translator: Translator, sources: Sequence[str], options: TranslateOptions) -> list[str]:
     """A text a source; empty, with a warning, where there is no translation."""
     texts: list[str] = []
-    with (
-        load_translator(folder, device, workers, len(sources), precision=precision) as translator,
-        LineProgress(len(sources)) as bar,
-    ):
+    with LineProgress(len(sources)) as bar:
         for line, result in enumerate(translator.results(sources, options), start=1):
             if isinstance(result, NmtError):
                 bar.message(f"warning: line {line}: {result}")
             texts.append("" if isinstance(result, NmtError) else result.text)
             bar.advance(1)
     return texts
+
+
+@app.command()
+def robustness(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="Folder of the model bundle that translates the sets.")
+    ] = None,
+    source: SourceOption = None,
+    references: ReferenceOption = None,
+    tabs: TabsOption = None,
+    sets: Annotated[
+        Path | None,
+        typer.Option("--sets", metavar="FOLDER", help="Write the sets there, and what the model makes of them."),
+    ] = None,
+    tokenize: TokenizeOption = "13a",
+    lowercase: LowercaseOption = False,
+    resamples: ResamplesOption = RESAMPLES,
+    seed: SeedOption = SEED,
+    beam: BeamOption = None,
+    raw: RawOption = False,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What typing errors, no full stop, other case and joined sentences cost a model, beside the clean text.
+
+    nmt evaluate robustness MODEL --source FILE --reference FILE
+
+    nmt evaluate robustness --source FILE --reference FILE --sets FOLDER
+    """
+    if source is None:
+        raise ConfigError("--source is missing: the text of which the sets are made")
+    if model is None and sets is None:
+        raise ConfigError("name a model that translates the sets, or --sets with a folder to write them to")
+    folder = None if model is None else bundle_folder(model)
+    against = read_evaluation_set(references or [], source=source, tabs=tabs)
+    assert against.sources is not None
+    made = variants(against, seed)
+    if sets is not None:
+        _write_sets(sets, made)
+    if folder is None:
+        return
+    costs: list[Cost] = []
+    options = TranslateOptions(beam_size=beam, raw=raw)
+    texts = len(against.sources) * (len(made) + 1)
+    with _translator(folder, texts, device, precision, workers) as translator:
+        clean = _translations(translator, against.sources, options)
+        for variant in made:
+            chosen = replace(options, splitting="none") if variant.is_one_segment else options
+            found = _translations(translator, variant.sources, chosen)
+            costs += costs_of(
+                variant, clean, found, tokenize=tokenize, lowercase=lowercase, resamples=resamples, seed=seed
+            )
+            if sets is not None:
+                _write_lines(sets / f"{_slug(variant)}.output", found)
+    if sets is not None:
+        _write_lines(sets / "clean.output", clean)
+    result = RobustnessReport(seed, costs)
+    if as_json:
+        typer.echo(json.dumps(result.as_dict(), indent=2))
+        return
+    _print_table(result.table(), {"set", "metric", "case"})
+    console = Console(highlight=False)
+    console.print()
+    for signature in result.signatures():
+        console.print(signature, markup=False, soft_wrap=True)
+
+
+def _write_sets(folder: Path, made: Sequence[Variant]) -> None:
+    """Each set's sources, and its references between tabs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for variant in made:
+        _write_lines(folder / f"{_slug(variant)}.source", variant.sources)
+        columns = zip(*variant.references, strict=True)
+        lines = ["\t".join(text for text in line if text is not None) for line in columns]
+        _write_lines(folder / f"{_slug(variant)}.allrefs.reference", lines)
+
+
+def _slug(variant: Variant) -> str:
+    return variant.name.replace(" ", "_")
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    write_atomic(path, "".join(f"{line}\n" for line in lines))
 
 
 @app.command()
@@ -197,14 +469,14 @@ def alignment(
         assert model is not None
         assert pairs is not None
         forward, other = _linked(bundle_folder(model), backward and bundle_folder(backward), pairs, step)
-    report = evaluate_alignment(forward, right, other)
+    scores = evaluate_alignment(forward, right, other)
     if output_path is not None:
         joined = forward if other is None else list(map(grow_diag_final_and, forward, other))
         write_atomic(output_path, "".join(f"{pharaoh(some)}\n" for some in joined))
     if as_json:
-        typer.echo(json.dumps({"sentences": len(right), "scores": report.as_dict()}, indent=2))
+        typer.echo(json.dumps({"sentences": len(right), "scores": scores.as_dict()}, indent=2))
     else:
-        _print_table(report.table(), {"links"})
+        _print_table(scores.table(), {"links"})
 
 
 def _read_sides(source: Path, target: Path) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ COMMANDS = {
     "sample": ("nmt.cli.sample:sample", "Draw text from a language model."),
     "score": ("nmt.cli.score:score", "Say how likely a language model finds text, or a translator translations."),
     "label": ("nmt.cli.label:label", "Label words or texts with a tagger or classifier."),
-    "evaluate": ("nmt.cli.evaluate:app", "Score translations and word alignments: quality, alignment."),
+    "evaluate": ("nmt.cli.evaluate:app", "Score translations and word alignments: quality, robustness, alignment."),
     "shortlist": ("nmt.cli.shortlist:shortlist", "Learn which words a sentence's translation may need; speeds it up."),
     "quantize": ("nmt.cli.quantize:quantize", "Write a bundle with one byte a weight, and say what that changes."),
     "bench": ("nmt.cli.bench:app", "Measure speed on this machine, and what beams miss: speed, search."),

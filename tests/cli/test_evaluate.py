@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import re
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from nmt.evaluation.quality import bleu
 from nmt.inference import TranslateOptions, Translator
 from nmt.inference.aligner import align_pairs
 from tests.bundles import make_bundle, toy_sentences
+from tests.corpora import toy_pair
 
 Output = pytest.CaptureFixture[str]
 
@@ -197,4 +199,158 @@ def test_what_alignment_cannot_do_is_one_line(
     error = capsys.readouterr().err
     assert exit_.value.code == 2
     assert re.search(message, error)
+    assert error.count("\n") == 1
+
+
+@pytest.fixture
+def two_systems(tmp_path: Path) -> list[str | Path]:
+    """Arguments that compare two files of translations, the first clearly better, with sources and training text."""
+    rng = random.Random(1)
+    pairs = [toy_pair(rng) for _ in range(40)]
+    worse = [" ".join(["falsch", *target.split()[1:]]) for _, target in pairs]
+    texts = {"source": [s for s, _ in pairs], "ref": [t for _, t in pairs], "good": [t for _, t in pairs], "bad": worse}
+    for name, lines in texts.items():
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    names = {"--source": "source", "--reference": "ref", "--hypothesis": "good", "--against": "bad"}
+    arguments = [word for option, name in names.items() for word in (option, tmp_path / name)]
+    return ["evaluate", "quality", *arguments, "--resamples", "50", "--trials", "60"]
+
+
+def test_two_systems_are_compared(two_systems: list[str | Path], capsys: Output) -> None:
+    content = json.loads(run(capsys, *two_systems, "--seed", "5", "--json"))
+    (comparison,) = content["comparisons"]
+    assert (comparison["system"], comparison["other"]) == ("good", "bad")
+    found = {one["metric"]: one for one in comparison["metrics"]}
+    assert found["bleu"]["score"] == pytest.approx(100)
+    assert found["ter"]["score"] == 0 < found["ter"]["other"]
+    assert found["bleu"]["p_approximate_randomisation"] == pytest.approx(1 / 61)
+    assert found["bleu"]["p_paired_bootstrap"] == pytest.approx(1 / 51)
+    assert "|bs:50|ar:60|seed:5|" in found["bleu"]["signature"]
+    printed = run(capsys, *two_systems)
+    assert "good against bad" in printed
+    (line,) = [line for line in printed.splitlines() if line.startswith("TER") and " to " in line]
+    assert "100.0 %" in line
+    assert re.search(r"^good +100\.00 ± 0\.00 +100\.00 ± 0\.00 +0\.00 ± 0\.00$", printed, re.MULTILINE)
+
+
+def test_rarity_is_by_training_text(two_systems: list[str | Path], tmp_path: Path, capsys: Output) -> None:
+    source, reference = (two_systems[two_systems.index(option) + 1] for option in ("--source", "--reference"))
+    content = json.loads(run(capsys, *two_systems, "--train-source", source, "--train-target", reference, "--json"))
+    groups = [row["lines"] for row in content["rows"]]
+    assert any(group.startswith("rarest word: ") for group in groups)
+    assert "rarest word: never seen" not in groups
+    good, bad = (system["words"] for system in content["systems"])
+    assert {row["f1"] for row in good} == {1}
+    assert bad[0] | {"output": 40} == {
+        "occurrences": "never seen",
+        "reference": 0,
+        "output": 40,
+        "matched": 0,
+        "precision": 0,
+        "recall": 0,
+        "f1": 0,
+    }
+    printed = run(capsys, *two_systems, "--train-target", reference)
+    assert re.search(r"^good +\S+ times +\d+ +100\.0 +100\.0 +100\.0$", printed, re.MULTILINE)
+
+
+def test_a_report_is_written(two_systems: list[str | Path], tmp_path: Path, capsys: Output) -> None:
+    page = tmp_path / "report.html"
+    run(capsys, *two_systems, "--report", page, "--title", "Good & bad")
+    text = page.read_text("utf-8")
+    assert "<h1>Good &amp; bad</h1>" in text
+    assert "ahead of" in text
+    run(capsys, *two_systems, "--report", page)
+    assert "<h1>good on ref</h1>" in page.read_text("utf-8")
+
+
+def test_a_model_is_compared_with_another(
+    bundle: Path, files: tuple[Path, Path, list[str]], tmp_path: Path, capsys: Output
+) -> None:
+    source, reference, texts = files
+    make_bundle(tmp_path / "other" / "en-de", seed=9, search={"max_length_factor": 0.8, "max_length_offset": 4})
+    arguments: list[str | Path] = ["evaluate", "quality", bundle, "--against", tmp_path / "other" / "en-de"]
+    arguments += ["--source", source, "--reference", reference, "--beam", "3", "--raw"]
+    content = json.loads(
+        run(capsys, *arguments, "-o", tmp_path / "out", "--report", tmp_path / "r.html", "--json", "--trials", "40")
+    )
+    assert (tmp_path / "out").read_text("utf-8").splitlines() == texts
+    first, second = (system["name"] for system in content["systems"])
+    assert first != second  # the last parts of the paths are the same
+    assert first.endswith("en-de")
+    assert second == "other/en-de"
+    # rarity by the bundle's own vocabulary
+    pieces = [bucket for bucket in content["systems"][0]["buckets"] if bucket["kind"] == "word cut finest"]
+    assert sum(bucket["sentences"] for bucket in pieces) == 12
+    assert '<bdi lang="de" dir="auto">' in (tmp_path / "r.html").read_text("utf-8")
+
+
+def test_robustness_is_the_score_of_noise_beside_that_of_clean_text(
+    bundle: Path, files: tuple[Path, Path, list[str]], tmp_path: Path, capsys: Output
+) -> None:
+    source, reference, _ = files
+    arguments: list[str | Path] = ["evaluate", "robustness", bundle, "--source", source, "--reference", reference]
+    arguments += ["--sets", tmp_path / "sets", "--seed", "3", "--resamples", "40"]
+    content = json.loads(run(capsys, *arguments, "--json"))
+    assert content["seed"] == 3
+    sets = {one["name"]: one for one in content["sets"]}
+    assert list(sets) == ["typos", "no full stop", "capitals", "lower case", "two joined"]
+    folder = tmp_path / "sets"
+    assert (folder / "capitals.source").read_text("utf-8") == source.read_text("utf-8").upper()
+    lines = {name: (folder / f"{name}.output").read_text("utf-8").splitlines() for name in ("clean", "two_joined")}
+    # the outputs are those of the model, joined ones without splitting, and the scores are theirs
+    with Translator.load(bundle) as translator:
+        joined = (folder / "two_joined.source").read_text("utf-8").splitlines()
+        whole = [t.text for t in translator.translate(joined, TranslateOptions(splitting="none"))]
+        assert lines["clean"] == [t.text for t in translator.translate(toy_sentences(12))]
+    assert lines["two_joined"] == whole
+    right = reference.read_text("utf-8").splitlines()
+    both = [f"{one} {other}" for one, other in zip(right[::2], right[1::2], strict=True)]
+    figures = sets["two joined"]["metrics"][0]
+    assert figures["score"] == pytest.approx(bleu(whole, [both]).value)
+    clean = [f"{one} {other}" for one, other in zip(lines["clean"][::2], lines["clean"][1::2], strict=True)]
+    assert figures["clean"] == pytest.approx(bleu(clean, [both]).value)
+    assert figures["ratio"] == pytest.approx(figures["score"] / figures["clean"])
+    printed = run(capsys, *arguments).splitlines()
+    assert printed[0].split()[0] == "set"
+    assert printed[1].startswith("typos")
+
+
+def test_sets_are_written_without_a_model_and_scored_by_quality(
+    files: tuple[Path, Path, list[str]], tmp_path: Path, capsys: Output
+) -> None:
+    source, reference, _ = files
+    folder = tmp_path / "sets"
+    out = run(capsys, "evaluate", "robustness", "--source", source, "--reference", reference, "--sets", folder)
+    assert out == ""
+    found = run(
+        capsys, "evaluate", "quality", "--hypothesis", reference, "--reference", folder / "typos.allrefs.reference"
+    )
+    assert "100.00" in found.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["quality", "--hypothesis", "S", "--against", "MODEL", "--reference", "S"], "a model needs --source"),
+        (["quality", "--hypothesis", "S", "--reference", "S", "--train-source", "S"], "--train-source needs --source"),
+        (["quality", "--hypothesis", "S", "--reference", "S", "--report", "x.pdf"], "ends in .html"),
+        (["quality", "--hypothesis", "S", "--reference", "S", "--against", "T"], "t: 1 hypotheses, but 2 lines"),
+        (["quality", "--hypothesis", "S", "--reference", "S", "--against", "none"], "none: no such file"),
+        (["quality", "--hypothesis", "S", "--reference", "S", "--tokenize", "13b"], "no BLEU tokenizer '13b'"),
+        (["robustness", "MODEL", "--reference", "S"], "--source is missing"),
+        (["robustness", "--source", "S", "--reference", "S"], "name a model that translates the sets, or --sets"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line(
+    arguments: list[str], message: str, bundle: Path, tmp_path: Path, capsys: Output
+) -> None:
+    (tmp_path / "s").write_text("a b\nb c\n", "utf-8")
+    (tmp_path / "t").write_text("a\n", "utf-8")
+    names = {"MODEL": str(bundle), "S": str(tmp_path / "s"), "T": str(tmp_path / "t")}
+    with pytest.raises(SystemExit) as exit_:
+        main(["evaluate", *(names.get(word, word) for word in arguments)])
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert message in error
     assert error.count("\n") == 1
