@@ -81,6 +81,8 @@ async def translate(request: Request) -> JSONResponse:
             terms = await asyncio.to_thread(
                 glossary_terms, service, caller, call.glossaries, call.source, call.target, call.texts
             )
+            if len(terms) > service.settings.max_terms:
+                raise BadRequest(f"More than {service.settings.max_terms} entries of the glossary stand in the texts.")
             options = replace(options, terms=terms)
         outcomes = await translate_each(
             service,

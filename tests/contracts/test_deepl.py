@@ -190,6 +190,20 @@ async def test_a_glossary_from_its_making_to_its_end(client: httpx.AsyncClient, 
     assert (await client.get(path)).status_code == 404
 
 
+async def test_only_so_many_entries_of_a_glossary_may_stand_in_the_texts(engine: FakeEngine) -> None:
+    async with calling(Settings(max_terms=2), engine) as (_, client):
+        fields = GLOSSARY | {"entries": "a\tx\nb\ty\nc\tz"}
+        made = (await client.post("/v2/glossaries", json=fields)).json()
+        body = {**FROM, "glossary_id": made["glossary_id"]}
+        assert (await client.post("/v2/translate", json={**body, "text": ["a", "c"]})).status_code == 200
+        assert engine.jobs[-1].options.terms == (("a", "x"), ("c", "z"))
+        refused = await client.post("/v2/translate", json={**body, "text": ["a b", "c"]})
+        assert (refused.status_code, refused.json()["message"]) == (
+            400,
+            "More than 2 entries of the glossary stand in the texts.",
+        )
+
+
 async def test_glossaries_of_csv_and_forms(client: httpx.AsyncClient) -> None:
     fields = GLOSSARY | {"entries": 'Hi,"Hallo, du"\n', "entries_format": "csv", "source_lang": "EN"}
     told = (await client.post("/v2/glossaries", data=fields)).json()
