@@ -6,6 +6,7 @@ standard input and writes frames to standard output: a JSON object, and bytes wh
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -40,6 +41,7 @@ def main() -> None:
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
         resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
+    gc.disable()  # looking through millions of objects again and again would take most of the time
     asked, answered = sys.stdin.buffer, sys.stdout.buffer
     try:
         _serve(asked, answered)
