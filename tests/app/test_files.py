@@ -263,7 +263,7 @@ async def test_no_more_files_than_allowed_are_in_work(engine: FakeEngine) -> Non
         assert (await send(client, b"Ho\n")).status_code == 200
 
 
-@pytest.mark.parametrize("size", [10, 11_000])
+@pytest.mark.parametrize("size", [10, 12_000])
 async def test_small_and_large_files_give_the_same(client: httpx.AsyncClient, engine: FakeEngine, size: int) -> None:
     """The large one is read in a process of its own."""
     text = "some words\nothers\nfail\n" * size
