@@ -22,10 +22,14 @@ logger = logging.getLogger(__name__)
 class ModelSet:
     """The models of one engine. `with` it for as long as they are needed."""
 
-    def __init__(self, engine: Engine, *, has_pivots: bool = True) -> None:
+    def __init__(self, engine: Engine, *, has_pivots: bool = True, before: ModelSet | None = None) -> None:
+        """`before`: whose place it takes. If that told the same languages apart, this need not learn to."""
         self.engine = engine
         self.languages = Languages(engine.models, has_pivots=has_pivots)
+        self._codes = [language.code for language in self.languages.listed]
         self._detector: Detector | None = None
+        if before is not None and before._codes == self._codes:
+            self._detector = before._detector
         self._loading = asyncio.Lock()
         self._users = 0
         self._unused = asyncio.Event()
@@ -36,8 +40,7 @@ class ModelSet:
         if self._detector is None:
             async with self._loading:
                 if self._detector is None:
-                    codes = [language.code for language in self.languages.listed]
-                    self._detector = await asyncio.to_thread(Detector, codes)
+                    self._detector = await asyncio.to_thread(Detector, self._codes)
         return self._detector
 
     async def unused(self) -> None:
@@ -123,7 +126,7 @@ class Models:
             engine = await asyncio.to_thread(self._load)
             try:
                 self._refuse_at_the_end()
-                new = ModelSet(engine, has_pivots=self._has_pivots)
+                new = ModelSet(engine, has_pivots=self._has_pivots, before=self.current)
             except BaseException:
                 await asyncio.to_thread(engine.close)
                 raise

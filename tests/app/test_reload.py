@@ -20,7 +20,7 @@ from app.main import create_app
 from app.models import Models
 from app.settings import Settings
 from nmt.errors import BundleError, Overloaded
-from tests.app.fake_engine import FakeEngine, model
+from tests.app.fake_engine import FakeDetector, FakeEngine, model
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +34,7 @@ class Loader:
 
     engines: list[FakeEngine] = field(default_factory=list)
     failure: Exception | None = None
+    pairs: tuple[tuple[str, str], ...] = (("en", "de"), ("de", "en"), ("en", "fr"))
     is_free: threading.Event = field(default_factory=threading.Event)
     """Cleared while loading is to take its time."""
 
@@ -45,8 +46,7 @@ class Loader:
         if self.failure:
             raise self.failure
         number = len(self.engines)
-        pairs = (("en", "de"), ("de", "en"), ("en", "fr"))
-        self.engines.append(FakeEngine(tuple(replace(model(*pair), version=f"v{number}") for pair in pairs)))
+        self.engines.append(FakeEngine(tuple(replace(model(*pair), version=f"v{number}") for pair in self.pairs)))
         return self.engines[-1]
 
 
@@ -88,6 +88,21 @@ async def test_new_models_serve_and_the_old_ones_are_closed(loader: Loader) -> N
         assert loader.engines[1].events == []
         assert models_of(app).reloads == {"ok": 1, "failed": 0}
     assert [engine.events.count("close") for engine in loader.engines] == [1, 1]
+
+
+async def test_what_tells_languages_apart_is_kept_where_they_are_the_same(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.models.Detector", FakeDetector)
+    async with service(loader) as (app, _):
+        first = await models_of(app).current.detector()
+        await models_of(app).reload()
+        assert await models_of(app).current.detector() is first
+        loader.pairs = (("en", "de"),)
+        await models_of(app).reload()
+        other = await models_of(app).current.detector()
+        assert isinstance(other, FakeDetector)
+        assert other.codes == {"de", "en"}
 
 
 async def test_a_request_ends_with_the_models_that_it_began_with(loader: Loader) -> None:
