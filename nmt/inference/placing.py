@@ -19,7 +19,7 @@ from nmt.text.pieces import Range
 Weights = NDArray[np.float64]
 
 _UNIT = re.compile(r"\w+(?:[-'’.]\w+)*|[^\w\s]")
-_LEAST = 0.5
+_LEAST = 0.45
 """Share of a word's attention that makes it part of a pair of tags."""
 
 

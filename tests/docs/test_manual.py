@@ -19,6 +19,7 @@ from app.settings import PREFIX, Settings
 from nmt.cli.main import COMMANDS, build_app
 from nmt.config import Recipe, Section, load_recipe
 from nmt.data.cleaning import RULES
+from nmt.inference.types import FLAGS
 from nmt.model.attention import SCORES
 from nmt.model.cells import CELLS
 from tests.layers.test_imports import ROWS
@@ -175,6 +176,10 @@ def test_recipes_in_the_tree_are_valid() -> None:
 
 def test_every_cleaning_rule_is_documented() -> None:
     assert set(RULES) <= set(table("data.md"))
+
+
+def test_every_flag_is_documented() -> None:
+    assert set(FLAGS) == {name for name in table("text.md") if name in FLAGS}
 
 
 def test_every_cell_is_documented() -> None:
