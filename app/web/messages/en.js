@@ -40,7 +40,7 @@ export default {
     number_mismatch: "A number differs from the text.",
     markup_fallback: "The text between tags was translated piece by piece: check the order.",
     term_missing: "A term of the glossary could not be put in.",
-    placeholder_fallback: "A placeholder had to be put back by hand: check where it stands.",
+    placeholder_fallback: "The text between placeholders was translated piece by piece: check the order.",
   },
   pivot: (name) => `No model translates directly: this went through ${name}.`,
   otherFlag: (name) => `Remark of the service: ${name}`,
