@@ -44,7 +44,7 @@ from nmt.evaluation.rarity import (
 )
 from nmt.evaluation.report import Texts, report
 from nmt.evaluation.robustness import Cost, RobustnessReport, Variant, costs_of, variants
-from nmt.evaluation.scoring import TOKENIZERS
+from nmt.evaluation.scoring import TOKENIZERS, WORDS_FOR_TER, longest_line
 from nmt.evaluation.significance import RESAMPLES, SEED, TRIALS, Comparison
 from nmt.evaluation.study import Study, study
 from nmt.files import write_atomic
@@ -107,6 +107,10 @@ def quality(
     tabs: TabsOption = None,
     tokenize: TokenizeOption = "13a",
     lowercase: LowercaseOption = False,
+    ter: Annotated[
+        bool | None,
+        typer.Option("--ter/--no-ter", help=f"Compute TER. Default: if no line has more than {WORDS_FOR_TER} words."),
+    ] = None,
     train_source: Annotated[
         list[Path] | None,
         typer.Option("--train-source", metavar="FILE", help="Training text: rows by the source's rarest word in it."),
@@ -173,6 +177,7 @@ def quality(
         against,
         tokenize=tokenize,
         lowercase=lowercase,
+        ter=_is_quick_by_ter(systems, against) if ter is None else ter,
         rarity=_rarity(against, train_source, folders[0] if folders else None),
         frequencies=count_words(train_target) if train_target else None,
         resamples=resamples,
@@ -185,6 +190,18 @@ def quality(
         typer.echo(json.dumps(found.as_dict(), indent=2))
     else:
         _print_study(found)
+
+
+def _is_quick_by_ter(systems: Sequence[tuple[str, Sequence[str]]], against: EvaluationSet) -> bool:
+    """Whether no line is so long that its TER takes seconds; says so where one is."""
+    for _, hypotheses in systems:
+        if len(hypotheses) == len(against):  # otherwise an error follows
+            line, words = longest_line(hypotheses, against.references)
+            if words > WORDS_FOR_TER:
+                message = f"warning: TER is left out: line {line} has {words} words, and such lines take seconds each"
+                typer.echo(f"{message} (--ter computes it all the same)", err=True)
+                return False
+    return True
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

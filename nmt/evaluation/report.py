@@ -194,10 +194,11 @@ def _scores(study: Study) -> str:
     header = ("system", *study.system.report.table()[0])
     if len({row[1:3] for row in rows}) == 1:  # nothing to tell apart
         header, rows = (header[0], *header[3:]), [(row[0], *row[3:]) for row in rows]
-    note = "TER counts edits for 100 words of the reference: lower is better. The other scores go from 0 to 100."
-    return (
-        _table("Corpus scores", header, rows, names=True, texts=("lines", "references")) + f'<p class="soft">{note}</p>'
-    )
+    note = "Scores go from 0 to 100."
+    if "TER" in study.system.scores:
+        note = "TER counts edits for 100 words of the reference: lower is better. The other scores go from 0 to 100."
+    table = _table("Corpus scores", header, rows, names=True, texts=("lines", "references"))
+    return f'{table}<p class="soft">{note}</p>'
 
 
 def _significance(study: Study) -> str:

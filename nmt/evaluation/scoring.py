@@ -29,6 +29,8 @@ TOKENIZERS = ("13a", "none", "intl", "char", "zh", "ja-mecab", "ko-mecab")
 METRICS: Mapping[str, str] = {"BLEU": "bleu", "chrF2": "chrf", "chrF2++": "chrfpp", "TER": "ter"}
 """Each metric's name and its key in JSON."""
 LOWER_IS_BETTER = frozenset({"TER"})
+WORDS_FOR_TER = 100
+"""In longer lines TER's search for shifts takes seconds each: 1 s at 100 words, 5 s at 300, measured on poor output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,16 @@ def count(
     streams = cast(list[list[str]], [list(reference) for reference in references])
     rows: list[Any] = scorer._extract_corpus_statistics(list(hypotheses), streams)  # the signature counts references
     return Counts(metric, np.array(rows, dtype=np.float64), str(scorer.get_signature()), scorer)
+
+
+def longest_line(hypotheses: Sequence[str], references: References) -> tuple[int, int]:
+    """The number, from 1, of the line with the most words in any version, and its words: see `WORDS_FOR_TER`."""
+    words = [
+        max(len(text.split()) for text in versions if text is not None)
+        for versions in zip(hypotheses, *references, strict=True)
+    ]
+    longest = max(range(len(words)), key=words.__getitem__)
+    return longest + 1, words[longest]
 
 
 def bleu(hypotheses: Sequence[str], references: References, *, tokenize: str = "13a", lowercase: bool = False) -> Score:

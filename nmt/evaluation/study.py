@@ -28,7 +28,7 @@ from nmt.evaluation.significance import (
 )
 
 HEADLINE = ("BLEU", "chrF2++", "TER")
-"""What has intervals and is tested."""
+"""What has intervals and is tested: TER only where it is wanted."""
 OF_SENTENCES = "chrF2++"
 """The metric of single sentences: the BLEU of one hangs on its smoothing, and TER has no upper end."""
 BY_LENGTH = "words in the source"
@@ -131,6 +131,7 @@ def study(
     *,
     tokenize: str = "13a",
     lowercase: bool = False,
+    ter: bool = True,
     rarity: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
     frequencies: Mapping[str, int] | None = None,
     resamples: int = RESAMPLES,
@@ -139,9 +140,12 @@ def study(
 ) -> Study:
     """Measure systems (name, translations), the first of them against each of the others.
 
-    `rarity`: buckets of lines by kind and name (`nmt.evaluation.rarity`). `frequencies`: of the target language's words
-    in training text. Raises as `quality.count_all`, and CorpusError naming the system whose lines are too few or many.
+    `ter`: whether TER is computed (see `scoring.WORDS_FOR_TER`). `rarity`: buckets of lines by kind and name
+    (`nmt.evaluation.rarity`). `frequencies`: of the target language's words in training text.
+    Raises as `quality.count_all`, and CorpusError naming the system whose lines are too few or many.
     """
+    metrics = [metric for metric in METRICS if ter or metric != "TER"]
+    tested = [metric for metric in HEADLINE if metric in metrics]
     kinds: dict[str, Mapping[str, Sequence[int]]] = {}
     if against.sources is not None:
         kinds[BY_LENGTH] = by_length(against.sources)
@@ -152,7 +156,7 @@ def study(
     for name, hypotheses in systems:
         if len(hypotheses) != len(against):
             raise CorpusError(f"{name}: {len(hypotheses)} hypotheses, but {len(against)} lines of references")
-        counted = count_all(hypotheses, against, tokenize=tokenize, lowercase=lowercase)
+        counted = count_all(hypotheses, against, tokenize=tokenize, lowercase=lowercase, metrics=metrics)
         first, every = ({one.metric: one for one in counted[key]} for key in ("first", list(counted)[-1]))
         counts.append(every)
         measured.append(
@@ -162,10 +166,10 @@ def study(
                 report=tabulate(counted, against, further),
                 scores={
                     metric: (every[metric].score(), confidence(every[metric], resamples=resamples, seed=seed))
-                    for metric in HEADLINE
+                    for metric in tested
                 },
                 buckets=[
-                    _bucket(first, kind, key, lines, resamples, seed)
+                    _bucket({metric: first[metric] for metric in tested}, kind, key, lines, resamples, seed)
                     for kind, some in kinds.items()
                     for key, lines in some.items()
                 ],
@@ -175,7 +179,7 @@ def study(
             )
         )
     comparisons = [
-        [compare(counts[0][m], other[m], resamples=resamples, trials=trials, seed=seed) for m in HEADLINE]
+        [compare(counts[0][m], other[m], resamples=resamples, trials=trials, seed=seed) for m in tested]
         for other in counts[1:]
     ]
     return Study(against, measured, comparisons, resamples, trials, seed)
@@ -185,8 +189,8 @@ def _bucket(
     counts: Mapping[str, Counts], kind: str, name: str, lines: Sequence[int], resamples: int, seed: int
 ) -> Bucket:
     scores = {
-        metric: (counts[metric].score(lines), confidence(counts[metric], lines, resamples=resamples, seed=seed))
-        for metric in HEADLINE
+        metric: (some.score(lines), confidence(some, lines, resamples=resamples, seed=seed))
+        for metric, some in counts.items()
     }
     return Bucket(kind, name, lines, scores)
 

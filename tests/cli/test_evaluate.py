@@ -233,6 +233,18 @@ def test_two_systems_are_compared(two_systems: list[str | Path], capsys: Output)
     assert re.search(r"^good +100\.00 ± 0\.00 +100\.00 ± 0\.00 +0\.00 ± 0\.00$", printed, re.MULTILINE)
 
 
+def test_ter_is_left_out_where_it_would_take_long(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "long").write_text("a b\n" + "x " * 101 + "\n", "utf-8")
+    arguments = ["evaluate", "quality", "--hypothesis", str(tmp_path / "long"), "--reference", str(tmp_path / "long")]
+    with pytest.raises(SystemExit):
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert "TER" not in out
+    assert err.startswith("warning: TER is left out: line 2 has 101 words")
+    assert "\nTER|" in run(capsys, *arguments, "--ter")
+    assert "TER" not in run(capsys, *arguments, "--no-ter")
+
+
 def test_rarity_is_by_training_text(two_systems: list[str | Path], tmp_path: Path, capsys: Output) -> None:
     source, reference = (two_systems[two_systems.index(option) + 1] for option in ("--source", "--reference"))
     content = json.loads(run(capsys, *two_systems, "--train-source", source, "--train-target", reference, "--json"))

@@ -7,7 +7,7 @@ import pytest
 import sacrebleu
 
 from nmt.errors import ConfigError
-from nmt.evaluation.scoring import METRICS, count
+from nmt.evaluation.scoring import METRICS, count, longest_line
 from tests.evaluation.systems import sentences, worsened
 
 _, FIRST = sentences(40)
@@ -73,3 +73,8 @@ def test_perfect_text_is_never_above_100() -> None:
 def test_a_metric_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"no metric 'METEOR'; there are BLEU, chrF2, chrF2\+\+, TER"):
         count("METEOR", HYPOTHESES, [FIRST])
+
+
+def test_the_longest_line_is_of_any_version() -> None:
+    assert longest_line(["a", "b b"], [["a a a", "b"], [None, "b b b b"]]) == (2, 4)
+    assert longest_line(["a " * 7, "b"], [["a", "b"]]) == (1, 7)

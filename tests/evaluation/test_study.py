@@ -68,3 +68,10 @@ def test_options_of_scoring_reach_every_figure() -> None:
 def test_a_system_of_other_lines_is_named() -> None:
     with pytest.raises(CorpusError, match="theirs: 49 hypotheses, but 50 lines"):
         study([("ours", OURS), ("theirs", THEIRS[:-1])], AGAINST, **FEW)
+
+
+def test_without_ter_there_is_none_anywhere() -> None:
+    found = study([("ours", OURS), ("theirs", THEIRS)], AGAINST, ter=False, **FEW)
+    assert '"ter"' not in json.dumps(found.as_dict())
+    assert not any("TER" in one for one in found.signatures())
+    assert [one.metric for one in found.comparisons[0]] == ["BLEU", "chrF2++"]
