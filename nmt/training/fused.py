@@ -25,6 +25,7 @@ from torch.nn import functional
 from nmt.model.attention import Dot, General, GlobalAttention
 from nmt.model.cells import Cell, LSTMCell, LSTMState
 from nmt.model.decoder import Decoder
+from nmt.model.dropout import Dropout, drop_connect
 from nmt.model.encoder import EncoderOutput, reversed_before_end
 from nmt.model.seq2seq import Seq2Seq
 from nmt.native import training as native
@@ -51,8 +52,6 @@ def refused(model: Seq2Seq) -> str | None:
         return "its encoder reads backward"
     if decoder.residual or model.encoder.residual:
         return "it has residual connections"
-    if decoder.dropout.form != "zaremba" or decoder.recurrent_dropout:
-        return "its dropout has another form"
     if type(decoder.attention) is not GlobalAttention or type(decoder.attention.score) not in (Dot, General):
         return "its attention is not global with a dot product"
     if type(decoder) is not Decoder:
@@ -88,21 +87,27 @@ def forward(
     per_layer: list[Tensor] = []
     for k, (module, state) in enumerate(zip(decoder.cells, layers, strict=True)):
         cell = cast(LSTMCell, module)
+        recurrent = drop_connect(cell.weight_recurrent, cell.hidden_size, _p(model, decoder.recurrent_dropout))
         add = projected if k == 0 else cell.bias.to(dtype)
-        per_layer += [cell.weight_recurrent.to(dtype), add, state.h.to(dtype), state.c.float()]
-    p = decoder.dropout.p if model.training else 0.0
+        per_layer += [recurrent.to(dtype), add, state.h.to(dtype), state.c.float()]
+    drawn = [[next(seeds) for _ in decoder.cells] for _ in range(1 if decoder.dropout.form == "variational" else T)]
+    drawn *= T // len(drawn)  # one mask for all steps, or one for each
     vectors: Tensor = _Decoder.apply(  # type: ignore[no-untyped-call]
-        keys, states, lengths, (S, T), decoder.combine.weight.to(dtype), p, seeds, *per_layer
+        keys, states, lengths, (S, T), decoder.combine.weight.to(dtype), _p(model, decoder.dropout.p), drawn, *per_layer
     )
     return vectors.view(T, B, -1)
+
+
+def _p(model: Seq2Seq, p: float) -> float:
+    return p if model.training else 0.0
 
 
 def _embed(
     model: Seq2Seq, embedding: nn.Embedding, ids: Int[Tensor, "T B"], dtype: torch.dtype, seeds: Iterator[int]
 ) -> Float[Tensor, "P E"]:
-    flat = ids.flatten()
+    flat, B = ids.flatten(), ids.shape[1]
     ids = functional.pad(flat, (0, even(len(flat)) - len(flat)), value=PAD_ID)
-    embedded = _dropout(embedding(ids).to(dtype), model.dropout.p if model.training else 0.0, seeds)
+    embedded = _dropout(embedding(ids).to(dtype), model.dropout, B, seeds)
     if model.training and model.word_dropout:
         keep = torch.rand(ids.shape) >= model.word_dropout
         embedded = embedded * (keep / (1 - model.word_dropout)).unsqueeze(-1).to(dtype)
@@ -121,16 +126,17 @@ def _encode(
     below = embedded
     for layer in range(encoder.layers):
         if layer:
-            below = _dropout(below, encoder.rnn.dropout if model.training else 0.0, seeds)
+            below = _dropout(below, encoder.dropout, len(lengths), seeds)
         outputs = []
         for direction in range(encoder.directions):
             w_ih, w_hh, b_ih, b_hh = (
                 weights[f"{name}_l{layer}{'_reverse' if direction else ''}"]
                 for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
+            recurrent = drop_connect(w_hh, encoder.rnn.hidden_size, _p(model, encoder.recurrent_dropout))
             projected = functional.linear(below, w_ih, b_ih + b_hh)
             output, h, c = _Recurrence.apply(  # type: ignore[no-untyped-call]
-                projected, w_hh.to(projected.dtype), lengths, S, bool(direction)
+                projected, recurrent.to(projected.dtype), lengths, S, bool(direction)
             )
             outputs.append(output)
             last_h.append(h)
@@ -144,28 +150,34 @@ def _encode(
     return EncoderOutput(below, tuple(LSTMState(*parts) for parts in zip(h, c, strict=True)))
 
 
-def _dropout(x: Tensor, p: float, seeds: Iterator[int]) -> Tensor:
-    if not p:
+def _dropout(x: Float[Tensor, "R X"], dropout: Dropout, B: int, seeds: Iterator[int]) -> Float[Tensor, "R X"]:
+    if not dropout.training or not dropout.p:
         return x
-    y: Tensor = _Dropout.apply(x.contiguous(), p, next(seeds))  # type: ignore[no-untyped-call]
+    same = B * x.shape[1] if dropout.form == "variational" else max(1, x.numel())
+    y: Tensor = _Dropout.apply(x.contiguous(), dropout.p, next(seeds), same)  # type: ignore[no-untyped-call]
     return y
 
 
 class _Dropout(torch.autograd.Function):
+    """`same`: elements after which the mask begins again."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, p: float, seed: int) -> Tensor:
-        ctx.p, ctx.seed = p, seed
-        return _dropped(x, p, seed)
+    def forward(ctx: Any, x: Tensor, p: float, seed: int, same: int) -> Tensor:
+        ctx.choices = p, seed, same
+        return _dropped(x, p, seed, same)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None, None]:
-        return _dropped(dy.contiguous(), ctx.p, ctx.seed), None, None
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None, None, None]:
+        return _dropped(dy.contiguous(), *ctx.choices), None, None, None
 
 
-def _dropped(x: Tensor, p: float, seed: int) -> Tensor:
+def _dropped(x: Tensor, p: float, seed: int, same: int) -> Tensor:
     y = torch.empty_like(x)
-    _kernels().nmt_dropout(x.numel(), x.data_ptr(), y.data_ptr(), seed, _limit(p), _scale(p), _half(x))
+    kernel, size = _kernels().nmt_dropout, x.element_size()
+    for first in range(0, x.numel(), same):
+        count, at = min(same, x.numel() - first), first * size
+        kernel(count, x.data_ptr() + at, y.data_ptr() + at, seed, _limit(p), _scale(p), _half(x))
     return y
 
 
@@ -242,7 +254,7 @@ class _Decoder(torch.autograd.Function):
     """Input feeding over a known target: the attentional vectors of all steps.
 
     `per_layer`: for each layer its recurrent weight on [fed; h], what is added to its gates (the projected embeddings
-    for the bottom one, the bias for the others), and its first h and c.
+    for the bottom one, the bias for the others), and its first h and c. `drawn`: seeds of dropout, by step and layer.
     """
 
     @staticmethod
@@ -254,7 +266,7 @@ class _Decoder(torch.autograd.Function):
         sizes: tuple[int, int],
         combine: Float[Tensor, "A HH"],
         p: float,
-        seeds: Iterator[int],
+        drawn: list[list[int]],
         *per_layer: Tensor,
     ) -> Tensor:
         weights, adds, first_h, first_c = (list(per_layer[part::4]) for part in range(4))
@@ -276,7 +288,6 @@ class _Decoder(torch.autograd.Function):
             c[k][0] = first_c[k]
         half, size = _half(states), states.element_size()
         limit, scale = _limit(p), _scale(p)
-        drawn = [[next(seeds) for _ in range(L)] for _ in range(T)]
         cells = [_lstm_forward(B, H, half, fed[k], adds[k]) for k in range(L)]
         attention = _attention(keys, states, lengths, S)
         attention.query_stride = attention.context_stride = 2 * H

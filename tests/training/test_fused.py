@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmt.model.dropout import Dropout
 from nmt.native import training as native
 from nmt.training import fused
 from nmt.training.shapes import even
@@ -88,7 +89,7 @@ def test_memory_that_holds_anything_changes_nothing(monkeypatch: pytest.MonkeyPa
 def test_dropout_keeps_its_share_and_its_mean() -> None:
     torch.manual_seed(1)
     ones = torch.ones(500, 1001, requires_grad=True)
-    dropped = fused._dropout(ones, 0.3, fused._seeds())
+    dropped = fused._dropout(ones, Dropout(0.3), 50, fused._seeds())
     assert sorted(set(dropped.flatten().tolist())) == pytest.approx([0.0, 1 / 0.7])
     assert float(dropped.detach().mean()) == pytest.approx(1.0, abs=0.005)
     by_column, by_row = (dropped > 0).float().mean(dim=0), (dropped > 0).float().mean(dim=1)
@@ -100,9 +101,65 @@ def test_dropout_keeps_its_share_and_its_mean() -> None:
 
 
 @needs_kernels
-def test_gradients_under_dropout_are_those_of_the_same_mask() -> None:
+def test_a_mask_of_a_sequence_is_that_of_all_its_steps() -> None:
+    """Of another sentence it is another, and rows of zeros behind the last step do no harm."""
+    torch.manual_seed(1)
+    B, steps, width = 7, 9, 33
+    rows = torch.randn(B * steps + 5, width, requires_grad=True)
+    dropped = fused._dropout(rows, Dropout(0.5, "variational"), B, fused._seeds())
+    kept = (dropped != 0).detach()[: B * steps].view(steps, B, width)
+    assert bool((kept == kept[0]).all())
+    assert 0.4 < float(kept[0].float().mean()) < 0.6
+    assert len({tuple(row) for row in kept[0].tolist()}) == B
+    dropped.sum().backward()
+    assert rows.grad is not None
+    torch.testing.assert_close(rows.grad * rows.detach(), dropped.detach())
+
+
+@needs_kernels
+def test_in_the_decoder_too_a_mask_is_that_of_all_steps() -> None:
+    src, lengths = sentences(1, LENGTHS)
+    tgt_in, _ = sentences(2, [9] * len(LENGTHS))
+    masks = []
+    for form in ("zaremba", "variational"):
+        model = tiny(dtype=torch.float32, dropout=0.5, dropout_form=form, hidden_size=24).train()
+        torch.manual_seed(3)
+        masks.append(fused.forward(model, src, lengths, tgt_in).detach() != 0)
+    by_step, by_sequence = masks
+    assert bool((by_sequence == by_sequence[0]).all())
+    assert not bool((by_step == by_step[0]).all())
+    assert not bool((by_sequence[:, 0] == by_sequence[:, 1]).all())
+
+
+@needs_kernels
+def test_recurrent_weights_are_dropped_once_a_batch() -> None:
+    """What is dropped has no gradient: a share of the weights on h, none of those on what is fed."""
+    model = tiny(dtype=torch.float32, recurrent_dropout=0.3, hidden_size=24).train()
+    src, lengths = sentences(1, LENGTHS)
+    tgt_in, _ = sentences(2, [9] * len(LENGTHS))
+    torch.manual_seed(3)
+    fused.forward(model, src, lengths, tgt_in).square().sum().backward()
+    for name, weight in model.named_parameters():
+        if "weight_recurrent" in name or "weight_hh" in name:
+            assert weight.grad is not None
+            hidden = weight.shape[0] // 4
+            of_state, of_fed = weight.grad[:, -hidden:] == 0, weight.grad[:, :-hidden] == 0
+            assert 0.2 < float(of_state.float().mean()) < 0.4, name
+            assert not bool(of_fed.any()), name
+
+
+MASKS: dict[str, dict[str, Any]] = {
+    "at every step": {"dropout": 0.4},
+    "of a sequence": {"dropout": 0.4, "dropout_form": "variational"},
+    "of recurrent weights": {"dropout": 0.2, "recurrent_dropout": 0.3},
+}
+
+
+@needs_kernels
+@pytest.mark.parametrize("masks", MASKS)
+def test_gradients_under_dropout_are_those_of_the_same_mask(masks: str) -> None:
     """Against a difference quotient: the backward pass asks for the elements that the forward pass dropped."""
-    model = tiny(dtype=torch.float32, dropout=0.4, hidden_size=24).train()
+    model = tiny(dtype=torch.float32, hidden_size=24, **MASKS[masks]).train()
     src, lengths = sentences(1, LENGTHS)
     tgt_in, _ = sentences(2, [9] * len(LENGTHS))
 
@@ -144,7 +201,5 @@ def test_other_networks_take_the_general_way() -> None:
     assert "normalised" in (fused.refused(tiny(dtype=single, layer_norm=True)) or "")
     assert "LSTM" in (fused.refused(tiny(dtype=single, cell="lstm_peephole")) or "")
     assert "residual" in (fused.refused(tiny(dtype=single, residual=True)) or "")
-    assert "dropout" in (fused.refused(tiny(dtype=single, recurrent_dropout=0.1)) or "")
-    assert "dropout" in (fused.refused(tiny(dtype=single, dropout=0.1, dropout_form="variational")) or "")
     assert "attends" in (fused.refused(tiny(dtype=single, attention_wiring="gnmt")) or "")
     assert "feeding" in (fused.refused(tiny(dtype=single, input_feeding=False)) or "")

@@ -63,7 +63,13 @@ def final_state(output: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     "choices",
     [
-        ["training.workers=2", "training.rdrop=2", "training.ema=0.9"],
+        [
+            "training.workers=2",
+            "training.rdrop=2",
+            "training.ema=0.9",
+            "model.dropout_form=variational",
+            "model.recurrent_dropout=0.2",
+        ],
         [
             "training.workers=1",
             "model.cell=lstm_coupled",

@@ -25,7 +25,7 @@ TARGETS = [[9, 5], [6, 7, 8, 4], [5]]
 WAYS: dict[str, dict[str, Any]] = {
     "written out": {},
     "general": {"attention": "concat"},
-    "one mask a sequence": {"dropout_form": "variational"},
+    "one mask a sequence": {"attention": "concat", "dropout_form": "variational"},
 }
 
 
