@@ -535,4 +535,7 @@ def _print_table(rows: Sequence[tuple[str, ...]], text_columns: set[str]) -> Non
         table.add_column(name, justify="left" if name in text_columns else "right")
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    if not console.is_terminal:  # 80 columns by guess: names would be cut in files and pipes
+        console.width = 1000
+    console.print(table)

@@ -245,6 +245,15 @@ def test_ter_is_left_out_where_it_would_take_long(tmp_path: Path, capsys: Output
     assert "TER" not in run(capsys, *arguments, "--no-ter")
 
 
+def test_long_names_are_whole_where_no_terminal_cuts_them(two_systems: list[str | Path], capsys: Output) -> None:
+    name = "a" * 120
+    path = Path(two_systems[two_systems.index("--hypothesis") + 1])
+    path.rename(path.with_name(name))
+    printed = run(capsys, *(path.with_name(name) if word == path else word for word in two_systems))
+    assert f"\n{name}  " in printed
+    assert "…" not in printed
+
+
 def test_rarity_is_by_training_text(two_systems: list[str | Path], tmp_path: Path, capsys: Output) -> None:
     source, reference = (two_systems[two_systems.index(option) + 1] for option in ("--source", "--reference"))
     content = json.loads(run(capsys, *two_systems, "--train-source", source, "--train-target", reference, "--json"))
