@@ -16,8 +16,11 @@ from nmt.text.protect import HOLE, Span
 from nmt.text.sentences import Segment, fit, split
 from nmt.text.terms import Terms, glossary
 
-_HIDDEN = "X"
-"""Stands for each character of what is protected while sentences are looked for: one word, and no end of a sentence."""
+_HIDDEN = "É"
+"""Stands for each character of what is protected while sentences are looked for: one word, and no end of a sentence.
+
+Not an X: "X." is somebody's initial, and "XX." a number in German, behind which no sentence ends.
+"""
 LOOSE = ("tag", "symbol", "bracket")
 """What is taken out of a text and put back."""
 _RUN = re.compile(f"{_HIDDEN}{{4,}}")

@@ -83,6 +83,14 @@ def test_sentences_do_not_end_within_what_is_protected() -> None:
     assert shown("One\\nTwo") == [("One", [], []), ("Two", [], [])]
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("thing", ["%s", "{a}", '<x id="1"/>', "%1$s"])
+def test_a_sentence_may_end_with_what_is_protected(language: str, thing: str) -> None:
+    planner = Planner(language, is_known, limit=40, count=lambda text: len(text.split()))
+    plan = planner.plan(f"Otto {thing}. Anna {thing}! Otto", Wishes(markup="xml"))
+    assert len([part for part in plan if isinstance(part, Sentence)]) == 3
+
+
 def test_what_stands_apart_at_the_ends_is_copied() -> None:
     assert shown("Error: {text}") == [("Error:", [], [])]
     assert shown("{name}: not found") == [("not found", [], [])]
