@@ -28,6 +28,8 @@ from nmt.errors import NmtError
 from nmt.inference import Pool
 
 EngineLoader = Callable[[Settings], Engine]
+NICENESS = 5
+"""Of engine workers, above that of the process that speaks HTTP. On a busy machine it must be able to say so."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def load_pool(settings: Settings, loop: asyncio.AbstractEventLoop) -> Pool:
         max_wait_s=settings.max_wait_s,
         hang_s=settings.hang_s,
         loop=loop,
+        niceness=NICENESS,
     )
     try:
         pool.warm_up()

@@ -144,6 +144,7 @@ class Pool:
         max_wait_s: float | None = None,
         hang_s: float = 30.0,
         loop: AbstractEventLoop | None = None,
+        niceness: int = 0,
     ) -> Pool:
         """Every bundle directly below a folder. Raises BundleError where there is none, or for one that is damaged."""
         folder = Path(folder)
@@ -162,6 +163,7 @@ class Pool:
             max_queue=max_queue,
             max_wait_s=max_wait_s,
             hang_s=hang_s,
+            niceness=niceness,
             loop=loop,
         )
 
@@ -177,6 +179,7 @@ class Pool:
         hang_s: float = 30.0,
         loop: AbstractEventLoop | None = None,
         fusion: Fusion | None = None,
+        niceness: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Load bundles on `workers` processes: by default one a core, or one where there is a GPU.
@@ -185,6 +188,7 @@ class Pool:
         None: to its deadline. `hang_s`: a worker that has texts and gives no sign for so long is ended and replaced.
         `loop`: takes the answers instead of threads: a hand-over between threads of a busy machine costs more than all
         else that an answer costs here. `fusion`: a language model beside each bundle. `clock`: the one of deadlines.
+        `niceness`: how far the workers step back for this process and for all others of the machine.
 
         Raises BundleError and DeviceError.
         """
@@ -206,7 +210,7 @@ class Pool:
         self._ending = threading.Event()
         self._files = [make_file() for _ in folders]
         files = tuple(file.fileno() for file in self._files)
-        self._setup = Setup(tuple(folders), device, threads=1, precision=precision, shared_files=files, fusion=fusion)
+        self._setup = Setup(tuple(folders), device, 1, precision, files, fusion, niceness)
         workers_started, ready = self._start(workers)
         self._places = [_Place(worker, heard=clock()) for worker in workers_started]
         self._room = int(ready.rows * (1 + RESERVE))

@@ -43,6 +43,8 @@ class Setup:
     shared_files: tuple[int, ...] = ()
     """Descriptors, one a folder, through which workers hold a bundle's weights once; or none."""
     fusion: Fusion | None = None
+    niceness: int = 0
+    """Added to its own by the worker: who asks it for something goes before it."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ def main(descriptor: int) -> None:
         channel = Channel(end)
         setup = channel.receive()
         assert isinstance(setup, Setup)
+        os.nice(setup.niceness)
         try:
             models = [
                 load_lanes(folder, setup.device, setup.precision, setup.threads, file, setup.fusion, most=2)
