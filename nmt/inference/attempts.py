@@ -14,6 +14,7 @@ trusts a model. Knows nothing of engines: searches are asked for, and come back.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
@@ -237,6 +238,9 @@ class _Bit:
     start: int
     end: int
     query: str
+    is_cut_before: bool
+    """Something else than the sentence's beginning is before it."""
+    is_cut_behind: bool
 
     @property
     def words(self) -> int:
@@ -436,15 +440,11 @@ class _Work:
             cuts |= {span.start, span.end}
             inside[span.start : span.end] = [True] * (span.end - span.start)
         cuts |= {mark.at for mark in self.sentence.marks}
-        places = sorted(cuts)
         bits: list[_Bit] = []
-        for start, end in pairwise(places):
-            part = text[start:end]
-            if inside[start] or not any(character.isalnum() for character in part):
-                continue
-            start += len(part) - len(part.lstrip())
-            end -= len(part) - len(part.rstrip())
-            bits.append(_Bit(start, end, self.normal[start:end]))
+        for start, end in pairwise(sorted(cuts)):
+            if not inside[start]:
+                for low, high in _clear(text, start, end, start > 0, end < len(text)):
+                    bits.append(_Bit(low, high, self.normal[low:high], start > 0 or low > start, high < len(text)))
         return bits
 
     def joined(self, bits: Sequence[_Bit], replies: Sequence[Reply], flags: set[str]) -> Spoken:
@@ -465,7 +465,7 @@ class _Work:
             if not good:
                 continue
             output = good[0]
-            text = output.text
+            text = _bare(output.text, bit)
             comparison = numbers.compare(source, text, self.speaker.languages)
             if not comparison.is_equal:
                 text = numbers.repaired(text, comparison, self.speaker.languages) or text
@@ -524,6 +524,50 @@ class _Work:
             position = edit.end
         copy(end)
         return "".join(out)
+
+
+_PAIRS = ("()", "[]", "{}", '"“”„', "«»")
+_ENDING = re.compile(r"(?:['’]\w{1,2}|s)(?!\w)")
+"""Half a word that belongs to what is before it: "{name}'s"."""
+
+
+def _clear(text: str, start: int, end: int, is_cut_before: bool, is_cut_behind: bool) -> list[Range]:
+    """Parts of a piece of text that have words, less the blanks and punctuation where something else touches them.
+
+    A bracket or quotation mark whose other half is elsewhere is none of a part's: a translation would lose it.
+    """
+    low, high = start, end
+    if is_cut_before:
+        if ending := _ENDING.match(text, low, high):
+            low = ending.end()
+        while low < high and _is_edge(text[low]):
+            low += 1
+    if is_cut_behind:
+        while low < high and _is_edge(text[high - 1]):
+            high -= 1
+    low, high = low + len(text[low:high]) - len(text[low:high].lstrip()), low + len(text[low:high].rstrip())
+    if not any(character.isalnum() for character in text[low:high]):
+        return []
+    for at in range(low, high):
+        pair = next((pair for pair in _PAIRS if text[at] in pair), "")
+        if sum(text.count(sign, low, high) for sign in pair) % 2:
+            return _clear(text, low, at, is_cut_before, True) + _clear(text, at, high, True, is_cut_behind)
+    return [(low, high)]
+
+
+def _is_edge(character: str) -> bool:
+    """Blanks and punctuation: their place is where they are. Signs of percent and the like belong to their number."""
+    return character.isspace() or (unicodedata.category(character)[0] == "P" and character not in "%‰&@#§")
+
+
+def _bare(text: str, bit: _Bit) -> str:
+    """A translated piece without what the model began or ended it with, as if it were a sentence."""
+    start, end = 0, len(text)
+    while bit.is_cut_before and start < end and _is_edge(text[start]):
+        start += 1
+    while bit.is_cut_behind and start < end and _is_edge(text[end - 1]):
+        end -= 1
+    return text[start:end] or text
 
 
 def _is_everyday(output: Output) -> bool:

@@ -218,3 +218,29 @@ def test_a_tag_in_the_middle_of_a_placeholder_is_copied_with_it() -> None:
     spoken, asked = speak("I see {na<b>me} now</b>", by({}), markup="html")
     assert asked == ["I see", "now"]
     assert spoken.said[0].text == "de I see {na<b>me} de now</b>"
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "translation"),
+    [
+        ("I see; {a}, dogs ({b}), he.", ["I see", "dogs", "he."], "Es; {a}, Es ({b}), Es."),
+        ("I see {a}: dogs", ["I see", "dogs"], "Es {a}: Es."),
+        ('the "dog" {a} runs', ["the", "dog", "runs"], 'Es "Es" {a} Es.'),
+        ("{a} (my dog) runs", ["my dog", "runs"], "{a} (Es) Es."),
+        ("see {a}'s dogs now", ["see", "dogs now"], "Es {a}'s Es."),
+        ("I saw 5 % {a} …", ["I saw 5 %"], "Es {a} …"),
+        ("Look (see {a}).", ["Look", "see"], "Es (Es {a})."),
+    ],
+)
+def test_pieces_leave_the_blanks_and_signs_that_touch_what_is_kept(
+    text: str, asked: list[str], translation: str
+) -> None:
+    """Also where the model ends each piece like a sentence."""
+
+    def model(query: Query) -> list[str]:
+        return ["Es."]
+
+    spoken, queries = speak(text, model)
+    assert queries[-len(asked) :] == asked
+    assert spoken.said[0].text == translation
+    assert spoken.flags >= {"placeholder_fallback"}
