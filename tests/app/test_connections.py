@@ -9,6 +9,7 @@ import os
 import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -371,6 +372,8 @@ def test_files_are_allowed_as_far_as_the_system_lets_us() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
         allow_files(300)
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 300
+        status = Path("/proc/self/status").read_text("ascii")
+        assert int(status.partition("FDSize:")[2].split()[0]) >= 300
         allow_files(100)
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 300
     finally:
