@@ -11,6 +11,7 @@ import os
 import resource
 import socket
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -114,5 +115,5 @@ def allow_files(number: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     highest = min(number, soft) if soft != resource.RLIM_INFINITY else number
-    with open(os.devnull) as any_file:
+    with Path(os.devnull).open() as any_file:
         os.close(fcntl.fcntl(any_file, fcntl.F_DUPFD, highest - 1))
