@@ -37,6 +37,10 @@ WORK = frozenset(
     }
 )
 """The paths whose requests need the engine."""
+SETTLE_S = 0.5
+"""A connection is not closed for another sooner: what it has sent may not have been read yet."""
+MAX_EXTRA = 128
+"""Connections beyond the limit, while none can go."""
 MAX_FIELDS = 128
 """Header fields of one request. Each costs a few hundred bytes once it has been read, however short it is."""
 MAX_PIPELINED = 8
@@ -82,21 +86,26 @@ class Door:
         """Of bodies that are not small, until their requests are answered."""
         self.inside: set[Connection] = set()
         self.extra: set[Connection] = set()
-        """Those that came when all others had work in hand. They may ask how the service is."""
-        self.awaited: dict[Connection, None] = {}
-        """Those that owe us a request or the rest of one, the longest awaited first."""
+        """Those that came when no other could go. They may ask how the service is."""
+        self.awaited: dict[Connection, float] = {}
+        """Those that owe us a request or the rest of one, and since when, the longest awaited first."""
 
     def enter(self, connection: Connection) -> None:
         """Let a connection in. Where that is one too many, the one that has let us wait longest must go."""
+        now = connection.loop.time()
         self.inside.add(connection)
-        self.awaited[connection] = None
-        if len(self.inside) > self.max_connections:
-            oldest = next(iter(self.awaited))
-            if oldest is connection:
-                self.extra.add(connection)
-            else:
-                self.leave(oldest)
-                oldest.end()
+        self.awaited[connection] = now
+        if len(self.inside) <= self.max_connections:
+            return
+        oldest, since = next(iter(self.awaited.items()))
+        if now - since > SETTLE_S:
+            self.leave(oldest)
+            oldest.end()
+        elif len(self.extra) < MAX_EXTRA:
+            self.extra.add(connection)
+        else:
+            self.leave(connection)
+            connection.end()
 
     def leave(self, connection: Connection) -> None:
         """It is closed, or is about to be."""
@@ -108,7 +117,7 @@ class Door:
         """It has been answered: the next word is its caller's."""
         if connection in self.inside:
             self.awaited.pop(connection, None)
-            self.awaited[connection] = None
+            self.awaited[connection] = connection.loop.time()
 
     def refusal(self, connection: Connection, path: bytes) -> NmtError | None:
         """Why a request is not even looked at. Must cost next to nothing: it is asked for each one."""

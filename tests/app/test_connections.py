@@ -204,9 +204,13 @@ async def test_what_is_not_http_is_told_so_and_counted(engine: FakeEngine) -> No
         assert {"x-request-id", "x-content-type-options"} <= set(fields)
 
 
-async def test_a_new_connection_takes_the_place_of_the_one_awaited_longest(engine: FakeEngine) -> None:
+async def test_a_new_connection_takes_the_place_of_the_one_awaited_longest(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.connections.SETTLE_S", 0.05)
     async with serving(engine, max_connections=3) as service:
         first, *others = [await service.call() for _ in range(3)]
+        await asyncio.sleep(0.1)
         assert (await service.ask(post()))[0] == 200
         assert await first.is_closed()
         for other in others:
@@ -215,7 +219,28 @@ async def test_a_new_connection_takes_the_place_of_the_one_awaited_longest(engin
         assert len(service.door.inside) == 3
 
 
-async def test_work_in_hand_is_never_given_up_for_a_new_connection(engine: FakeEngine) -> None:
+async def test_connections_that_have_just_come_are_not_closed_for_others(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.connections.MAX_EXTRA", 2)
+    async with serving(engine, max_connections=3) as service:
+        young = [await service.call() for _ in range(3)]
+        extra = await service.call(post())
+        status, _, body = await extra.answer()
+        assert (status, body) == (503, {"error": "too many connections"})
+        await extra.send(get("/health"))
+        assert (await extra.answer())[0] == 200
+        await service.call()
+        assert await (await service.call()).is_closed()
+        for caller in young:
+            await caller.send(post())
+            assert (await caller.answer())[0] == 200
+
+
+async def test_work_in_hand_is_never_given_up_for_a_new_connection(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.connections.SETTLE_S", 0.0)
     engine.is_held = True
     async with serving(engine, max_connections=3) as service:
         busy = [await service.call(post()) for _ in range(3)]
