@@ -48,6 +48,7 @@ class TranslateCall(NamedTuple):
     raw: bool
     format: str
     """`text` or `html`."""
+    translate_attributes: bool
     terms: tuple[tuple[str, str], ...]
     timeout_s: float | None
 
@@ -120,6 +121,7 @@ def parse_call(fields: Fields, settings: Settings) -> TranslateCall:
         flags=_boolean(fields, "flags"),
         raw=_boolean(fields, "raw"),
         format=_format(fields),
+        translate_attributes=_boolean(fields, "translate_attributes"),
         terms=_terms(fields, settings.max_terms),
         timeout_s=_seconds(fields, "timeout_s"),
     )
@@ -129,6 +131,8 @@ def parse_call(fields: Fields, settings: Settings) -> TranslateCall:
         )
     if call.raw and (call.format != "text" or call.terms):
         raise BadRequest("Invalid request: raw parameter goes with neither terms nor the html format")
+    if call.translate_attributes and (call.alignments or call.attention):
+        raise BadRequest("Invalid request: translate_attributes parameter goes with neither alignments nor attention")
     return call
 
 

@@ -47,6 +47,9 @@ class TranslateRequest(BaseModel):
     ]
     target: Annotated[str, Field(description="Language code, upper or lower case.", examples=["de"])]
     format: Annotated[Literal["text", "html"] | None, Field(description="The kind of text.")] = "text"
+    translate_attributes: Annotated[
+        bool, Field(description="With `html`: `alt`, `title`, `placeholder` and `aria-label`, too.")
+    ] = False
     alternatives: Annotated[int, Field(ge=0, description="Other translations wanted beside the best.")] = 0
     api_key: Annotated[
         str, Field(description="A key of this service; the header `Authorization: Bearer` does as well.")

@@ -189,6 +189,7 @@ class Options(TypedDict, total=False):
     flags: bool
     raw: bool
     format: str
+    translate_attributes: bool
     terms: Mapping[str, str]
 
 

@@ -90,6 +90,7 @@ def _options(call: TranslateCall) -> TranslateOptions:
         attention=call.attention,
         raw=call.raw,
         markup="html" if call.format == "html" else "",
+        attributes=call.translate_attributes,
         terms=call.terms,
     )
 

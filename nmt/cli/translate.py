@@ -77,6 +77,9 @@ def translate(
     markup: Annotated[
         str | None, typer.Option("--markup", metavar="html|xml", help="What the lines are written in. Tags are kept.")
     ] = None,
+    attributes: Annotated[
+        bool, typer.Option("--attributes", help="With --markup html: what people read in attributes, too.")
+    ] = False,
     terms: Annotated[
         Path | None,
         typer.Option("--terms", metavar="FILE", help="Words and phrases and what stands for each, between tabs."),
@@ -164,9 +167,12 @@ def translate(
         sampling=_sampling(sample, temperature, top_k, top_p, seed),
         diversity=_diversity(diverse, diversity),
         markup=_markup(markup, is_raw=raw),
+        attributes=attributes,
         terms=() if terms is None else read_terms(terms),
     )
     form = LineFormat(n_best=n_best, scores=scores, alignments=alignments, flags=flags)
+    if attributes and (options.markup != "html" or alignments):
+        raise ConfigError("--attributes goes with --markup html, and not with --alignments")
     if n_best > 1 and flags:
         raise ConfigError("--flags are of the best translation: not with --n-best")
     fusion = _fusion(lm, lm_weight)
@@ -174,7 +180,7 @@ def translate(
     if document is not None:
         if input_path is not None and output_path is not None and input_path.resolve() == output_path.resolve():
             raise ConfigError(f"{input_path}: would be overwritten: name another file with -o")
-        _refuse_for_documents(document, form, markup, is_raw=raw)
+        _refuse_for_documents(document, form, markup, is_raw=raw, has_attributes=attributes)
         work = DocumentTask(
             folder=bundle_folder(model),
             form=document,
@@ -211,13 +217,16 @@ def translate(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _refuse_for_documents(document: Format, form: LineFormat, markup: str | None, *, is_raw: bool) -> None:
+def _refuse_for_documents(
+    document: Format, form: LineFormat, markup: str | None, *, is_raw: bool, has_attributes: bool
+) -> None:
     asked = {
         "--n-best": form.n_best > 1,
         "--scores": form.scores,
         "--alignments": form.alignments,
         "--flags": form.flags,
         "--markup": markup is not None,
+        "--attributes": has_attributes,
         "--raw": is_raw,
     }
     for option, is_asked in asked.items():
@@ -338,6 +347,7 @@ class _Task:
                 "--alignments": self.form.alignments,
                 "--flags": self.form.flags or None,
                 "--markup": self.options.markup or None,
+                "--attributes": self.options.attributes or None,
                 "--terms": "\n".join(f"{source}\t{target}" for source, target in self.options.terms) or None,
             },
         )

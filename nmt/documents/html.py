@@ -7,11 +7,24 @@ from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from nmt.documents.base import Languages, Limits, Lines, Slot, TextDocument, check_pieces, check_units
-from nmt.documents.encoding import decode, marked
+from nmt.documents.base import (
+    Edit,
+    Languages,
+    Limits,
+    Lines,
+    Slot,
+    TextDocument,
+    Unit,
+    check_pieces,
+    check_units,
+    has_words,
+    splice,
+)
+from nmt.documents.encoding import Coding, decode, marked
 from nmt.documents.inline import Inline, Mark, Piece
 
 # fmt: off
@@ -32,6 +45,12 @@ KEPT = frozenset({
 }) | (RAW - {"title"})
 """Elements whose content is not translated."""
 KEPT_INLINE = frozenset({"code", "kbd", "math", "samp", "svg", "var"})
+READ = frozenset({"alt", "title", "placeholder", "aria-label"})
+"""Attributes that people read."""
+DESCRIPTIONS = frozenset({"description", "og:title", "og:description", "twitter:title", "twitter:description"})
+"""Of `meta` elements: those whose `content` is read, too."""
+MUTE = frozenset({"link", "script", "style"})
+"""Elements whose attributes nobody reads: the title of a style sheet is its name."""
 # fmt: on
 
 Kind = Literal["text", "open", "close", "other"]
@@ -41,6 +60,8 @@ _QUOTE_OR_END = re.compile(r"[>\"']")
 _CHARSET = re.compile(rb"""<meta\s[^>]{0,300}?charset\s*=\s*["']?\s*([A-Za-z0-9._:-]+)""", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"""<\?xml\s[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._:-]+)""")
 _ATTRIBUTE = re.compile(r"""\s(translate|class)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_PAIR = re.compile(r"""(?P<name>[^\s"'>/=]++)(?:\s*+=\s*+(?P<value>"[^"]*+"|'[^']*+'|[^\s"'>]++))?""")
+_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _SPACES = ("&nbsp;", "&#160;", "&#xa0;", "&#xA0;", "&#XA0;", "&ensp;", "&emsp;", "&thinsp;")
 _OTHERS = (
     ("<!--", "-->"),
@@ -76,12 +97,118 @@ def read_html(data: bytes, _: Languages, limits: Limits) -> TextDocument:
     partners = _partners(text, tokens)
     lines = Lines(text)
     slots: list[Slot] = []
+    space = "&#160;" if is_xhtml else "&nbsp;"
+    read = _Attributes(text, [], {})
     for run in _runs(text, tokens, partners):
-        slot = _slot(text, run, lines, "&#160;" if is_xhtml else "&nbsp;")
+        slot = _slot(text, run, lines, space, read)
         if slot is not None:
             slots.append(slot)
             check_units(len(slots), limits)
-    return TextDocument(text, coding, slots, escape=lambda character: f"&#{ord(character)};")
+    lines = Lines(text)
+    for slot in _attributes(text, tokens, partners, lines, space):
+        read.slots.append(slot)
+        check_units(len(slots) + len(read.slots), limits)
+    return HtmlDocument(text, coding, slots, read)
+
+
+class _Attributes(NamedTuple):
+    """The attributes of a page, in order, and what is written for those that are translated, by place."""
+
+    text: str
+    slots: list[Slot]
+    written: dict[int, str]
+
+    def between(self, start: int, end: int) -> list[Edit]:
+        """Changes of a part of the page."""
+        first = bisect_left(self.slots, start, key=lambda slot: slot.start)
+        changes: list[Edit] = []
+        for slot in self.slots[first:]:
+            if slot.start >= end:
+                break
+            if slot.start in self.written:
+                changes.append(Edit(slot.start, slot.end, self.written[slot.start]))
+        return changes
+
+    def part(self, start: int, end: int) -> str:
+        """A part of the page with its attributes translated."""
+        changes = [Edit(edit.start - start, edit.end - start, edit.text) for edit in self.between(start, end)]
+        return splice(self.text[start:end], changes)
+
+
+class HtmlDocument(TextDocument):
+    """A page. Attributes are units, too, behind the text; one may stand inside a run of text."""
+
+    def __init__(self, text: str, coding: Coding, runs: Sequence[Slot], attributes: _Attributes) -> None:
+        slots = [*runs, *attributes.slots]
+        super().__init__(text, coding, slots, escape=lambda character: f"&#{ord(character)};")
+        self._runs = len(runs)
+        self._attributes = attributes
+
+    def _edits(self, translations: Sequence[str | None]) -> Iterator[Edit]:
+        for slot, translation in zip(self._attributes.slots, translations[self._runs :], strict=True):
+            if translation is not None and translation != slot.unit.text:
+                written = slot.render(translation)
+                if written is not None:
+                    self._attributes.written[slot.start] = written
+        position = 0
+        for slot, translation in zip(self._slots[: self._runs], translations[: self._runs], strict=True):
+            if translation is None or translation == slot.unit.text:
+                continue
+            written = slot.render(translation)
+            if written is not None:
+                yield from self._attributes.between(position, slot.start)
+                yield Edit(slot.start, slot.end, written)
+                position = slot.end
+        yield from self._attributes.between(position, len(self._text))
+
+
+def _attributes(
+    text: str, tokens: Sequence[Token], partners: dict[int, int], lines: Lines, space: str
+) -> Iterator[Slot]:
+    """Attributes that people read, but for those of elements that are not translated and of what is in these."""
+    place = 0
+    while place < len(tokens):
+        token = tokens[place]
+        skip_to = _kept_until(text, tokens, partners, place)
+        if token.kind == "open" and token.name not in MUTE and not _is_kept(text, token):
+            for name, start, end in _read_by_people(text, token):
+                if slot := _value_slot(text, start, end, f"{lines.at(start)}, {name}", space):
+                    yield slot
+        place = place + 1 if skip_to is None else skip_to + 1
+
+
+def _read_by_people(text: str, token: Token) -> list[tuple[str, int, int]]:
+    """Name and place of the value of each attribute that is read, quotation marks included."""
+    pairs = [
+        (found["name"].lower(), *found.span("value"))
+        for found in _PAIR.finditer(text, token.start + 1 + len(token.name), token.end - 1)
+        if found["value"]
+    ]
+    names = READ
+    if token.name == "meta":
+        kinds = {text[start:end].strip("\"' ").lower() for name, start, end in pairs if name in ("name", "property")}
+        names = READ | {"content"} if kinds & DESCRIPTIONS else READ
+    return [pair for pair in pairs if pair[0] in names]
+
+
+def _value_slot(text: str, start: int, end: int, place: str, space: str) -> Slot | None:
+    """An attribute's value; one without quotation marks gets some."""
+    quote = text[start] if text[start] in "\"'" else ""
+    raw = text[start + len(quote) : end - len(quote)]
+    shown = _shown(raw)
+    if not has_words(shown):
+        return None
+    as_written = {html.unescape(found[0]): found[0] for found in _REFERENCE.finditer(raw)}
+    mark = quote or '"'
+    names = {mark: "&quot;" if mark == '"' else "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;", "\xa0": space}
+    table = str.maketrans({**names, **{c: written for c, written in as_written.items() if len(c) == 1}})
+    before, behind = shown[: len(shown) - len(shown.lstrip())], shown[len(shown.rstrip()) :]
+
+    def render(translation: str) -> str | None:
+        new = translation.strip()
+        return f"{mark}{before}{new.translate(table)}{behind}{mark}" if new else None
+
+    return Slot(Unit(shown.strip(), place), start, end, render)
 
 
 def _charset(data: bytes) -> str | None:
@@ -182,14 +309,14 @@ def _runs(text: str, tokens: Sequence[Token], partners: dict[int, int]) -> Itera
             run.append(_Part(text[token.start : token.end], token.start, token.end))
         elif skip_to is not None and (token.name in KEPT_INLINE or token.name in INLINE):
             end = tokens[skip_to].end
-            run.append(_Part(Mark("empty", token.name, text[token.start : end]), token.start, end))
+            run.append(_Part(Mark("empty", token.name, (token.start, end)), token.start, end))
         elif token.kind != "other" and (token.name in INLINE or token.name in INLINE_VOID):
             run.append(_Part(_mark(text, token), token.start, token.end))
         elif run and not (token.kind == "other" and text.startswith("<!--", token.start)):
             yield from _balanced(run)
             run = []
         elif run:  # a comment inside a sentence
-            run.append(_Part(Mark("empty", "!", text[token.start : token.end]), token.start, token.end))
+            run.append(_Part(Mark("empty", "!", (token.start, token.end)), token.start, token.end))
         place = place + 1 if skip_to is None else skip_to + 1
     yield from _balanced(run)
 
@@ -201,19 +328,24 @@ def _kept_until(text: str, tokens: Sequence[Token], partners: dict[int, int], pl
         return None
     if token.name in KEPT:
         return partners[place]
+    return partners[place] if _is_kept(text, token) else None
+
+
+def _is_kept(text: str, token: Token) -> bool:
+    """Whether an element says of itself that it is not to be translated."""
     for attribute in _ATTRIBUTE.finditer(text, token.start, token.end):
         value = (attribute[2] or attribute[3] or attribute[4] or "").lower()
         if value == "no" if attribute[1].lower() == "translate" else "notranslate" in value.split():
-            return partners[place]
-    return None
+            return True
+    return False
 
 
 def _mark(text: str, token: Token) -> Mark:
-    written = text[token.start : token.end]
+    where = token.start, token.end
     if token.kind == "close":
-        return Mark("close", token.name, written)
-    is_empty = token.name in VOID or written.endswith("/>")
-    return Mark("empty" if is_empty else "open", token.name, written)
+        return Mark("close", token.name, where)
+    is_empty = token.name in VOID or text.endswith("/>", *where)
+    return Mark("empty" if is_empty else "open", token.name, where)
 
 
 def _balanced(run: list[_Part]) -> Iterator[list[_Part]]:
@@ -240,8 +372,8 @@ def _balanced(run: list[_Part]) -> Iterator[list[_Part]]:
     yield part_run
 
 
-def _slot(text: str, run: list[_Part], lines: Lines, space: str) -> Slot | None:
-    """`space`: how a space that does not break is written."""
+def _slot(text: str, run: list[_Part], lines: Lines, space: str, attributes: _Attributes) -> Slot | None:
+    """`space`: how a space that does not break is written. Tags are written with their attributes as they then are."""
     parts = _merged(run)
     inline = Inline(_shown(part.piece) if isinstance(part.piece, str) else part.piece for part in parts)
     if not inline.has_words:
@@ -261,7 +393,9 @@ def _slot(text: str, run: list[_Part], lines: Lines, space: str) -> Slot | None:
             read[0] = read[0].lstrip()
         if ends and isinstance(read[-1], str):
             read[-1] = read[-1].rstrip()
-        written = "".join(_escaped(piece, space) if isinstance(piece, str) else piece.content for piece in read)
+        written = "".join(
+            _escaped(piece, space) if isinstance(piece, str) else attributes.part(*piece.content) for piece in read
+        )
         return f"{leading}{written}{trailing}"
 
     return Slot(unit, start, end, render)

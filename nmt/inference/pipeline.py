@@ -11,7 +11,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
 
@@ -82,6 +82,10 @@ class _Text:
     options: TranslateOptions
     deadline: float | None
     plan: Plan = field(default_factory=list)
+    later: TranslateOptions | None = None
+    """Options for the text between the tags, while its attributes are translated."""
+    first: list[Spoken] = field(default_factory=list)
+    """Its attributes."""
     prefix: Ids = ()
     """Of the first sentence."""
     forbidden: tuple[Ids, ...] = ()
@@ -92,6 +96,13 @@ class _Text:
     @property
     def sentences(self) -> list[Sentence]:
         return [part for part in self.plan if not isinstance(part, str)]
+
+    @property
+    def spoken(self) -> list[Spoken]:
+        """What became of the sentences, once that is known of all."""
+        spoken = [job.spoken for job in self.jobs if job.spoken is not None]
+        assert len(spoken) == len(self.jobs)
+        return spoken
 
 
 class Pipeline:
@@ -164,6 +175,8 @@ class Pipeline:
         assert number not in self._texts
         one = _Text(number, text, options, deadline)
         try:
+            if _has_attributes(options):
+                one.options, one.later = replace(options, n_best=1, prefix="", markup="html"), options
             self._plan(one)
         except NmtError as error:
             self._answers.append((number, error))
@@ -172,8 +185,7 @@ class Pipeline:
             self._answers.append((number, _internal_error(error)))
             return
         if not one.sentences:
-            untouched = Translation(text, alternatives=(Hypothesis(text, 0.0),))
-            self._answers.append((number, untouched))
+            self._answers.append((number, _untouched(one)))
             return
         self._texts[number] = one
         try:
@@ -223,6 +235,14 @@ class Pipeline:
             one.plan = [Sentence(text) if is_text else text]
             if is_text and (tokens := self._count(text)) > limit:
                 raise InputTooLong(f"{tokens} tokens; with raw this model takes {limit}")
+        elif one.later is not None:
+            wishes = _wishes(options)
+            assert wishes is not None
+            one.plan = self._planner.plan_attributes(text, wishes)
+            if not one.sentences:
+                one.options, one.later = one.later, None
+                self._plan(one)
+                return
         else:
             one.plan = self._planner.plan(text, _wishes(options))
         one.prefix = self._bounds.prefix(options.prefix)
@@ -340,6 +360,9 @@ class Pipeline:
         """Answer a text, if nothing of it is searched any more."""
         if one.tickets:
             return
+        if one.later is not None:
+            self._go_on(one)
+            return
         del self._texts[one.number]
         try:
             self._answers.append((one.number, self._finish(one)))
@@ -347,6 +370,21 @@ class Pipeline:
             self._answers.append((one.number, error))
         except Exception as error:
             self._answers.append((one.number, _internal_error(error)))
+
+    def _go_on(self, one: _Text) -> None:
+        """From the attributes, which are translated, to the text between the tags."""
+        assert one.later is not None
+        try:
+            one.first = one.spoken
+            sentences = iter(one.first)
+            one.text = "".join(p if isinstance(p, str) else next(sentences).said[0].text for p in one.plan)
+            one.options, one.later = one.later, None
+            self._plan(one)
+            self._start(one)
+        except NmtError as error:
+            self._answers.append((one.number, self._forget(one, error)))
+        except Exception as error:
+            self._answers.append((one.number, self._forget(one, _internal_error(error))))
 
     def _forget(self, one: _Text, error: NmtError) -> NmtError:
         """Stop what is still searched of a text; its error."""
@@ -381,14 +419,15 @@ class Pipeline:
         self._engine = Engine(self._another(), self._clock)
 
     def _finish(self, one: _Text) -> Translation:
-        spoken = [job.spoken for job in one.jobs if job.spoken is not None]
-        assert len(spoken) == len(one.jobs)
+        spoken = one.spoken
+        if not spoken:
+            return _untouched(one)
         is_list = one.options.sampling is not None or one.options.diversity is not None
         said = [sentence.said for sentence in spoken]
         chosen = list(zip(*said, strict=False)) if is_list else combine(said, one.options.n_best)
         alternatives = tuple(self._hypothesis(one, spoken, sentences) for sentences in chosen)
         best = alternatives[0]
-        flags = {flag for sentence in spoken for flag in sentence.flags}
+        flags = {flag for sentence in (*one.first, *spoken) for flag in sentence.flags}
         if any(UNKNOWN in sentence.output.unknown for sentence in chosen[0]):
             flags.add("unknown_words")
         return Translation(
@@ -398,8 +437,8 @@ class Pipeline:
             alignment=best.alignment,
             attention=best.attention,
             flags=frozenset(flags),
-            source_tokens=sum(sentence.source_tokens for sentence in spoken),
-            target_tokens=sum(sentence.target_tokens for sentence in spoken),
+            source_tokens=sum(sentence.source_tokens for sentence in (*one.first, *spoken)),
+            target_tokens=sum(sentence.target_tokens for sentence in (*one.first, *spoken)),
         )
 
     def _output(self, text: str, found: Found, options: TranslateOptions) -> Output:
@@ -515,6 +554,26 @@ def _as_it_is(sentence: Sentence) -> Attempts:
 def _tidy(text: str) -> str:
     """Without blanks at the ends and without control characters, which no sentence has and XML forbids."""
     return text.strip() if text.isprintable() else _CONTROL.sub("", text).strip()
+
+
+def _has_attributes(options: TranslateOptions) -> bool:
+    """Whether attributes are wanted. Raises TranslationError where that goes together with something else badly."""
+    if not options.attributes or options.markup != "html" or options.raw:
+        return False
+    if options.alignments or options.attention:
+        raise TranslationError("alignments and attention are between words of one text: not with attributes")
+    return True
+
+
+def _untouched(one: _Text) -> Translation:
+    """The answer where nothing is left to translate."""
+    return Translation(
+        one.text,
+        alternatives=(Hypothesis(one.text, 0.0),),
+        flags=frozenset(flag for sentence in one.first for flag in sentence.flags),
+        source_tokens=sum(sentence.source_tokens for sentence in one.first),
+        target_tokens=sum(sentence.target_tokens for sentence in one.first),
+    )
 
 
 def _wishes(options: TranslateOptions) -> Wishes | None:

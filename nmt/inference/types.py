@@ -78,6 +78,8 @@ class TranslateOptions:
     diversity: Diversity | None = None
     markup: Literal["", "html", "xml"] = ""
     """What the text is written in. Tags are kept; what lies between them is translated (docs/text.md)."""
+    attributes: bool = False
+    """With markup `html`: what people read in attributes (`alt`, `title`, ...), too; without alignments."""
     ignore_tags: tuple[str, ...] = ()
     """With markup: elements whose content stays as it is."""
     split_tags: tuple[str, ...] = ()

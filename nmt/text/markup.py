@@ -92,6 +92,8 @@ class Block:
     marks: tuple[Mark, ...] = ()
     written: Mapping[int, str] = field(default_factory=dict)
     """How characters were written, by place, where that is another way than the character itself."""
+    quote: str = ""
+    """The quotation mark around it, where it is an attribute's value."""
 
     def raw(self, start: int, end: int) -> str:
         """A part of the text as it was written, without the tags."""
@@ -104,6 +106,8 @@ class Block:
         names = {self.text[i]: raw for i, raw in self.written.items() if raw and self.text[i] != HOLE}
         has_bare = {c for c in "&<" if c in text and any(True for _ in self._bare(c))}
         table = {"&": "&amp;", "<": "&lt;", ">": names.get(">", "&gt;" if "<" in names or "&" in names else ">")}
+        if self.quote:
+            table[self.quote] = "&quot;" if self.quote == '"' else "&#39;"
         table |= {character: raw for character, raw in names.items() if character not in "&<>"}
         if not has_bare:
             return text.translate({ord(character): raw for character, raw in table.items()})
@@ -129,6 +133,14 @@ class _Token:
 def parse(document: str, rules: Rules) -> list[str | Block]:
     """A document as strings to be copied and blocks to be translated, which together are all of it."""
     return _Parser(list(_tokens(document, rules.kind)), rules).parse()
+
+
+def attributes(document: str, rules: Rules) -> list[str | Block]:
+    """Like `parse`, with the attributes that are read by people as blocks, and all else as strings to be copied.
+
+    Together they are the document, but that values without quotation marks get some.
+    """
+    return _Parser(list(_tokens(document, rules.kind)), rules).attributes()
 
 
 def tags(document: str) -> Counter[str]:
@@ -198,6 +210,42 @@ class _Parser:
             place += 1
         self._flush()
         return self._parts
+
+    def attributes(self) -> list[str | Block]:
+        """See the function."""
+        place = 0
+        while place < len(self._tokens):
+            token = self._tokens[place]
+            end = place + 1
+            if token.form in ("start", "empty"):
+                self._add_attributes(token)
+                if self._is_kept(place):
+                    end = self._end_of(place)
+                    self._parts += [kept.raw for kept in self._tokens[place + 1 : end]]
+            else:
+                self._parts.append(token.raw)
+            place = end
+        return self._parts
+
+    def _add_attributes(self, token: _Token) -> None:
+        """A tag, its attributes that are read as blocks."""
+        names = set() if token.name in (_MUTE | self._rules.ignore) or _NO_TRANSLATION.search(token.rest) else READ
+        if token.name == "meta" and (kind := _META.search(token.rest)) and kind[1].lower() in DESCRIPTIONS:
+            names = names and READ | {"content"}
+        position, shift = 0, len(token.raw) - len(token.rest) - 1
+        for found in _ATTRIBUTE.finditer(token.rest):
+            value = found["value"] or ""
+            if found["name"].lower() not in names or not any(character.isalnum() for character in value):
+                continue
+            quote = value[0] if value[0] in "\"'" else ""
+            start, end = (found.start("value") + len(quote), found.end("value") - len(quote))
+            self._parts += [token.raw[position : shift + start], "" if quote else '"']
+            inner = _Parser((), self._rules)
+            inner._add_text(token.rest[start:end])
+            self._parts.append(Block("".join(inner._text), (), inner._written, quote or '"'))
+            self._parts.append("" if quote else '"')
+            position = shift + end
+        self._parts.append(token.raw[position:])
 
     def _add_text(self, raw: str) -> None:
         self._raw.append(raw)
@@ -285,6 +333,16 @@ _NO_TRANSLATION = re.compile(
     r"|(?<![\w-])class\s*=\s*(?:\"[^\"]*\bnotranslate\b|'[^']*\bnotranslate\b|notranslate(?![\w-]))",
     re.IGNORECASE,
 )
+
+
+READ = frozenset(["alt", "title", "placeholder", "aria-label"])
+"""Attributes that people read."""
+DESCRIPTIONS = frozenset(["description", "og:title", "og:description", "twitter:title", "twitter:description"])
+"""Of `meta` elements: those whose `content` is read, too."""
+_MUTE = frozenset(["link", "script", "style"])
+"""Elements whose attributes nobody reads: the title of a style sheet is its name."""
+_ATTRIBUTE = re.compile(r"(?P<name>[^\s\"'>/=]++)(?:\s*+=\s*+(?P<value>\"[^\"]*+\"|'[^']*+'|[^\s\"'>]++))?")
+_META = re.compile(r"(?<![\w-])(?:name|property)\s*=\s*[\"']?\s*([\w:]+)", re.IGNORECASE)
 
 
 def _character(entity: str, kind: Kind) -> str:

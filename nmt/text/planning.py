@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nmt.text import protect
-from nmt.text.markup import Block, Mark, Rules, is_html, parse
+from nmt.text.markup import Block, Mark, Rules, attributes, is_html, parse
 from nmt.text.protect import HOLE, Span
 from nmt.text.sentences import Segment, fit, split
 from nmt.text.terms import Terms, glossary
@@ -119,14 +119,15 @@ class Planner:
         wishes = wishes or self._none
         if not wishes.markup:
             return self._plan_block(Block(text), wishes)
-        rules = Rules(
-            "html" if wishes.markup == "html" else "xml",
-            frozenset(wishes.ignore_tags),
-            frozenset(wishes.split_tags),
-            frozenset(wishes.non_split_tags),
-        )
+        return self._plan_parts(parse(text, _rules(wishes)), wishes)
+
+    def plan_attributes(self, text: str, wishes: Wishes) -> Plan:
+        """The attributes of a page that are read, and all else of it to be copied."""
+        return self._plan_parts(attributes(text, _rules(wishes)), wishes)
+
+    def _plan_parts(self, parts: Sequence[str | Block], wishes: Wishes) -> Plan:
         plan: Plan = []
-        for part in parse(text, rules):
+        for part in parts:
             plan += [part] if isinstance(part, str) else self._plan_block(part, wishes)
         return plan
 
@@ -134,7 +135,7 @@ class Planner:
         spans = self._protected(block, wishes)
         if any(span.kind in LOOSE for span in spans):
             block, spans = _without_loose(block, spans)
-        if not spans and not block.marks and not block.written:
+        if not spans and not block.marks and not block.written and not block.quote:
             return _plain(block.text, self._segments(block.text, (), wishes))
         segments = self._segments(block.text, spans, wishes)
         return list(_parts(block, spans, segments, bool(wishes.markup)))
@@ -174,6 +175,15 @@ class Planner:
         if not spans:
             return fit(segments, self.limit, self.count)
         return fit(segments, self.limit, lambda part: self.count(_RUN.sub("Tom", part)))
+
+
+def _rules(wishes: Wishes) -> Rules:
+    return Rules(
+        "html" if wishes.markup == "html" else "xml",
+        frozenset(wishes.ignore_tags),
+        frozenset(wishes.split_tags),
+        frozenset(wishes.non_split_tags),
+    )
 
 
 def _holds_mark(span: Span, marks: Sequence[Mark]) -> bool:
@@ -254,7 +264,7 @@ def _without_loose(block: Block, spans: Sequence[Span]) -> tuple[Block, list[Spa
             written[length] = ""
             length += 1
     take(len(block.text))
-    return Block("".join(text), tuple(marks), written), held
+    return Block("".join(text), tuple(marks), written, block.quote), held
 
 
 def _touches(text: str, span: Span) -> bool:

@@ -62,6 +62,8 @@ def test_units_are_runs_of_text_and_inline_elements() -> None:
         "Broken ",
         'bold <x id="1"/>both',
         ' italic<x id="1"/> text &lt; 3',
+        'it "is"',
+        "A picture",
     ]
 
 
@@ -70,7 +72,45 @@ def test_the_same_texts_give_the_same_bytes() -> None:
 
 
 def test_tags_stay_in_their_order() -> None:
-    assert Outline(rewritten("html", PAGE, loud).decode()).seen == Outline(PAGE).seen
+    shouted = PAGE.replace('it "is"', 'IT "IS"').replace("A picture", "A PICTURE")
+    assert Outline(rewritten("html", PAGE, loud).decode()).seen == Outline(shouted).seen
+
+
+ATTRIBUTES = """<meta name=description content="Cats &eacute; & dogs"><meta name="viewport" content="width=device">
+<link rel="stylesheet" title="Main"><div title="A &quot;box&quot;" data-title="no">
+<p>Look <img alt='it&#39;s <big>' src="a.png"> here <a title=here href="?title=x">now</a></p>
+<img translate="no" alt="kept"><div translate="no"><img alt="kept"></div><pre title="shown"><i title="kept">x</i></pre>
+<input placeholder=" Your
+  name " value="kept"><textarea placeholder="write">kept</textarea><b aria-label="12" ARIA-LABEL="twice">!</b></div>
+"""
+
+
+def test_attributes_that_people_read_are_units() -> None:
+    assert units("html", ATTRIBUTES)[1:] == [
+        *("Cats é & dogs", 'A "box"', "it's <big>", "here", "shown", "Your name", "write", "twice"),
+    ]
+    assert rewritten("html", ATTRIBUTES, same) == ATTRIBUTES.encode()
+
+
+def test_attributes_keep_quotation_marks_and_entities_and_places() -> None:
+    expected = (
+        ATTRIBUTES.replace("Cats &eacute; & dogs", "CATS É &amp; DOGS")
+        .replace("A &quot;box&quot;", "A &quot;BOX&quot;")
+        .replace("it&#39;s <big>", "IT&#39;S &lt;BIG&gt;")
+        .replace("title=here", 'title="HERE"')
+        .replace("Your\n  name", "YOUR NAME")
+        .replace('"shown"', '"SHOWN"')
+        .replace('"write"', '"WRITE"')
+        .replace('"twice"', '"TWICE"')
+    )
+    assert rewritten("html", ATTRIBUTES, lambda u: None if u.markup else loud(u)).decode() == expected
+    inside = expected.replace(">Look <", ">LOOK <").replace("> here <a", "> HERE <a").replace(">now<", ">NOW<")
+    assert rewritten("html", ATTRIBUTES, loud).decode() == inside
+
+
+def test_the_attributes_of_a_tag_move_with_it() -> None:
+    page = '<p>one <img alt="a cat"> two <b title="big">three</b></p>'
+    assert rewritten("html", page, turned).decode() == '<p><b title="BIG">THREE</b> TWO <img alt="A CAT">ONE </p>'
 
 
 def test_what_is_no_text_is_not_touched() -> None:
@@ -87,7 +127,7 @@ def test_what_is_no_text_is_not_touched() -> None:
     assert "<pre>  as  it\n  is</pre>" in written
     assert "<title>CATS &amp; DOGS</title>" in written
     assert (
-        'A <b>BIG CAT</b> &amp; A <a href="/?a=1&b=2" title=\'it "is"\'>SMALL DOG</a>.<br>\nNEXT LINE&nbsp;HERE</p>'
+        'A <b>BIG CAT</b> &amp; A <a href="/?a=1&b=2" title=\'IT "IS"\'>SMALL DOG</a>.<br>\nNEXT LINE&nbsp;HERE</p>'
         in written
     )
 

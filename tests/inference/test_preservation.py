@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from nmt.errors import TranslationError
 from nmt.inference import TranslateOptions, Translation
 from nmt.inference.loading import load_pipeline
 from nmt.inference.pipeline import Pipeline
@@ -104,3 +106,41 @@ def test_other_options_change_nothing_about_it(pipeline: Pipeline, options: dict
         for hypothesis in result.alternatives:
             assert not item.markup or is_nested(hypothesis.text)
             assert all(hypothesis.text.count(kept) == item.text.count(kept) for kept in item.kept)
+
+
+def test_attributes_are_translated_on_request(pipeline: Pipeline) -> None:
+    page = (
+        '<p title="the old dog">The <img alt="a &quot;big&quot; cat &amp; {name}" src="x.png"> sees.</p><img alt="12">'
+    )
+    options = TranslateOptions(markup="html", attributes=True, n_best=2)
+    result = translate(pipeline, page, options)
+    for hypothesis in result.alternatives:
+        elements = Attributes(hypothesis.text)
+        assert [name for name, _ in elements.seen] == ["p", "img", "img"]
+        assert elements.seen[1][1]["src"] == "x.png"
+        assert "{name}" in str(elements.seen[1][1]["alt"])
+        assert elements.seen[0][1]["title"] != "the old dog"
+    between = translate(pipeline, page, TranslateOptions(markup="html"))
+    assert tags(between.text) == tags(page)
+    assert result.source_tokens > between.source_tokens
+    alone = translate(pipeline, '<img alt="the old dog">', options).text
+    assert alone == translate(pipeline, '<img alt="the old dog">', options).text != '<img alt="the old dog">'
+    assert translate(pipeline, "<p>!</p>", options).text == "<p>!</p>"
+
+
+def test_attributes_go_without_links(pipeline: Pipeline) -> None:
+    (error,) = pipeline.translate(["<p>a</p>"], TranslateOptions(markup="html", attributes=True, alignments=True))
+    assert isinstance(error, TranslationError)
+
+
+class Attributes(HTMLParser):
+    """The elements of a page with their attributes, as Python reads it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))

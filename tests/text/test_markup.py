@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.text.markup import Block, Kind, Rules, parse
+from nmt.text.markup import Block, Kind, Rules, attributes, parse
 
 HTML = Rules("html")
 XML = Rules("xml")
@@ -112,3 +112,24 @@ def test_a_hostile_document_takes_no_longer_than_its_length_explains(part: str, 
         return time.process_time() - begun
 
     assert seconds(10_000) < 40 * max(seconds(1_000), 0.01)
+
+
+def test_attributes_that_people_read_are_blocks() -> None:
+    page = (
+        '<meta content="A page" name=description><meta name=viewport content="wide"><link title="Main">'
+        '<p title="One &eacute; &quot;x&quot;" data-title="no">text <img ALT=dog src=x> <svg aria-label=\'It\'>'
+        '<b title="kept"></b></svg><img translate="no" alt="kept"><i translate=no><img alt="kept"></i>'
+        '<input placeholder="12 %" value="kept">'
+    )
+    parts = attributes(page, HTML)
+    blocks = [part for part in parts if isinstance(part, Block)]
+    assert [block.text for block in blocks] == ["A page", 'One é "x"', "dog", "It", "12 %"]
+    assert "".join(map(written, parts)) == page.replace("=dog", '="dog"')
+    assert blocks[1].escaped('"É" & é') == "&quot;É&quot; &amp; &eacute;"
+    assert blocks[3].escaped("'a' \"b\"") == '&#39;a&#39; "b"'
+
+
+@settings(max_examples=200)
+@given(st.lists(SNIPPETS, max_size=25).map("".join))
+def test_nothing_is_lost_of_what_is_beside_attributes(document: str) -> None:
+    assert "".join(map(written, attributes(document, HTML))) == document
