@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -57,6 +58,7 @@ def main() -> None:
     chosen = parser.parse_args()
     minutes = chosen.soak or (1 if chosen.quick else 30)
     measurements = {"beside": beside.beside} if chosen.beside else MEASUREMENTS
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are ended, too
     rows: list[Row] = []
     began = time.monotonic()
     others = machine.watch([os.getpid()])
