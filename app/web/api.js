@@ -1,6 +1,29 @@
 // Requests to the service. Addresses are relative to the page, so a proxy may serve it below any path.
 
-/** Why there is no answer. `kind`: busy, quota, late, large, wrong, fault or unreachable. */
+const KEY = "apiKey";
+
+/** The reader's key, for as long as this tab is open and nowhere else; empty where there is none. */
+export const key = {
+  held: "", // where the browser keeps nothing for this page
+  get() {
+    try {
+      return sessionStorage.getItem(KEY) ?? "";
+    } catch {
+      return this.held;
+    }
+  },
+  set(value) {
+    this.held = value;
+    try {
+      if (value) sessionStorage.setItem(KEY, value);
+      else sessionStorage.removeItem(KEY);
+    } catch {
+      // it is held
+    }
+  },
+};
+
+/** Why there is no answer. `kind`: busy, quota, late, large, key, wrong, fault or unreachable. */
 export class ServiceError extends Error {
   constructor(kind, { message = "", retryAfterS = null, requestId = "" } = {}) {
     super(message || kind);
@@ -38,8 +61,11 @@ export async function translateFile(file, source, target, signal) {
 
 async function ask(address, options = {}) {
   let response;
+  const given = key.get();
+  // in a header: addresses are kept in logs and histories
+  const headers = { ...options.headers, ...(given && { Authorization: `Bearer ${given}` }) };
   try {
-    response = await fetch(address, { credentials: "same-origin", ...options });
+    response = await fetch(address, { credentials: "same-origin", ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ServiceError("unreachable");
@@ -52,14 +78,17 @@ async function ask(address, options = {}) {
     body = null; // a proxy's page, or an answer that was cut
   }
   if (response.ok && body !== null) return { body, headers: response.headers };
-  throw new ServiceError(kindOf(response.status), {
-    message: typeof body?.error === "string" ? body.error : "",
+  const message = typeof body?.error === "string" ? body.error : "";
+  throw new ServiceError(kindOf(response.status, message), {
+    message,
     retryAfterS: retryAfter(response.headers.get("Retry-After")),
     requestId: response.headers.get("X-Request-Id") ?? "",
   });
 }
 
-function kindOf(status) {
+function kindOf(status, message) {
+  // "Please contact the server operator to get an API key", "Invalid API key"
+  if ([400, 401, 403].includes(status) && /\bAPI key\b/i.test(message)) return "key";
   if (status === 429) return "quota";
   if (status === 502 || status === 503) return "busy";
   if (status === 408 || status === 504) return "late";

@@ -4,13 +4,14 @@ import { ServiceError, translateFile } from "./api.js";
 import { formatNumber, messages } from "./messages.js";
 
 export class Files {
-  /** `pair` gives the languages of the moment, `remark` puts a flag in words. */
-  constructor(section, { pair, remark }) {
+  /** `pair` gives the languages of the moment, `remark` puts a flag in words, `askKey` asks the reader for a key. */
+  constructor(section, { pair, remark, askKey }) {
     this.section = section;
     this.input = section.querySelector("input");
     this.list = section.querySelector("ul");
     this.pair = pair;
     this.remark = remark;
+    this.askKey = askKey;
     this.waiting = Promise.resolve();
     this.suffixes = [];
   }
@@ -56,6 +57,7 @@ export class Files {
       // relative, as all addresses: a proxy may serve the page below any path
       row.showLink(`download_file/${translatedFileUrl.split("/").pop()}`, this.summary(report));
     } catch (error) {
+      if (error.kind === "key") this.askKey();
       if (!row.isGivenUp) row.fail(error instanceof ServiceError ? error : new ServiceError("fault"));
     }
   }
@@ -106,6 +108,7 @@ class Row {
       quota: messages.quota,
       late: messages.fileLate,
       large: messages.fileTooLarge,
+      key: messages.keyNeeded,
       wrong: message,
       fault: messages.fault(requestId),
       unreachable: messages.unreachable,

@@ -1,6 +1,6 @@
 // The page itself: what is typed is translated a moment later, and the newest request wins.
 
-import { getLanguages, getSettings, ServiceError, translate } from "./api.js";
+import { getLanguages, getSettings, key, ServiceError, translate } from "./api.js";
 import { Files } from "./files.js";
 import { HeatMap } from "./heat.js";
 import { AUTO, direction, Languages } from "./languages.js";
@@ -23,6 +23,7 @@ const remark = (flag) => messages.flag[flag] ?? messages.otherFlag(flag);
 const files = new Files(element("files"), {
   pair: () => ({ source: languages.source, target: languages.target }),
   remark,
+  askKey,
 });
 
 let limit = Infinity; // characters (Unicode code points), the service's
@@ -49,6 +50,8 @@ async function start() {
     languages.choose(settings.language.source.code, settings.language.target.code);
     languages.choose(from, to);
     files.load(settings);
+    if (settings.apiKeys || settings.keyRequired) element("key-open").hidden = false;
+    if (settings.keyRequired && !key.get()) askKey();
   } catch (error) {
     fail(error, start);
     return;
@@ -227,14 +230,16 @@ function fail(error, retry) {
     quota: messages.quota,
     late: messages.late,
     large: messages.tooLarge,
+    key: key.get() ? messages.keyWrong : messages.keyNeeded,
     wrong: service.message,
     fault: messages.fault(requestId),
     unreachable: navigator.onLine ? messages.unreachable : messages.offline,
   }[kind];
+  if (kind === "key") askKey();
   const isOffline = kind === "unreachable" && !navigator.onLine; // the event `online` will tell
   const retries = ["busy", "quota", "unreachable"].includes(kind) && !isOffline;
   const waitS = Math.max(1, Math.min(LONGEST_WAIT_S, retryAfterS ?? 2 ** (failures - 1)));
-  showProblem(text, { retry: kind === "wrong" || kind === "large" ? null : retry, waitS: retries ? waitS : null });
+  showProblem(text, { retry: ["wrong", "large", "key"].includes(kind) ? null : retry, waitS: retries ? waitS : null });
 }
 
 function showProblem(text, { retry = null, waitS = null } = {}) {
@@ -264,6 +269,33 @@ function succeed() {
 
 window.addEventListener("online", () => {
   if (!problem.hidden && !again.hidden) again.click();
+});
+
+// ---- the key, where the service asks for one
+
+function askKey() {
+  showKey(true);
+}
+
+function showKey(isShown) {
+  element("key-form").hidden = !isShown;
+  element("key-open").hidden = false;
+  element("key-open").setAttribute("aria-expanded", isShown);
+}
+
+element("key-open").addEventListener("click", () => {
+  showKey(element("key-form").hidden);
+  if (!element("key-form").hidden) element("key").focus();
+});
+element("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  key.set(element("key").value.trim().replace(/[^\x21-\x7e]/g, "?")); // all that a header may hold
+  element("key").value = "";
+  showKey(false);
+  succeed();
+  source.focus();
+  if (isStarted) request();
+  else start();
 });
 
 // ---- languages
