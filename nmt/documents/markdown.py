@@ -20,7 +20,7 @@ _PREFIX = re.compile(
 )
 _QUOTE = re.compile(r"[ \t]*(?:>[ \t]*)*")
 _STARTS = re.compile(r"[-*+][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]")
-_NO_TEXT = re.compile(r"[ \t]*(?:(?:[-*_=][ \t]*){3,}|[-=]+|\[[^\]]+\]:.*|</?[A-Za-z!?].*|[|:\- \t]+)\Z")
+_NO_TEXT = re.compile(r"[ \t]*+(?:(?:[-*_=][ \t]*+){3,}+|[-=]++|\[[^\]]+\]:.*|</?[A-Za-z!?].*|[|:\- \t]*+)\Z")
 _MARK = re.compile(
     r"(?P<code>(?P<ticks>`+)(?!`).{0,2000}?(?<!`)(?P=ticks)(?!`))"
     r"|(?P<escape>\\[!-/:-@\[-`{-~])"
