@@ -19,7 +19,7 @@ from nmt.inference.runner import Found, SearchOptions, Sentence
 from nmt.inference.torch_runner import BUCKETS, LANES, TorchRunner, bucket, rung
 from nmt.model.attention import SCORES, SPANS
 from nmt.model.cells import CELLS
-from nmt.model.decoder import Decoder
+from nmt.model.decoder import WIRINGS, Decoder
 from nmt.model.seq2seq import build
 from nmt.shortlist import Shortlist
 from tests.bundles import make_bundle, toy_sentences
@@ -152,7 +152,7 @@ def test_the_fused_step_knows_every_registered_form_but_refuses_a_stranger_by_na
     class Stranger(Decoder):
         pass
 
-    monkeypatch.setattr("nmt.model.seq2seq.Decoder", Stranger)
+    monkeypatch.setitem(WIRINGS, "luong", Stranger)
     runner = TorchRunner(toy, CPU)
     assert runner.refused == "decoder Stranger"
     sentences = [(toy.tokenizers.source.encode(text), SearchOptions(2, 1, 9)) for text in toy_sentences(3)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import pytest
@@ -21,6 +20,7 @@ from nmt.text.protect import (
     stand_ins,
     without_placeholders,
 )
+from tests.effort import effort_s
 
 
 def found(text: str) -> list[str]:
@@ -101,14 +101,8 @@ def test_spans_lie_in_order_and_everyday_texts_have_none(text: str) -> None:
 )
 def test_a_hostile_text_takes_no_longer_than_its_length_explains(part: str) -> None:
     """Ten times as long may take ten times as long, and some noise: not a hundred times."""
-
-    def seconds(count: int) -> float:
-        begun = time.process_time()
-        find(part * count)
-        signature(part * count)
-        return time.process_time() - begun
-
-    assert seconds(10_000) < 40 * max(seconds(1_000), 0.01)
+    limit_s = 40 * max(effort_s(lambda: (find(part * 1_000), signature(part * 1_000)), 0.01), 0.01)
+    assert effort_s(lambda: (find(part * 10_000), signature(part * 10_000)), limit_s) < limit_s
 
 
 def known(character: str) -> bool:
