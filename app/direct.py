@@ -42,6 +42,17 @@ class Application(FastAPI):
     proxies: ASGIApp | None = None
     """Puts in a request what a trusted proxy says of its client, and hands it to `respond`."""
 
+    def openapi(self) -> dict[str, Any]:
+        """The API's description, without the 422 that the framework lists for every parameter: it is a 400 here."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+            for name in ("HTTPValidationError", "ValidationError"):
+                document.get("components", {}).get("schemas", {}).pop(name, None)
+        return super().openapi()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)

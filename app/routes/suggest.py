@@ -6,6 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import HTTPException
 from fastapi.responses import JSONResponse
 
+from app import contracts
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -13,6 +15,12 @@ router = APIRouter(include_in_schema=False)
 async def suggest() -> None:
     """Better translations from users are not collected: nothing here would read them."""
     raise HTTPException(403, "Suggestions are disabled on this server.")
+
+
+@router.get(contracts.PATH)
+async def contracts_document() -> JSONResponse:
+    """What the routes of other services' contracts take and answer."""
+    return JSONResponse(contracts.document())
 
 
 @router.get("/spec")

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastapi.routing import APIRoute
+
+from app import contracts
+from app.main import create_app
+from app.routes import apertium, deepl, deepl_documents, deepl_glossaries, google, opennmt
 from app.settings import Settings
 from benchmarks.rows.inputs import schemathesis
 from tests.app.fake_engine import FakeEngine
@@ -13,8 +18,38 @@ EXAMPLES = 8
 """Of each operation; `make reliability` makes more."""
 
 
+CONTRACT_EXAMPLES = 3
+"""There are three times as many operations."""
+
+
 def test_answers_are_as_described_and_none_is_a_fault(tmp_path: Path) -> None:
     report = tmp_path / "report.txt"
     with serving(FakeEngine(), Settings(access_log=False, deadline_s=2.0)) as address:
         code = schemathesis(address, EXAMPLES, seed=1, report=report)
     assert code == 0, report.read_text("utf-8", "replace")[-5000:]
+
+
+def test_answers_of_other_contracts_are_as_described(tmp_path: Path) -> None:
+    report = tmp_path / "report.txt"
+    with serving(FakeEngine(), Settings(access_log=False, deadline_s=2.0)) as address:
+        code = schemathesis(address, CONTRACT_EXAMPLES, seed=1, report=report, document=contracts.PATH[1:])
+    assert code == 0, report.read_text("utf-8", "replace")[-5000:]
+
+
+def test_every_route_of_the_other_contracts_is_described_and_no_other() -> None:
+    routes = {
+        (route.path, method.lower())
+        for module in (deepl, deepl_documents, deepl_glossaries, google, apertium, opennmt)
+        for route in module.router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    described = {(path, method) for path, each in contracts.document()["paths"].items() for method in each}
+    assert described == routes
+
+
+def test_no_status_is_listed_that_is_never_sent() -> None:
+    document = create_app(Settings()).openapi()
+    listed = {status for each in document["paths"].values() for one in each.values() for status in one["responses"]}
+    assert "422" not in listed
+    assert "HTTPValidationError" not in document["components"]["schemas"]
