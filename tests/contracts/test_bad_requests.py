@@ -18,6 +18,7 @@ FROM = {**GOOD, "source": "en"}
 UNREADABLE = "The browser (or proxy) sent a request that this server could not understand."
 HALF = "is not valid Unicode (it holds half of a surrogate pair)."
 ITEM = {"src": "Hi", "id": 0}
+COMPRESSED = "a body with a Content-Encoding is not read: send it as it is"
 
 
 def value(name: str) -> str:
@@ -125,7 +126,23 @@ APERTIUM_TABLE: list[tuple[str, str, dict[str, Any], int, str]] = [
         400,
         "Invalid request: request (2001) exceeds text limit (2000)",
     ),
+    ("GET", "/translate", asked(q="Hi", langpair=" | "), 400, "That pair is invalid, use e.g. eng|spa"),
+    ("GET", "/translate", asked(q="Hi", langpair=f"{'x' * 5000}|de"), 400, "That pair is not installed"),
+    ("GET", "/translate", asked(q="Hi", langpair="en|auto"), 400, "That pair is not installed"),
+    ("POST", "/translate", sent({"q": None, "langpair": "en|de"}), 400, "Missing argument q"),
+    ("POST", "/translate", sent({"q": "Hi", "langpair": None}), 400, "Missing argument langpair"),
+    ("POST", "/translate", sent({"q": "Hi", "langpair": "en|\ud800"}), 400, f"Value for 'langpair' {HALF}"),
+    ("POST", "/translate", sent({"q": "Hi", "langpair": "en|de", "format": {}}), 400, value("format")),
+    ("POST", "/translate", sent({"q": "Hi", "langpair": "en|de", "key": 5}), 400, value("key")),
+    ("POST", "/translate", raw(b'{"q": NaN}'), 400, UNREADABLE),
+    ("POST", "/translate", raw(b"q=Hi", "multipart/form-data"), 400, "Missing boundary in multipart."),
+    ("POST", "/translate", {**raw(b"q=Hi"), "headers": {"Content-Encoding": "gzip"}}, 415, COMPRESSED),
+    ("POST", "/identifyLang", sent({"q": 5}), 400, value("q")),
+    ("GET", "/identifyLang", asked(q="a\x00"), 400, "Invalid request: text holds a NUL character"),
+    ("POST", "/identifyLang", raw(b"{"), 400, UNREADABLE),
+    ("PUT", "/identifyLang", {}, 405, "Method Not Allowed"),
     ("POST", "/listPairs", {}, 405, "Method Not Allowed"),
+    ("POST", "/listLanguageNames", {}, 405, "Method Not Allowed"),
     ("GET", "/translateDoc", {}, 404, "Not Found"),
     ("GET", "/", {}, 404, "Not Found"),
 ]
@@ -156,6 +173,33 @@ OPENNMT_TABLE: list[tuple[dict[str, Any], int, str]] = [
     (sent([{**ITEM, "n_best": "2"}]), 400, "n_best must be a number from 1 to 10"),
     (sent([{**ITEM, "src": "fail"}]), 500, "no translation found"),
     (raw(b"x" * 20_001), 413, "request body exceeds the limit of 20000 bytes"),
+    (raw(b"[" * 15_000), 400, UNREADABLE),
+    (raw(b"\xff\xfe"), 400, UNREADABLE),
+    (raw(b'[{"src": "Hi", "src": ]'), 400, UNREADABLE),
+    ({**raw(b"[]"), "headers": {"Content-Encoding": "gzip"}}, 415, COMPRESSED),
+    (sent(None), 400, ONE_LIST),
+    (sent(5), 400, ONE_LIST),
+    (sent([[ITEM]]), 400, ONE_LIST),
+    (sent([ITEM, {"id": 0}]), 400, "an item has no src"),
+    (sent([{"src": {}}]), 400, value("src")),
+    (sent([{"src": True}]), 400, value("src")),
+    (sent([{"src": [5]}]), 400, value("src")),
+    (sent([{**ITEM, "id": -1}]), 400, "there is no model of the id -1: see /translator/models"),
+    (sent([{**ITEM, "id": 0.5}]), 400, "there is no model of the id 0.5: see /translator/models"),
+    (sent([{**ITEM, "id": "x" * 5000}]), 400, f"there is no model of the id {'x' * 40}: see /translator/models"),
+    (sent([{**ITEM, "id": []}]), 400, "there is no model of the id []: see /translator/models"),
+    (sent([ITEM, {**ITEM, "id": 100}]), 400, "there is no model of the id 100: see /translator/models"),
+    (sent([{**ITEM, "n_best": -1}]), 400, "n_best must be a number from 1 to 10"),
+    (sent([{**ITEM, "n_best": 1.5}]), 400, "n_best must be a number from 1 to 10"),
+    (sent([{**ITEM, "n_best": None}]), 400, "n_best must be a number from 1 to 10"),
+    (sent([{**ITEM, "src": "late"}]), 504, "no translation within 30 s"),
+]
+
+OPENNMT_ELSEWHERE: list[tuple[str, str, int, str]] = [
+    ("GET", "/translate", 405, "Method Not Allowed"),
+    ("POST", "/models", 405, "Method Not Allowed"),
+    ("POST", "/unload_model/0", 404, "Not Found"),
+    ("GET", "/", 404, "Not Found"),
 ]
 
 
@@ -184,6 +228,14 @@ async def test_apertium(
 @pytest.mark.parametrize(("parts", "status", "message"), OPENNMT_TABLE)
 async def test_opennmt(shared_client: httpx.AsyncClient, parts: dict[str, Any], status: int, message: str) -> None:
     response = await shared_client.post("/translator/translate", **parts)
+    assert (response.status_code, response.json()) == (status, {"error": message, "status": "error"})
+
+
+@pytest.mark.parametrize(("method", "path", "status", "message"), OPENNMT_ELSEWHERE)
+async def test_opennmt_elsewhere(
+    shared_client: httpx.AsyncClient, method: str, path: str, status: int, message: str
+) -> None:
+    response = await shared_client.request(method, f"/translator{path}")
     assert (response.status_code, response.json()) == (status, {"error": message, "status": "error"})
 
 
