@@ -162,6 +162,17 @@ async def test_options_reach_the_engine(client: httpx.AsyncClient, engine: FakeE
     assert engine.jobs[0].deadline_s == pytest.approx(5.0, abs=0.1)
 
 
+async def test_attributes_are_translated_where_that_is_asked_for(client: httpx.AsyncClient, engine: FakeEngine) -> None:
+    await ask(client, "<b>a</b>", format="html", translate_attributes="true")
+    await ask(client, "<b>a</b>", format="html")
+    assert [job.options.attributes for job in engine.jobs] == [True, False]
+    fields = {"q": "a", "source": "en", "target": "de", "translate_attributes": True}
+    for other in ("alignments", "attention"):
+        refused = await client.post("/translate", json=fields | {other: True})
+        assert refused.status_code == 400
+        assert "translate_attributes parameter goes with neither" in refused.json()["error"]
+
+
 async def test_a_bad_text_does_not_fail_its_neighbours(client: httpx.AsyncClient, engine: FakeEngine) -> None:
     answer = await ask(client, ["fail", "a", "x" * 2001, "b\x00"], scores=True, alternatives=1)
     assert answer == {
