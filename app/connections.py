@@ -57,6 +57,8 @@ BODY_GRACE_S = 1.0
 """Routes that wait for a body answer 408 themselves; this is how long after that the connection does."""
 
 
+TOO_MANY = Overloaded("too many connections", retry_after_s=1.0)
+
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
@@ -105,7 +107,7 @@ class Door:
             self.extra.add(connection)
         else:
             self.leave(connection)
-            connection.end()
+            connection.turn_away()
 
     def leave(self, connection: Connection) -> None:
         """It is closed, or is about to be."""
@@ -126,7 +128,7 @@ class Door:
         if self.is_stopping:
             return Overloaded("the service is stopping", retry_after_s=5.0)
         if connection in self.extra and len(self.inside) > self.max_connections:
-            return Overloaded("too many connections", retry_after_s=1.0)
+            return TOO_MANY
         return self.gauge.refusal() if path in WORK else None
 
 
@@ -150,8 +152,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, _Transport(transport, self.is_sending, self.linger)))
-        self.door.enter(self)
         self._set_clock(self.door.header_timeout_s, self._on_late_head)
+        self.door.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.leave(self)
@@ -164,6 +166,11 @@ class Connection(HttpToolsProtocol):
     def end(self) -> None:
         """Close at once: the caller has given no request that could be answered."""
         self.transport.abort()
+
+    def turn_away(self) -> None:
+        """Close at once, but say why: its caller may have sent a request already."""
+        self._write(errors.answer(TOO_MANY), keeps_alive=False)
+        self.transport.close()
 
     def shutdown(self) -> None:
         super().shutdown()

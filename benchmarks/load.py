@@ -201,6 +201,7 @@ class Visitor(Wire):
         self.is_open = False
         if self.due is not None:
             self.street.note(0, self.due, True)
+            self.due = None
 
 
 class Street:

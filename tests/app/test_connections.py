@@ -231,7 +231,9 @@ async def test_connections_that_have_just_come_are_not_closed_for_others(
         await extra.send(get("/health"))
         assert (await extra.answer())[0] == 200
         await service.call()
-        assert await (await service.call()).is_closed()
+        late = await service.call()
+        assert (await late.answer())[0] == 503
+        assert await late.is_closed()
         for caller in young:
             await caller.send(post())
             assert (await caller.answer())[0] == 200
