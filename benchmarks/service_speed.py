@@ -135,7 +135,7 @@ def service_load(url: str, texts: Path, model: ModelInfo, chosen: argparse.Names
 def measure(chosen: argparse.Namespace) -> Iterator[Round]:
     """The rounds, one by one."""
     fields = json.loads(chosen.fields)
-    options = TranslateOptions(beam_size=fields.get("beam_size"))
+    options = TranslateOptions(beam_size=fields.get("beam_size"), raw=fields.get("raw", False))
     texts = [text for text in read_lines(chosen.texts) if text.strip()]
     with (
         Pool([chosen.model], workers=chosen.workers) as pool,
@@ -158,7 +158,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--warm", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--fields", default="{}", help="more fields of the requests, as a JSON object")
+    # a network of random weights repeats itself, which would be tried again: another load than the one to measure
+    parser.add_argument("--fields", default='{"raw": true}', help="more fields of the requests, as a JSON object")
     parser.add_argument("--json", type=Path, help="write everything measured here, too")
     chosen = parser.parse_args()
     cores = available_cores()
