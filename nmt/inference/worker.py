@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nmt.errors import NmtError
 from nmt.inference.channel import Channel
-from nmt.inference.types import Fusion, ModelInfo, Result, TranslateOptions
+from nmt.inference.types import Ensemble, Fusion, ModelInfo, Result, TranslateOptions
 
 if TYPE_CHECKING:
     from nmt.inference.pipeline import Pipeline
@@ -43,6 +43,7 @@ class Setup:
     shared_files: tuple[int, ...] = ()
     """Descriptors, one a folder, through which workers hold a bundle's weights once; or none."""
     fusion: Fusion | None = None
+    ensemble: Ensemble | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,16 @@ def main(descriptor: int) -> None:
         assert isinstance(setup, Setup)
         try:
             models = [
-                load_lanes(folder, setup.device, setup.precision, setup.threads, file, setup.fusion, most=2)
+                load_lanes(
+                    folder,
+                    setup.device,
+                    setup.precision,
+                    setup.threads,
+                    file,
+                    setup.fusion,
+                    setup.ensemble,
+                    most=2,
+                )
                 for folder, file in zip_longest(setup.folders, setup.shared_files)
             ]
         except NmtError as error:
