@@ -7,7 +7,7 @@ is slower by far, and while it searches a group of sentences nobody else comes o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -81,7 +81,7 @@ class PlainRunner:
         if self._waiting:
             first = _kind(next(iter(self._waiting.values()))[1])
             alike = [slot for slot, (_, options) in self._waiting.items() if _kind(options) == first]
-            chosen = alike[: max(1, ROWS // first.beam_size)]
+            chosen = self._of_one_reading(alike)[: max(1, ROWS // first.beam_size)]
             sentences = [self._waiting.pop(slot) for slot in chosen]
             self._results.update(zip(chosen, self._search(sentences, first), strict=True))
         return list(self._results)
@@ -94,6 +94,12 @@ class PlainRunner:
         """Forget a sentence."""
         self._waiting.pop(slot, None)
         self._results.pop(slot, None)
+
+    def _of_one_reading(self, slots: Sequence[int]) -> list[int]:
+        """Those of some that wait of which the first member's ids tell what the other members of an ensemble read."""
+        known: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {}
+        sentences = ((slot, *self._waiting[slot]) for slot in slots)
+        return [slot for slot, ids, own in sentences if known.setdefault(tuple(ids), own.readings) == own.readings]
 
     def _search(self, sentences: Sequence[Sentence], options: SearchOptions) -> list[list[Found]]:
         """Of sentences with the same options but for their limits of length, and each its own readings."""
@@ -146,6 +152,13 @@ class PlainRunner:
         lengths = torch.tensor([len(ids) + 1 for ids in sentences])
         return src.to(self._device), lengths.to(self._device)
 
+    def _read(
+        self, readings: Mapping[tuple[int, ...], Sequence[Sequence[int]]], member: int, src: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Sentences as a member of an ensemble reads them. `readings`: all members', by the first one's ids."""
+        rows = zip(src.tolist(), lengths.tolist(), strict=True)
+        return self._source([readings[tuple(ids[: length - 1])][member] for ids, length in rows])
+
     def _stepper(self, sentences: Sequence[Sentence], options: SearchOptions) -> Stepper:
         """For these sentences."""
         stepper: Stepper
@@ -154,10 +167,10 @@ class PlainRunner:
             stepper = PlainStepper(model, self._allowed, _with_prefix(shortlist, options.prefix))
         else:
             members = [PlainStepper(model, None, _with_prefix(lists, options.prefix)) for model, lists in self._models]
-            readings = zip(*(readings_of(sentence, len(members)) for sentence in sentences), strict=True)
+            readings = {tuple(one[0]): readings_of(one, len(members)) for one in sentences}
             readers = [
-                None if is_alike else partial(_read, self._source(ids))
-                for is_alike, ids in zip(self._reads_alike, readings, strict=True)
+                None if is_alike else partial(self._read, readings, number)
+                for number, is_alike in enumerate(self._reads_alike)
             ]
             stepper = Ensemble(members, self._weights, allowed=self._allowed, readers=readers)
         if self._language_model is None:
@@ -178,11 +191,6 @@ class _WithPrefix:
 
 def _with_prefix(shortlist: WordLists | None, prefix: Sequence[int]) -> WordLists | None:
     return None if shortlist is None else _WithPrefix(shortlist, prefix)
-
-
-def _read(reading: tuple[Tensor, Tensor], _src: Tensor, _lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """What a member of an ensemble reads instead of what the first one does."""
-    return reading
 
 
 def _kind(options: SearchOptions) -> SearchOptions:

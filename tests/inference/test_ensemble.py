@@ -123,6 +123,17 @@ def test_the_plain_runner_takes_ensembles(folder: Path) -> None:
     assert compare(found, reference(first, sentences, further)) == 0
 
 
+def test_sentences_that_only_another_member_tells_apart_are_searched_apart(folder: Path) -> None:
+    """An unknown word is like any other to the first member, and none to the second."""
+    first, further = members(folder, "one", "three")
+    (ids, options), (_, others) = sentences_for(first, further, [SearchOptions(3, 3, 9)] * 2)
+    sentences: list[Sentence] = [(ids, options), (ids, others), (ids, options)]
+    wanted = reference(first, sentences, further)
+    assert wanted[0] == wanted[2] != wanted[1]
+    for runner in (PlainRunner(first, CPU, further=further), TorchRunner(first, CPU, further=further)):
+        assert compare(translate(runner, sentences), wanted) == 0
+
+
 def texts_and_scores(*folders: Path, options: TranslateOptions = TranslateOptions(), **how: Any) -> list[Any]:
     with Translator.load(folders, device="cpu", **how) as translator:
         return [(one.text, round(one.score, 4)) for one in translator.translate(TEXTS, options)]
