@@ -31,12 +31,17 @@ def make_bundle(
     target_lang: str = "de",
     text: dict[str, Any] | None = None,
     search: dict[str, Any] | None = None,
+    tokenizers: TokenizerPair | None = None,
     **model: Any,
 ) -> Bundle:
-    """Write a bundle of a small random network and read it back. Keyword arguments go to `ModelConfig`."""
+    """Write a bundle of a small random network and read it back. Keyword arguments go to `ModelConfig`.
+
+    `tokenizers`: those of another bundle, in the place of its own.
+    """
     rng = random.Random(seed)
     pairs = [toy_pair(rng) for _ in range(200)]
-    tokenizers = train_tokenizers(pairs, TextConfig(**{"vocab_size": 330} | (text or {})), seed=seed)
+    if tokenizers is None:
+        tokenizers = train_tokenizers(pairs, TextConfig(**{"vocab_size": 330} | (text or {})), seed=seed)
     # weights as large as these make a random network prefer some tokens clearly, and end its sentences
     settings = {"embedding_size": 24, "hidden_size": 32, "encoder_layers": 1, "dropout": 0.0, "init_range": 0.4}
     model_config = ModelConfig(**settings | model)

@@ -14,7 +14,16 @@ from nmt.cli.models import load_translator, worker_count
 from nmt.cli.progress import LineProgress
 from nmt.errors import ConfigError, CorpusError, DocumentError
 from nmt.files import write_atomic
-from nmt.inference import FORMATS, DocumentReport, DocumentTranslation, Format, Fusion, TranslateOptions, format_of
+from nmt.inference import (
+    FORMATS,
+    DocumentReport,
+    DocumentTranslation,
+    Ensemble,
+    Format,
+    Fusion,
+    TranslateOptions,
+    format_of,
+)
 from nmt.inference.documents import translate_work
 from nmt.inference.types import FLAGS
 
@@ -47,6 +56,7 @@ class DocumentTask:
     output_path: Path | None
     options: TranslateOptions
     fusion: Fusion | None
+    ensemble: Ensemble | None
     device: str
     precision: str
     workers: int | None
@@ -71,6 +81,7 @@ class DocumentTask:
                     work.texts,
                     precision=self.precision,
                     fusion=self.fusion,
+                    ensemble=self.ensemble,
                 )
             )
             bar = stack.enter_context(LineProgress(work.texts, is_shown=self.output_path is not None, unit="texts"))

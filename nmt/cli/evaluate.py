@@ -15,9 +15,12 @@ from rich.table import Table
 
 from nmt.cli.models import (
     DeviceOption,
+    EnsembleOption,
+    EnsembleWeightsOption,
     PrecisionOption,
     WorkersOption,
     bundle_folder,
+    chosen_ensemble,
     load_translator,
     one_thread_a_process,
 )
@@ -48,7 +51,7 @@ from nmt.evaluation.scoring import TOKENIZERS, WORDS_FOR_TER, longest_line
 from nmt.evaluation.significance import RESAMPLES, SEED, TRIALS, Comparison
 from nmt.evaluation.study import Study, study
 from nmt.files import write_atomic
-from nmt.inference import TranslateOptions, Translator
+from nmt.inference import Ensemble, TranslateOptions, Translator
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -133,6 +136,8 @@ def quality(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the model's translations.")
     ] = None,
+    ensemble: EnsembleOption = None,
+    ensemble_weights: EnsembleWeightsOption = "",
     beam: BeamOption = None,
     raw: RawOption = False,
     device: DeviceOption = "auto",
@@ -150,6 +155,9 @@ def quality(
         raise ConfigError("name either a model, with --source, or --hypothesis with a file of translations")
     if source is None and (model is not None or any(path.is_dir() for path in others or ())):
         raise ConfigError("a model needs --source: the text that it is to translate")
+    together = chosen_ensemble(ensemble, ensemble_weights)
+    if together is not None and model is None:
+        raise ConfigError("--ensemble needs a model that the others translate together with")
     folder = None if model is None else bundle_folder(model)
     folders = [bundle_folder(path) for path in (folder, *(others or ())) if path is not None and path.is_dir()]
     if train_source and source is None:
@@ -158,18 +166,25 @@ def quality(
         raise ConfigError(f"{page}: the report is a page, so its name ends in .html")
     against = read_evaluation_set(references or [], source=source, flags=flags, tabs=tabs)
 
-    def translations(path: Path) -> Sequence[str]:
+    def translations(path: Path, ensemble: Ensemble | None) -> Sequence[str]:
         if not path.is_dir():
             return list(read_lines(path))
         assert against.sources is not None
         options = TranslateOptions(beam_size=beam, raw=raw)
-        with _translator(path, len(against.sources), device, precision, workers) as translator:
+        with load_translator(
+            path, device, workers, len(against.sources), precision=precision, ensemble=ensemble
+        ) as translator:
             return _translations(translator, against.sources, options)
 
     chosen = hypothesis if folder is None else folder
     assert chosen is not None
     paths = [chosen, *(others or ())]
-    systems = [(name, translations(path)) for name, path in zip(_names(paths), paths, strict=True)]
+    names = _names([*paths, *(together.folders if together else ())])
+    names[0] = "+".join([names[0], *names[len(paths) :]])
+    systems = [
+        (name, translations(path, together if number == 0 else None))
+        for number, (name, path) in enumerate(zip(names, paths, strict=False))
+    ]
     if output is not None:
         write_atomic(output, "".join(f"{line}\n" for line in systems[0][1]))
     found = study(

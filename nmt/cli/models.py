@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from nmt.errors import BundleError
+from nmt.errors import BundleError, ConfigError
 from nmt.hardware import available_cores, has_nvidia_driver
-from nmt.inference import Fusion, Translator
+from nmt.inference import Ensemble, Fusion, Translator
+from nmt.inference.members import checked_weights
 from nmt.inference.worker import THREAD_VARIABLES
 
 MARKER = "config.json"
@@ -25,6 +26,32 @@ WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", "--threads", min=1, max=1024, help="Processes of one thread each. Default: one a core."),
 ]
+
+EnsembleOption = Annotated[
+    list[Path] | None,
+    typer.Option("--ensemble", metavar="BUNDLE", help="A model that translates together with MODEL; again for more."),
+]
+EnsembleWeightsOption = Annotated[
+    str,
+    typer.Option(
+        "--ensemble-weights", metavar="W,W,...", help="How much each model counts, MODEL's first. Default: all alike."
+    ),
+]
+
+
+def chosen_ensemble(others: list[Path] | None, weights: str) -> Ensemble | None:
+    """What is asked for beside a model. Raises BundleError and ConfigError."""
+    if not others:
+        if weights:
+            raise ConfigError("--ensemble-weights needs --ensemble")
+        return None
+    try:
+        numbers = tuple(float(weight) for weight in weights.split(",")) if weights else ()
+    except ValueError:
+        raise ConfigError(f"--ensemble-weights {weights}: numbers with commas between, e.g. 2,1,1") from None
+    ensemble = Ensemble(tuple(map(bundle_folder, others)), numbers)
+    checked_weights(ensemble)
+    return ensemble
 
 
 def bundle_folder(path: Path) -> Path:
@@ -60,12 +87,20 @@ def load_translator(
     *,
     precision: str = "auto",
     fusion: Fusion | None = None,
+    ensemble: Ensemble | None = None,
 ) -> Translator:
-    """Load a bundle for about `texts` texts (None: many). Raises BundleError, ConfigError and DeviceError."""
+    """Load a bundle, or an ensemble of it and others, for about `texts` texts (None: many).
+
+    Raises BundleError, ConfigError and DeviceError.
+    """
     one_thread_a_process()
     count = workers or worker_count(device, texts)
     processes = count if count > 1 else 0
-    return Translator.load(folder, device=device, precision=precision, workers=processes, fusion=fusion)
+    folders = [folder, *(ensemble.folders if ensemble else ())]
+    weights = ensemble.weights if ensemble else ()
+    return Translator.load(
+        folders, device=device, precision=precision, workers=processes, fusion=fusion, weights=weights
+    )
 
 
 def one_thread_a_process() -> None:

@@ -17,16 +17,20 @@ from nmt.cli.documents import LINES, DocumentTask, chosen_format
 from nmt.cli.main import EXIT_FAILED, EXIT_INTERRUPTED
 from nmt.cli.models import (
     DeviceOption,
+    EnsembleOption,
+    EnsembleWeightsOption,
     ModelArgument,
     PrecisionOption,
     WorkersOption,
     bundle_folder,
+    chosen_ensemble,
     load_translator,
 )
 from nmt.cli.progress import LineProgress
 from nmt.data.corpus import read_lines
 from nmt.errors import ConfigError, CorpusError
-from nmt.inference import FORMATS, Diversity, Format, Fusion, Sampling, TranslateOptions
+from nmt.inference import FORMATS, Diversity, Ensemble, Format, Fusion, Sampling, TranslateOptions
+from nmt.inference.members import checked_weights
 from nmt.inference.offline import (
     Done,
     Journal,
@@ -131,6 +135,8 @@ def translate(
     lm_weight: Annotated[
         float | None, typer.Option("--lm-weight", min=0.0, help="With --lm: how much. Default: 0.2.")
     ] = None,
+    ensemble: EnsembleOption = None,
+    ensemble_weights: EnsembleWeightsOption = "",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     workers: WorkersOption = None,
@@ -150,6 +156,8 @@ def translate(
     is complete, and is not gone on with.
 
     A line that cannot be translated gives an empty line, a warning and exit code 1.
+
+    With --ensemble models over one target vocabulary translate together, on torch; MODEL says how they are searched.
 
     --sample, --diverse and --lm take the plain searches: in fp32, and slower by far.
     """
@@ -176,6 +184,7 @@ def translate(
     if n_best > 1 and flags:
         raise ConfigError("--flags are of the best translation: not with --n-best")
     fusion = _fusion(lm, lm_weight)
+    together = chosen_ensemble(ensemble, ensemble_weights)
     document = chosen_format(document_format, input_path)
     if document is not None:
         if input_path is not None and output_path is not None and input_path.resolve() == output_path.resolve():
@@ -188,6 +197,7 @@ def translate(
             output_path=output_path,
             options=options,
             fusion=fusion,
+            ensemble=together,
             device=device,
             precision=precision,
             workers=workers,
@@ -203,6 +213,7 @@ def translate(
         options=options,
         form=form,
         fusion=fusion,
+        ensemble=together,
         device=device,
         precision=precision,
         workers=workers,
@@ -291,6 +302,14 @@ def _fusion(lm: Path | None, weight: float | None) -> Fusion | None:
     return None
 
 
+def _hashes(ensemble: Ensemble | None) -> str | None:
+    return None if ensemble is None else " ".join(map(bundle_hash, ensemble.folders))
+
+
+def _weights(ensemble: Ensemble) -> str:
+    return ",".join(f"{weight:g}" for weight in checked_weights(ensemble))
+
+
 @dataclass(frozen=True)
 class _Task:
     """What is to be translated, by what and how."""
@@ -300,6 +319,7 @@ class _Task:
     options: TranslateOptions
     form: LineFormat
     fusion: Fusion | None
+    ensemble: Ensemble | None
     device: str
     precision: str
     workers: int | None
@@ -322,7 +342,13 @@ class _Task:
     def translator(self, lines: int | None) -> Iterator[TranslateTexts]:
         """For about this many lines."""
         with load_translator(
-            self.folder, self.device, self.workers, lines, precision=self.precision, fusion=self.fusion
+            self.folder,
+            self.device,
+            self.workers,
+            lines,
+            precision=self.precision,
+            fusion=self.fusion,
+            ensemble=self.ensemble,
         ) as translator:
             yield lambda texts: translator.results(texts, self.options)
 
@@ -342,6 +368,8 @@ class _Task:
                 "--sample": None if self.options.sampling is None else str(self.options.sampling),
                 "--lm": None if self.fusion is None else bundle_hash(self.fusion.folder),
                 "--lm-weight": None if self.fusion is None else self.fusion.weight,
+                "--ensemble": _hashes(self.ensemble),
+                "--ensemble-weights": None if self.ensemble is None else _weights(self.ensemble),
                 "--precision": self.precision,
                 "--scores": self.form.scores,
                 "--alignments": self.form.alignments,

@@ -19,7 +19,16 @@ from nmt.inference.documents import (
 from nmt.inference.pivoting import first_leg, second_leg, through
 from nmt.inference.pool import Pool, PoolStatus
 from nmt.inference.translator import Translator
-from nmt.inference.types import Diversity, Fusion, Hypothesis, ModelInfo, Sampling, TranslateOptions, Translation
+from nmt.inference.types import (
+    Diversity,
+    Ensemble,
+    Fusion,
+    Hypothesis,
+    ModelInfo,
+    Sampling,
+    TranslateOptions,
+    Translation,
+)
 
 load_models = Pool.load_models
 
@@ -32,6 +41,7 @@ __all__ = [
     "DocumentProcess",
     "DocumentReport",
     "DocumentTranslation",
+    "Ensemble",
     "Format",
     "Fusion",
     "Hypothesis",

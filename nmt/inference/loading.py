@@ -7,20 +7,23 @@ every device, every registered form of network, and the fallback where the kerne
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from nmt.bundle import Bundle, load_bundle
 from nmt.errors import BundleError, ConfigError, DeviceError
 from nmt.hardware import has_nvidia_driver, multiplies_bf16, pick_device
+from nmt.inference.members import Member, load_members
 from nmt.inference.pipeline import Pipeline
 from nmt.inference.routing import RoutedRunner
 from nmt.inference.runner import Runner
-from nmt.inference.types import Fusion
+from nmt.inference.types import Ensemble, Fusion
 
 log = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 """What may be asked for."""
+AN_ENSEMBLE = "the kernels run one model, and this is an ensemble"
 TORCH_PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")}
 
 
@@ -31,9 +34,10 @@ def load_pipeline(
     threads: int = 1,
     shared_file: int | None = None,
     fusion: Fusion | None = None,
+    ensemble: Ensemble | None = None,
 ) -> Pipeline:
     """A bundle, verified, ready to translate: `load_lanes` with one."""
-    return load_lanes(folder, device, precision, threads, shared_file, fusion, most=1)[0]
+    return load_lanes(folder, device, precision, threads, shared_file, fusion, ensemble, most=1)[0]
 
 
 def load_lanes(
@@ -43,6 +47,7 @@ def load_lanes(
     threads: int = 1,
     shared_file: int | None = None,
     fusion: Fusion | None = None,
+    ensemble: Ensemble | None = None,
     *,
     most: int,
 ) -> list[Pipeline]:
@@ -53,17 +58,25 @@ def load_lanes(
     torch's own choice.
 
     `shared_file`: where processes that load the same bundle hold its weights together (`nmt.native.sharing`). `fusion`:
-    every search is a plain one, with a language model beside it.
+    every search is a plain one, with a language model beside it. `ensemble`: bundles that translate together with it.
 
-    Raises BundleError, ConfigError for a language model that does not fit, and DeviceError for a device or precision
-    that is not there.
+    Raises BundleError, ConfigError for a language model or a member of the ensemble that does not fit, and DeviceError
+    for a device or precision that is not there.
     """
     bundle = load_bundle(folder)
+    further = load_members(bundle, ensemble)
     if fusion is not None:
         if precision not in ("auto", "fp32"):
             raise DeviceError(f"no {precision} with a language model: the plain searches run in fp32, use that or auto")
-        fused = _fused_runner(bundle, fusion, device, threads)
-        return [Pipeline(bundle, fused, lambda: _fused_runner(load_bundle(folder), fusion, device, threads))]
+        fused = _fused_runner(bundle, fusion, device, threads, further)
+
+        def fused_again() -> Runner:
+            bundle = load_bundle(folder)
+            return _fused_runner(bundle, fusion, device, threads, load_members(bundle, ensemble))
+
+        return [Pipeline(bundle, fused, fused_again, further=further)]
+    if further:
+        return [_ensemble_pipeline(bundle, further, device, precision, threads)]
 
     def routed(bundle: Bundle) -> Runner:
         fast = choose_runner(bundle, device, precision, threads, shared_file)
@@ -74,6 +87,26 @@ def load_lanes(
     first = Pipeline(bundle, routed(bundle), lambda: routed(load_bundle(folder)))
     others = most - 1 if first.info.runner == "native" and shared_file is not None else 0
     return [first, *(Pipeline(bundle, routed(bundle), lambda: routed(load_bundle(folder))) for _ in range(others))]
+
+
+def _ensemble_pipeline(
+    bundle: Bundle, further: Sequence[Member], device: str, precision: str, threads: int
+) -> Pipeline:
+    """Ensembles run on torch, the plain searches included. Their bundles stay in memory."""
+
+    def routed() -> Runner:
+        fast = _torch_runner(bundle, device, precision, threads, AN_ENSEMBLE, further)
+
+        def plain() -> Runner:
+            import torch
+
+            from nmt.inference.plain_runner import PlainRunner
+
+            return PlainRunner(bundle, torch.device(fast.device), further=further)
+
+        return RoutedRunner(fast, plain)
+
+    return Pipeline(bundle, routed(), routed, further=further)
 
 
 def _plain_runner(folder: Path | str, version: str, device: str, threads: int) -> Runner:
@@ -90,7 +123,7 @@ def _plain_runner(folder: Path | str, version: str, device: str, threads: int) -
     return PlainRunner(bundle, torch.device(device))
 
 
-def _fused_runner(bundle: Bundle, fusion: Fusion, device: str, threads: int) -> Runner:
+def _fused_runner(bundle: Bundle, fusion: Fusion, device: str, threads: int, further: Sequence[Member] = ()) -> Runner:
     """Raises ConfigError where the two models do not fit together, BundleError for anything but a language model."""
     import torch
 
@@ -110,7 +143,7 @@ def _fused_runner(bundle: Bundle, fusion: Fusion, device: str, threads: int) -> 
     if threads:
         torch.set_num_threads(threads)
     chosen = pick_device(device)
-    return PlainRunner(bundle, chosen, language.build_language_model().to(chosen), fusion.weight)
+    return PlainRunner(bundle, chosen, language.build_language_model().to(chosen), fusion.weight, further=further)
 
 
 def choose_runner(
@@ -140,8 +173,10 @@ def choose_runner(
     return _torch_runner(bundle, device, precision, threads, reason)
 
 
-def _torch_runner(bundle: Bundle, device: str, precision: str, threads: int, reason: str) -> Runner:
-    """`reason`: why the native kernels do not serve."""
+def _torch_runner(
+    bundle: Bundle, device: str, precision: str, threads: int, reason: str, further: Sequence[Member] = ()
+) -> Runner:
+    """`reason`: why the native kernels do not serve. `further`: members of an ensemble."""
     import torch
 
     from nmt.inference.torch_runner import TorchRunner
@@ -154,4 +189,4 @@ def _torch_runner(bundle: Bundle, device: str, precision: str, threads: int, rea
         precision = "bf16" if chosen.type == "cuda" and multiplies_bf16(chosen) else "fp32"
     if precision not in possible:
         raise DeviceError(f"no {precision} on {chosen} for this model ({reason}): use {', '.join(possible)} or auto")
-    return TorchRunner(bundle, chosen, precision)
+    return TorchRunner(bundle, chosen, precision, further=further)

@@ -31,6 +31,7 @@ from nmt.inference.attempts import (
 )
 from nmt.inference.bounds import Bounds, Ids
 from nmt.inference.engine import Answer, Engine
+from nmt.inference.members import Member
 from nmt.inference.runner import Found, Runner, SearchOptions
 from nmt.inference.types import Attention, Hypothesis, Links, ModelInfo, Result, TranslateOptions, Translation
 from nmt.inference.unknown import stand_ins
@@ -114,13 +115,19 @@ class Pipeline:
         runner: Runner,
         another: Callable[[], Runner] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        further: Sequence[Member] = (),
     ) -> None:
         """`another` makes a runner anew where this one has failed; without it the failure is the caller's.
 
-        `clock`: seconds, on the same scale as deadlines.
+        `clock`: seconds, on the same scale as deadlines. `further`: members of an ensemble that `runner` runs beside
+        `bundle`, which says how texts are searched.
         """
         self._config = bundle.config
         self._source, self._target = bundle.tokenizers
+        is_one_reading = all(member.reads_alike for member in further)
+        self._readers = [] if is_one_reading else [member.bundle.tokenizers.source for member in further]
+        """Tokenizers of an ensemble's further members; none where all read what the first one reads."""
         self._bounds = Bounds(bundle.tokenizers.target, bundle.forbidden_ids)
         self._dictionary = bundle.dictionary if bundle.config.search.unknown_words == "replace" else None
         self._copies = bundle.config.model.copying
@@ -152,12 +159,13 @@ class Pipeline:
         self.rows, self.device = runner.rows, runner.device
         folder = bundle.folder
         assert folder is not None
+        others = [member.bundle for member in further]
         self.info = ModelInfo(
-            name=folder.resolve().name,
+            name="+".join(one.folder.resolve().name for one in (bundle, *others) if one.folder is not None),
             source_lang=bundle.config.source_lang,
             target_lang=bundle.config.target_lang,
-            version=bundle.version,
-            parameters=bundle.parameters,
+            version="+".join(one.version for one in (bundle, *others)),
+            parameters=sum(one.parameters for one in (bundle, *others)),
             folder=folder,
             description=bundle.card.partition("\n")[0].lstrip("# "),
             beam_size=bundle.config.search.beam_size,
@@ -249,7 +257,8 @@ class Pipeline:
         one.forbidden = self._bounds.forbidden(options.forbidden)
 
     def _count(self, text: str) -> int:
-        return len(self._source.encode(text))
+        """Tokens of a text, as whoever cuts it finest reads it."""
+        return max(len(reader.encode(text)) for reader in (self._source, *self._readers))
 
     def _knows(self, character: str) -> bool:
         """Whether the vocabulary has a character."""
@@ -274,6 +283,7 @@ class Pipeline:
         """Give the queries of some of a text's sentences to the engine."""
         texts = [query.text for job in jobs for query in job.queries]
         encoded = iter(encode_to_copy(self._source, texts) if self._copies else self._source.encode_batch(texts))
+        readings = zip(*(reader.encode_batch(texts) for reader in self._readers), strict=True)
         for job in jobs:
             for place, query in enumerate(job.queries):
                 ids = next(encoded)
@@ -282,6 +292,8 @@ class Pipeline:
                 self._searches[ticket] = (one, job, place, ids)
                 prefix = one.prefix if job.is_first and query.is_first else ()
                 own = self._search_options(len(ids), one.options, prefix, one.forbidden, query)
+                if self._readers:
+                    own = replace(own, readings=tuple(map(tuple, next(readings))))
                 self._engine.submit(ticket, ids, own, one.deadline, one.number)
 
     def _search_options(

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from nmt.errors import BundleError, DeadlineExceeded, NmtError, Overloaded, TranslationError, UnsupportedPair
 from nmt.hardware import available_cores, has_nvidia_driver
-from nmt.inference.types import Fusion, ModelInfo, Result, TranslateOptions, Translation
+from nmt.inference.types import Ensemble, Fusion, ModelInfo, Result, TranslateOptions, Translation
 from nmt.inference.worker import Ask, Cancel, Message, Ready, Setup, Worker, WorkerDied
 from nmt.native.sharing import make_file
 
@@ -180,6 +180,7 @@ class Pool:
         loop: AbstractEventLoop | None = None,
         fusion: Fusion | None = None,
         niceness: int = 0,
+        ensemble: Ensemble | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Load bundles on `workers` processes: by default one a core, or one where there is a GPU.
@@ -187,10 +188,11 @@ class Pool:
         `max_queue`: texts that may wait. `max_wait_s`: how long a request may wait until its first text is in work;
         None: to its deadline. `hang_s`: a worker that has texts and gives no sign for so long is ended and replaced.
         `loop`: takes the answers instead of threads: a hand-over between threads of a busy machine costs more than all
-        else that an answer costs here. `fusion`: a language model beside each bundle. `clock`: the one of deadlines.
+        else that an answer costs here. `fusion`: a language model beside each bundle. `ensemble`: bundles that
+        translate together with each. `clock`: the one of deadlines.
         `niceness`: how far the workers step back for this process and for all others of the machine.
 
-        Raises BundleError and DeviceError.
+        Raises BundleError and DeviceError, and ConfigError for what does not fit a bundle.
         """
         self._loop = loop
         self._clock = clock
@@ -210,7 +212,16 @@ class Pool:
         self._ending = threading.Event()
         self._files = [make_file() for _ in folders]
         files = tuple(file.fileno() for file in self._files)
-        self._setup = Setup(tuple(folders), device, 1, precision, files, fusion, niceness)
+        self._setup = Setup(
+            tuple(folders),
+            device,
+            threads=1,
+            precision=precision,
+            shared_files=files,
+            fusion=fusion,
+            niceness=niceness,
+            ensemble=ensemble,
+        )
         workers_started, ready = self._start(workers)
         self._places = [_Place(worker, heard=clock()) for worker in workers_started]
         self._room = int(ready.rows * (1 + RESERVE))

@@ -39,6 +39,8 @@ class SearchOptions:
     """`n_best` samples, and no beam."""
     diversity: Diversity | None = None
     """`beam_size` is a multiple of its groups."""
+    readings: tuple[tuple[int, ...], ...] = ()
+    """The source as the further members of an ensemble read it, without EOS; empty: all as the first one does."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,12 @@ def left_to_plain(options: SearchOptions) -> str:
 
 Sentence = tuple[Sequence[int], SearchOptions]
 """Source ids without EOS, those beyond the vocabulary unknown words to be copied; and how they are searched."""
+
+
+def readings_of(sentence: Sentence, members: int) -> list[Sequence[int]]:
+    """The source ids for each of so many members of an ensemble."""
+    ids, options = sentence
+    return [ids, *(options.readings or [ids] * (members - 1))]
 
 
 class Runner(Protocol):

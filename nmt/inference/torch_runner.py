@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmt.bundle import Bundle
-from nmt.inference.runner import Found, SearchOptions, Sentence, left_to_plain
+from nmt.inference.members import Member, weights_of_all
+from nmt.inference.runner import Found, SearchOptions, Sentence, left_to_plain, readings_of
 from nmt.inference.torch_step import (
+    EnsembleModel,
     FusedModel,
     HalfModel,
     History,
@@ -82,7 +84,7 @@ class LaneKey(NamedTuple):
 
     beam_size: int
     source_length: int
-    """The bucket's."""
+    """The bucket's, of the longest reading."""
     with_attention: bool
     constraints: tuple[int, int, int, int] | None
     """See `constraint_sizes`."""
@@ -90,7 +92,8 @@ class LaneKey(NamedTuple):
     @classmethod
     def of(cls, ids: Sequence[int], options: SearchOptions) -> LaneKey:
         assert not left_to_plain(options), left_to_plain(options)
-        return cls(options.beam_size, bucket(len(ids) + 1), options.with_attention, constraint_sizes(options))
+        longest = max(len(ids), *map(len, options.readings), 0)
+        return cls(options.beam_size, bucket(longest + 1), options.with_attention, constraint_sizes(options))
 
 
 def padded(sentences: Sequence[Sequence[int]], width: int) -> NDArray[np.int64]:
@@ -140,6 +143,7 @@ class TorchRunner:
         look_every: int = LOOK_EVERY,
         looks_late: bool = True,
         is_fused: bool = True,
+        further: Sequence[Member] = (),
     ) -> None:
         """`as_on_gpu`: rows on a ladder, and finished sentences looked for now and then; by default on CUDA.
 
@@ -147,7 +151,8 @@ class TorchRunner:
         look before, so that the host works on those while the device takes the next steps.
         `uses_graphs`: steps captured as CUDA graphs, with `as_on_gpu`; by default on CUDA, and only possible there.
         `uses_kernels`: Triton's where they can run; by default on CUDA. They belong to the fused step.
-        `is_fused=False`: the network's own step in any case.
+        `is_fused=False`: the network's own step in any case. `further`: members of an ensemble beside `bundle`, which
+        says how they are searched.
         """
         is_cuda = device.type == "cuda"
         self.rows = rows or (CUDA_ROWS if is_cuda else CPU_ROWS)
@@ -158,10 +163,14 @@ class TorchRunner:
             torch.cuda.set_device(device)  # streams and graphs are those of the current device
         self._capture = _Capture.new() if is_cuda and uses_graphs is not False else None
         self._device = device
-        self._shortlist = bundle.shortlist
-        self._network = bundle.build_model().to(device)
-        self.refused = refusal(self._network) if is_fused else "not asked for"
-        """Why the network's own step serves; None where the fused one does."""
+        bundles = (bundle, *(member.bundle for member in further))
+        self._shortlists = [member.shortlist for member in bundles]
+        self._weights = weights_of_all(further)
+        self._reads_alike = [True, *(member.reads_alike for member in further)]
+        self._networks = [member.build_model().to(device) for member in bundles]
+        reasons = (reason for network in self._networks if (reason := refusal(network)) is not None)
+        self.refused = next(reasons, None) if is_fused else "not asked for"
+        """Why a network's own step serves; None where the fused one does."""
         search = bundle.config.search
         forbidden = torch.zeros(bundle.config.tgt_vocab, dtype=torch.bool)
         forbidden[sorted(bundle.forbidden_ids)] = True
@@ -189,9 +198,13 @@ class TorchRunner:
 
     def _build(self, kernels: ModuleType | None) -> PlainModel:
         dtype = DTYPES[self.precision]
-        if self.refused is None:
-            return FusedModel(self._network, dtype, kernels)
-        return self._network if dtype == torch.float32 else HalfModel(self._network, dtype)
+        models: list[PlainModel] = []
+        for network in self._networks:
+            if self.refused is None:
+                models.append(FusedModel(network, dtype, kernels))
+            else:
+                models.append(network if dtype == torch.float32 else HalfModel(network, dtype))
+        return models[0] if len(models) == 1 else EnsembleModel(models, self._weights, self._reads_alike)
 
     @torch.no_grad()
     def _try_kernels(self) -> None:
@@ -325,9 +338,8 @@ class TorchRunner:
         B, device = len(sentences), self._device
         K, S = key.beam_size, key.source_length
         lengths = torch.tensor([len(ids) + 1 for ids, _ in sentences])
-        src = torch.from_numpy(padded([ids for ids, _ in sentences], S)).to(device)
         with exact_encoder(device, self.precision):
-            memory, state = self._model.encode(src, lengths)  # packing wants lengths on the host
+            memory, state = self._encode(sentences, S)
         length = lengths.to(device)
         limits = [[o.n_best, o.max_length, o.min_length] for _, o in sentences]
         nothing = torch.zeros(B, 0, K, dtype=torch.long, device=device)
@@ -344,6 +356,16 @@ class TorchRunner:
             constraints=self._constraints(sentences, key.constraints),
         )
 
+    def _encode(self, sentences: Sequence[Sentence], width: int) -> tuple[Any, Any]:
+        """Memory and first state."""
+        M = len(self._networks)
+        readings = [ids for sentence in sentences for ids in readings_of(sentence, M)]
+        src = torch.from_numpy(padded(readings, width)).to(self._device)
+        lengths = torch.tensor([len(ids) + 1 for ids in readings])  # packing wants them on the host
+        if M == 1:
+            return self._model.encode(src, lengths)
+        return self._model.encode(src.view(-1, M, width), lengths.view(-1, M))
+
     def _constraints(
         self, sentences: Sequence[Sentence], sizes: tuple[int, int, int, int] | None
     ) -> Constraints | None:
@@ -353,12 +375,15 @@ class TorchRunner:
         return Constraints.of(demands, len(self._rules.forbidden), device=self._device, sizes=sizes)
 
     def _words(self, sentences: Sequence[Sentence]) -> Tensor | None:
-        if self._shortlist is None:
+        """Each sentence's words: those in anybody's shortlist, where all members have one."""
+        lists = [shortlist for shortlist in self._shortlists if shortlist is not None]
+        if len(lists) < len(self._shortlists):
             return None
-        words = torch.zeros(len(sentences), self._shortlist.tgt_vocab, dtype=torch.bool)
-        for row, (ids, options) in zip(words, sentences, strict=True):
-            row[torch.from_numpy(self._shortlist.words([*ids, EOS_ID])).long()] = True
-            row[list(options.prefix)] = True
+        words = torch.zeros(len(sentences), lists[0].tgt_vocab, dtype=torch.bool)
+        for row, sentence in zip(words, sentences, strict=True):
+            for shortlist, ids in zip(lists, readings_of(sentence, len(lists)), strict=True):
+                row[torch.from_numpy(shortlist.words([*ids, EOS_ID])).long()] = True
+            row[list(sentence[1].prefix)] = True
         return words.to(self._device)
 
 

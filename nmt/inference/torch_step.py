@@ -8,7 +8,7 @@ form that it does not know, the network's own step serves. `search_step` is the 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +21,7 @@ from nmt.model.decoder import Decoder, DecoderState
 from nmt.model.seq2seq import Seq2Seq
 from nmt.search.beam import Beam, advance, is_done
 from nmt.search.constraints import NOTHING, Constraints, next_of_prefix, open_tokens
+from nmt.search.ensemble import Memories, States
 from nmt.search.scoring import Scoring
 from nmt.search.stepper import Candidates, PlainModel, with_copies
 
@@ -152,6 +153,44 @@ class HalfModel:
             return self._model.step(prev, state, memory)
 
 
+class EnsembleModel:
+    """Models as one: softmax(sum_m w_m z_m), which is their normalised log-linear combination.
+
+    See `nmt.search.ensemble`. Memory and state are tuples of the members'.
+    """
+
+    def __init__(self, models: Sequence[PlainModel], weights: Sequence[float], reads_alike: Sequence[bool]) -> None:
+        """`weights` sum to 1. `reads_alike`: whose source positions are the first's, so that its attention counts."""
+        assert len(models) == len(weights) == len(reads_alike)
+        self._models = tuple(models)
+        self._weights = tuple(weights)
+        alike = sum(weight for weight, is_alike in zip(weights, reads_alike, strict=True) if is_alike)
+        self._shares = tuple(w / alike if is_alike else 0.0 for w, is_alike in zip(weights, reads_alike, strict=True))
+        self.is_fused = all(isinstance(model, FusedModel) for model in models)
+
+    def encode(self, src: Tensor, lengths: Tensor) -> tuple[Memories, States]:
+        """src [B, M, S] and lengths [B, M] of B sentences as each of the M members reads them."""
+        encoded = [model.encode(src[:, m], lengths[:, m]) for m, model in enumerate(self._models)]
+        return Memories(tuple(memory for memory, _ in encoded)), States(tuple(state for _, state in encoded))
+
+    def step(self, prev: Tensor, state: States, memory: Memories) -> tuple[Tensor, States, Tensor]:
+        """The mean of the members' logits [N, V] in fp32, their next states, and the mean attention [N, S]."""
+        logits: Tensor | None = None
+        attention: Tensor | None = None
+        states = []
+        parts = zip(self._models, state.members, memory.members, self._weights, self._shares, strict=True)
+        for model, own, its_memory, weight, share in parts:
+            its_logits, new, weights = model.step(prev, own, its_memory)
+            states.append(new)
+            its_logits = its_logits.float()
+            logits = its_logits * weight if logits is None else logits.add_(its_logits, alpha=weight)
+            if share:
+                attention = weights * share if attention is None else attention + weights * share
+        assert logits is not None
+        assert attention is not None
+        return logits, States(tuple(states)), attention
+
+
 class Limits(NamedTuple):
     """What was asked for each sentence, [B] each."""
 
@@ -238,7 +277,7 @@ def search_step(model: PlainModel, slots: Slots, rules: Rules) -> None:
     if slots.history.written is not None:
         _reorder(slots.history.written, rows)
         _write(slots.history.written, step, beam.tokens)
-    if isinstance(model, FusedModel):
+    if isinstance(model, FusedModel) or (isinstance(model, EnsembleModel) and model.is_fused):
         map_tensors(lambda old, value: torch.index_select(value, 0, rows, out=old), slots.state, state)
     else:
         map_tensors(lambda old, value: old.copy_(value), slots.state, state.select(rows))

@@ -1,4 +1,4 @@
-"""Translating offline: one bundle, texts in, translations out, in order and in constant memory."""
+"""Translating offline: one bundle or ensemble, texts in, translations out, in order and in constant memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from nmt.errors import NmtError
+from nmt.errors import ConfigError, NmtError
 from nmt.inference.pool import Pool
-from nmt.inference.types import Fusion, ModelInfo, TranslateOptions, Translation
+from nmt.inference.types import Ensemble, Fusion, ModelInfo, TranslateOptions, Translation
 
 if TYPE_CHECKING:
     from nmt.inference.pipeline import Pipeline
@@ -22,7 +22,7 @@ WINDOW = 1024
 
 
 class Translator:
-    """A bundle in this process, or on worker processes of one thread each.
+    """A bundle, or an ensemble of several, in this process or on worker processes of one thread each.
 
     >>> with Translator.load("models/en-de") as translator:
     ...     print(translator.translate(["Good morning."])[0].text)
@@ -38,33 +38,42 @@ class Translator:
     @classmethod
     def load(
         cls,
-        folder: Path | str,
+        folder: Path | str | Sequence[Path | str],
         *,
         device: str = "auto",
         precision: str = "auto",
         workers: int = 0,
         fusion: Fusion | None = None,
+        weights: Sequence[float] = (),
     ) -> Translator:
-        """`workers`: processes to translate on; 0 translates in this one.
+        """`folder`: of a bundle, or of several over one target vocabulary, which translate as an ensemble.
 
-        `precision`: auto (int8 on a CPU), fp32, bf16, fp16 or int8, as far as the machine has it. `fusion`: a language
-        model beside it, which takes the plain searches: in fp32, and slower by far.
+        The first of several says how they are searched. `weights`: one a bundle; none: all alike.
 
-        Raises BundleError and DeviceError, and ConfigError for a language model that does not fit.
+        `workers`: processes to translate on; 0 translates in this one. `precision`: auto (int8 on a CPU, but fp32 for
+        an ensemble), fp32, bf16, fp16 or int8, as far as the machine has it. `fusion`: a language model beside it,
+        which takes the plain searches: in fp32, and slower by far.
+
+        Raises BundleError and DeviceError, and ConfigError for models that do not fit together.
         """
+        first, *others = [Path(folder)] if isinstance(folder, Path | str) else map(Path, folder)
+        if weights and not others:
+            raise ConfigError("weights are of an ensemble: name several models")
+        ensemble = Ensemble(tuple(others), tuple(weights)) if others else None
         if workers:
             pool = Pool(
-                [Path(folder)],
+                [first],
                 device=device,
                 precision=precision,
                 workers=workers,
                 max_queue=4 * workers * WINDOW,
                 fusion=fusion,
+                ensemble=ensemble,
             )
             return cls(pool.models[0], None, pool)
         from nmt.inference.loading import load_pipeline
 
-        pipeline = load_pipeline(folder, device, precision, threads=0, fusion=fusion)
+        pipeline = load_pipeline(first, device, precision, threads=0, fusion=fusion, ensemble=ensemble)
         return cls(pipeline.info, pipeline, None)
 
     def translate(self, texts: Sequence[str], options: TranslateOptions = TranslateOptions()) -> list[Translation]:

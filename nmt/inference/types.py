@@ -53,6 +53,16 @@ class Fusion:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Bundles that translate together with a translator's own, from when it is loaded (docs/search.md)."""
+
+    folders: tuple[Path, ...]
+    """Of the further bundles, over the translator's target vocabulary; at least one."""
+    weights: tuple[float, ...] = ()
+    """Above 0, that of the translator's own bundle first; only their ratios count. Empty: all alike."""
+
+
+@dataclass(frozen=True)
 class TranslateOptions:
     """How a text is translated."""
 
@@ -147,7 +157,7 @@ class ModelInfo:
     source_lang: str
     target_lang: str
     version: str
-    """First 12 hexadecimal digits of the weights' SHA-256."""
+    """First 12 hexadecimal digits of the weights' SHA-256; of an ensemble each member's, with + between."""
     parameters: int
     folder: Path
     description: str = ""

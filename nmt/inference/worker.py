@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nmt.errors import NmtError
 from nmt.inference.channel import Channel
-from nmt.inference.types import Fusion, ModelInfo, Result, TranslateOptions
+from nmt.inference.types import Ensemble, Fusion, ModelInfo, Result, TranslateOptions
 
 if TYPE_CHECKING:
     from nmt.inference.pipeline import Pipeline
@@ -45,6 +45,7 @@ class Setup:
     fusion: Fusion | None = None
     niceness: int = 0
     """Added to its own by the worker: who asks it for something goes before it."""
+    ensemble: Ensemble | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,16 @@ def main(descriptor: int) -> None:
         os.nice(setup.niceness)
         try:
             models = [
-                load_lanes(folder, setup.device, setup.precision, setup.threads, file, setup.fusion, most=2)
+                load_lanes(
+                    folder,
+                    setup.device,
+                    setup.precision,
+                    setup.threads,
+                    file,
+                    setup.fusion,
+                    setup.ensemble,
+                    most=2,
+                )
                 for folder, file in zip_longest(setup.folders, setup.shared_files)
             ]
         except NmtError as error:

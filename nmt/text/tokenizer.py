@@ -6,6 +6,7 @@ so that a resumed training run sees the very pieces it would have seen.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import random
@@ -41,6 +42,10 @@ class Tokenizer(Protocol):
     @property
     def forbidden_ids(self) -> frozenset[int]:
         """Ids that a search never generates: special ones but EOS, and pieces that would break a line in two."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that `encode` goes by: those with the same one read a text alike."""
 
     def encode(self, text: str) -> list[int]:
         """Ids without BOS and EOS; empty for white space alone."""
@@ -102,6 +107,10 @@ class SentencePieceTokenizer:
     @property
     def forbidden_ids(self) -> frozenset[int]:
         return self._forbidden
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self._model).hexdigest()
 
     def encode(self, text: str) -> list[int]:
         return list(self._processor.encode(text))
@@ -169,6 +178,10 @@ class VocabularyTokenizer:
     def forbidden_ids(self) -> frozenset[int]:
         return self._forbidden
 
+    @cached_property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self._content().encode("utf-8")).hexdigest()
+
     def split(self, text: str) -> list[str]:
         if self._normalization != "identity":
             text = unicodedata.normalize("NFKC", text)
@@ -191,13 +204,21 @@ class VocabularyTokenizer:
         return [self._pieces[int(i)] for i in ids]
 
     def save(self, folder: Path, name: str) -> None:
+        (folder / f"{name}.vocab.json").write_text(self._content(), "utf-8")
+
+    def _content(self) -> str:
         content = {
             "unit": self._unit,
             "rule": self._rule,
             "normalization": self._normalization,
             "pieces": self._pieces,
         }
-        (folder / f"{name}.vocab.json").write_text(json.dumps(content, ensure_ascii=False, indent=0), "utf-8")
+        return json.dumps(content, ensure_ascii=False, indent=0)
+
+
+def vocabulary_hash(tokenizer: Tokenizer) -> str:
+    """First 12 hexadecimal digits of the SHA-256 of all pieces, by id: where it is the same, ids mean the same."""
+    return hashlib.sha256("\n".join(tokenizer.pieces(range(tokenizer.size))).encode("utf-8")).hexdigest()[:12]
 
 
 def with_unknown(ids: Sequence[int], pieces: Sequence[str], unknown: Sequence[str]) -> list[str]:

@@ -15,14 +15,16 @@ import torch
 from numpy.typing import NDArray
 
 from nmt.bundle import Bundle
+from nmt.inference.members import Member, weights_of_all
 from nmt.inference.native_runner import NativeRunner
-from nmt.inference.runner import Found, Runner, SearchOptions, Sentence
+from nmt.inference.runner import Found, Runner, SearchOptions, Sentence, readings_of
 from nmt.inference.torch_runner import TorchRunner
 from nmt.native.library import available
 from nmt.search.beam import beam_search
 from nmt.search.constraints import Constraints, Demand
+from nmt.search.ensemble import Ensemble, Reader
 from nmt.search.scoring import Scoring
-from nmt.search.stepper import PlainStepper, WordLists
+from nmt.search.stepper import PlainStepper, Stepper, WordLists
 from nmt.text.tokenizer import BOS_ID, EOS_ID
 
 TOLERANCE = 1e-4
@@ -62,11 +64,29 @@ def translate(runner: Runner, sentences: Sequence[Sentence], group: int = 3) -> 
     return [found[i] for i in range(len(sentences))]
 
 
-def reference(bundle: Bundle, sentences: Sequence[Sentence]) -> list[list[Found]]:
-    """Each sentence, unpadded and alone, by the plain search."""
+def reference(bundle: Bundle, sentences: Sequence[Sentence], further: Sequence[Member] = ()) -> list[list[Found]]:
+    """Each sentence, unpadded and alone, by the plain search. `further`: members of an ensemble beside `bundle`."""
     allowed = torch.tensor([i not in bundle.forbidden_ids for i in range(bundle.config.tgt_vocab)])
-    stepper = PlainStepper(bundle.build_model(), allowed)
-    return [_search(bundle, stepper, ids, options) for ids, options in sentences]
+    bundles = [bundle, *(member.bundle for member in further)]
+    members = [PlainStepper(one.build_model(), allowed if not further else None) for one in bundles]
+    found = []
+    for sentence in sentences:
+        ids, options = sentence
+        for member, one in zip(members, bundles, strict=True):
+            member.shortlist = None if one.shortlist is None else _WithPrefix(one.shortlist, options.prefix)
+        stepper: Stepper = members[0]
+        if further:
+            alike = [True, *(member.reads_alike for member in further)]
+            readings = readings_of(sentence, len(members))
+            readers = [None if a else _reader(reading) for a, reading in zip(alike, readings, strict=True)]
+            stepper = Ensemble(members, weights_of_all(further), allowed=allowed, readers=readers)
+        found.append(_search(bundle, stepper, ids, options))
+    return found
+
+
+def _reader(ids: Sequence[int]) -> Reader:
+    source = torch.tensor([[*ids, EOS_ID]]), torch.tensor([len(ids) + 1])
+    return lambda _src, _lengths: source
 
 
 class _WithPrefix:
@@ -80,9 +100,8 @@ class _WithPrefix:
         return np.union1d(self._shortlist.words(source_ids), self._prefix).astype(np.int32)
 
 
-def _search(bundle: Bundle, stepper: PlainStepper, ids: Sequence[int], options: SearchOptions) -> list[Found]:
+def _search(bundle: Bundle, stepper: Stepper, ids: Sequence[int], options: SearchOptions) -> list[Found]:
     search = bundle.config.search
-    stepper.shortlist = None if bundle.shortlist is None else _WithPrefix(bundle.shortlist, options.prefix)
     demand = Demand(options.no_repeat_ngram, options.prefix, options.forbidden)
     found = beam_search(
         stepper,
