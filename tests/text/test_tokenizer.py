@@ -17,12 +17,14 @@ from nmt.text.tokenizer import (
     BOS_ID,
     EOS_ID,
     PAD_ID,
+    SPECIAL_PIECES,
     UNK_ID,
     Tokenizer,
     TokenizerPair,
     VocabularyTokenizer,
     load_tokenizers,
     train_tokenizers,
+    vocabulary_hash,
 )
 from tests.corpora import toy_pair
 
@@ -255,3 +257,13 @@ def test_a_folder_without_a_whole_vocabulary_says_so(tmp_path: Path) -> None:
     tokenizers("word", joint=False).source.save(tmp_path, "source")
     with pytest.raises(TokenizerError, match="no vocabulary"):
         load_tokenizers(tmp_path)
+
+
+def test_a_vocabularys_hash_is_of_its_pieces_and_a_fingerprint_of_how_it_reads() -> None:
+    pieces = [*SPECIAL_PIECES, "a", "b"]
+    one = VocabularyTokenizer("word", pieces, "identity")
+    again, folds = (VocabularyTokenizer("word", pieces, form) for form in ("identity", "nmt_nfkc"))
+    other = VocabularyTokenizer("word", [*SPECIAL_PIECES, "b", "a"], "identity")
+    assert vocabulary_hash(one) == vocabulary_hash(again) == vocabulary_hash(folds) != vocabulary_hash(other)
+    assert one.fingerprint == again.fingerprint
+    assert len({one.fingerprint, folds.fingerprint, other.fingerprint}) == 3
