@@ -9,7 +9,7 @@ import resource
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -23,7 +23,7 @@ MEMORY_MB = 150.0
 GOODPUT = 0.5
 """Of their speed before, what an attack must leave other clients: it takes its own time from the same cores."""
 
-Attack = Callable[[Served, float], Awaitable[dict[Any, int]]]
+Attack = Callable[[Served, float], Coroutine[Any, Any, dict[Any, int]]]
 """Carried out on a server for so many seconds; what became of its connections, counted."""
 
 

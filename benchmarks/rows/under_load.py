@@ -90,8 +90,8 @@ def overload(run: Run) -> Iterator[Row]:
     """Requests that come whatever becomes of those before them: fewer than can be done, and more."""
     with run.serve() as server:
         if run.capacity is None:
-            load = run.closed(server, 64, run.seconds(20, 5), warm_s=3)
-            run.capacity = load.statuses.get(200, 0) / load.seconds
+            closed = run.closed(server, 64, run.seconds(20, 5), warm_s=3)
+            run.capacity = closed.statuses.get(200, 0) / closed.seconds
         for percent in (50, 80, 100, 150, 300):
             seconds = run.seconds(60, 8)
             watching = run.probe(server, "/health", "/metrics", seconds=seconds + 2)
