@@ -38,20 +38,30 @@ def wait_until_ready(address: str) -> None:
 
 
 @contextmanager
+def on_thread(server: uvicorn.Server) -> Iterator[str]:
+    """The address of a server that runs in a thread of its own inside the block."""
+    address = f"http://127.0.0.1:{server.config.port}"
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until_ready(address)
+        yield address
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
 def serving(engine: FakeEngine, settings: Settings) -> Iterator[str]:
     """The address of a service over `engine`, which is released at the end."""
     port = free_port()
     app = create_app(settings, load_engine=lambda _: engine)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        engine.release()
-        server.should_exit = True
-        thread.join()
+    with on_thread(server) as address:
+        try:
+            yield address
+        finally:
+            engine.release()
 
 
 @asynccontextmanager
@@ -63,3 +73,21 @@ async def calling(settings: Settings, engine: FakeEngine) -> AsyncIterator[tuple
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client,
     ):
         yield app, client
+
+
+def translate_scope() -> dict[str, object]:
+    """What a server hands over with `POST /translate`, for tests that play the connection themselves."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/translate",
+        "raw_path": b"/translate",
+        "root_path": "",
+        "scheme": "http",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "server": ("service", 80),
+    }

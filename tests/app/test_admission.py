@@ -16,6 +16,7 @@ from app.settings import Settings
 from nmt.errors import DeadlineExceeded, TranslationError
 from nmt.inference import TranslateOptions
 from tests.app.fake_engine import FakeEngine, Job
+from tests.app.serving import translate_scope
 
 pytestmark = pytest.mark.anyio
 
@@ -140,7 +141,7 @@ async def test_a_caller_who_leaves_takes_the_work_along(app: FastAPI, engine: Fa
     async def send(message: object) -> None:
         sent.append(message)
 
-    request = asyncio.create_task(app(_scope(), messages.get, send))
+    request = asyncio.create_task(app(translate_scope(), messages.get, send))
     job = await first_job(engine)
     messages.put_nowait({"type": "http.disconnect"})
     async with asyncio.timeout(5):
@@ -161,7 +162,7 @@ async def test_a_caller_who_leaves_within_the_body_costs_nothing(
 
     async def send(message: object) -> None: ...
 
-    await app(_scope(), messages.get, send)
+    await app(translate_scope(), messages.get, send)
     assert not engine.jobs
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
@@ -200,20 +201,3 @@ async def test_a_body_that_does_not_arrive_ends_in_408(engine: FakeEngine) -> No
     ):
         response = await client.post("/translate", content=stuck(), headers={"Content-Type": "application/json"})
     assert (response.status_code, response.json()) == (408, {"error": "the request body did not arrive within 0.05 s"})
-
-
-def _scope() -> dict[str, object]:
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "path": "/translate",
-        "raw_path": b"/translate",
-        "root_path": "",
-        "scheme": "http",
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
-        "client": ("127.0.0.1", 1),
-        "server": ("service", 80),
-    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from app.main import create_app
 from app.server import make_server
 from app.settings import Settings
 from tests.app.hostile import REFUSED, TAKEN
-from tests.app.serving import free_port, wait_until_ready
+from tests.app.serving import free_port, on_thread
 from tests.bundles import make_bundle
 
 pytestmark = pytest.mark.anyio
@@ -97,14 +96,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = Settings(models=Path(models), workers=1, max_text_chars=LIMIT, access_log=False)
     port = free_port()
     server = make_server(create_app(settings), settings, port=port, log_level="critical")
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with on_thread(server) as address:
+        yield address
 
 
 @pytest.fixture

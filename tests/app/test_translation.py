@@ -14,6 +14,7 @@ from app.main import create_app
 from app.schemas import TranslateAnswer
 from app.settings import Settings
 from tests.app.fake_engine import FakeDetector, FakeEngine, model
+from tests.app.serving import translate_scope
 
 pytestmark = pytest.mark.anyio
 
@@ -229,29 +230,13 @@ async def test_a_caller_who_leaves_in_the_middle_of_several_ways_takes_all_work_
         sent.append(message)
 
     async with app.router.lifespan_context(app):
-        request = asyncio.create_task(app(SCOPE, messages.get, send))
+        request = asyncio.create_task(app(translate_scope(), messages.get, send))
         await until(lambda: len(engine.jobs) == 2)
         messages.put_nowait({"type": "http.disconnect"})
         async with asyncio.timeout(5):
             await request
         await until(lambda: all(job.future.cancelled() for job in engine.jobs))
     assert sent[0]["status"] == 499
-
-
-SCOPE = {
-    "type": "http",
-    "asgi": {"version": "3.0"},
-    "http_version": "1.1",
-    "method": "POST",
-    "path": "/translate",
-    "raw_path": b"/translate",
-    "root_path": "",
-    "scheme": "http",
-    "query_string": b"",
-    "headers": [(b"content-type", b"application/json")],
-    "client": ("127.0.0.1", 1),
-    "server": ("service", 80),
-}
 
 
 async def until(condition: Callable[[], object]) -> None:

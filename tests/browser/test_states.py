@@ -338,7 +338,7 @@ def test_every_control_has_a_name(held: str, opened: Open) -> None:
     ]:
         expect(page.get_by_role(role, name=name, exact=True)).to_have_count(1)  # type: ignore[arg-type]
     expect(page.get_by_label("Choose files", exact=True)).to_have_count(1)
-    controls = page.locator("button:visible, select, textarea, input, a").count()
+    controls = page.locator(":is(button, select, textarea, input, a):visible").count()
     assert controls == 13
 
 

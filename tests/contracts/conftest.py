@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine
-from tests.app.serving import calling, free_port, wait_until_ready
+from tests.app.serving import calling, free_port, on_thread
 from tests.bundles import make_bundle
 
 SHIPPED = Path(__file__).parents[2] / "models"
@@ -71,14 +70,8 @@ def service(settings: Settings) -> Iterator[str]:
     """The address of a real service, with workers of its own, on a free port."""
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=port, log_level="critical"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with on_thread(server) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

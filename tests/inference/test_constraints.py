@@ -42,6 +42,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
 """Options that the plain runner alone knows, a value of each, and what they are called."""
 SHAPE = {"beam_size", "n_best", "max_length", "with_attention", "min_length"}
 """Options of every search, which tests/inference/test_runners.py mixes."""
+ENSEMBLE = {"readings"}
+"""Options of a search with several models, which tests/inference/test_ensemble.py holds."""
 
 
 @cache
@@ -96,7 +98,7 @@ def obeys(tokens: Sequence[int], options: SearchOptions) -> bool:
 
 def test_every_option_of_a_search_is_mixed_or_a_constraint() -> None:
     """A new one must come into the tests of equality, or be refused by name."""
-    assert {field.name for field in fields(SearchOptions)} == SHAPE | CONSTRAINTS.keys() | REFUSED.keys()
+    assert {field.name for field in fields(SearchOptions)} == SHAPE | CONSTRAINTS.keys() | REFUSED.keys() | ENSEMBLE
 
 
 @pytest.mark.parametrize("name", RUNNERS)
