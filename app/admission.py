@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from starlette.types import Message
 
+from app.caller import Caller
 from nmt.errors import Cancelled, DeadlineExceeded, NmtError, Overloaded
 from nmt.inference import ModelInfo, PoolStatus, TranslateOptions, Translation
 
@@ -41,6 +42,9 @@ class Engine(Protocol):
     ) -> Future[list[Translation | NmtError]]: ...
 
     def status(self) -> PoolStatus: ...
+
+    @property
+    def queued(self) -> int: ...
 
     def drain(self, timeout_s: float) -> object: ...
 
@@ -98,21 +102,27 @@ class Admission:
                     loop.call_soon_threadsafe(wake)
 
         future.add_done_callback(wake_from_engine)
-        gone = None if receive is None else loop.create_task(_disconnected(receive))
-        if gone is not None:
+        caller = gone = None
+        if isinstance(receive, Caller):
+            caller = receive
+            caller.when_gone(wake)
+        elif receive is not None:
+            gone = loop.create_task(_disconnected(receive))
             gone.add_done_callback(wake)
         backstop = loop.call_later(deadline_s + _GRACE_S, wake)
         try:
             await waiter
-            if future.cancelled():  # by the engine as it closes, not by us
-                raise Overloaded("the service is stopping")
             if future.done():
                 return future.result()
-            if gone is not None and gone.done():
+            if caller.has_left if caller is not None else gone is not None and gone.done():
                 raise Cancelled("the caller went away")
             raise DeadlineExceeded(f"no translation within {deadline_s:g} s")
+        except CancelledError:  # by the engine as it closes, not by us
+            raise Overloaded("the service is stopping") from None
         finally:
             backstop.cancel()
+            if caller is not None:
+                caller.when_gone(None)
             if gone is not None:
                 gone.cancel()
             future.cancel()  # nothing happens to one that is done

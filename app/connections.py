@@ -17,6 +17,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app import errors, logs
+from app.caller import Caller
 from app.errors import BadRequest, BodyTimeout, HeadTimeout, HeadTooLarge
 from app.exchange import IS_ANSWERED
 from app.headers import SAFE
@@ -147,6 +148,8 @@ class Connection(HttpToolsProtocol):
         self._body_bytes = self._framing_bytes = 0
         self._mistake: NmtError | None = None
         """Why a callback stopped the parser."""
+        self.on_leave: Callable[[], None] | None = None
+        """Set by the request in work, to be told when nobody waits for its answer."""
 
     # The connection's life
 
@@ -162,6 +165,7 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._is_in_body = False  # nothing more will come: closing is closing
         super().connection_lost(exc)
+        self._tell_leaving()
 
     def end(self) -> None:
         """Close at once: the caller has given no request that could be answered."""
@@ -234,7 +238,10 @@ class Connection(HttpToolsProtocol):
             self._stop(HeadTooLarge.over(self.door.max_head_bytes))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
         self._fields += 1
         if self._fields > MAX_FIELDS:
             self._stop(HeadTooLarge(f"more than {MAX_FIELDS} header fields"))
@@ -248,6 +255,7 @@ class Connection(HttpToolsProtocol):
         refusal = None if is_busy else self.door.refusal(self, self.url.partition(b"?")[0])
         if refusal is None or any(name == b"origin" for name, _ in self.headers):
             super().on_headers_complete()  # a page elsewhere needs more headers to read its answer
+            Caller(self, self.cycle).introduce(self.scope)
             return
         self.scope["method"] = self.parser.get_method().decode("ascii")
         keeps_alive = (
@@ -316,6 +324,7 @@ class Connection(HttpToolsProtocol):
                 cast(dict[str, Any], cycle.scope)[IS_ANSWERED] = True
             cycle.disconnected = True  # for the route that waits for the rest
             cycle.message_event.set()
+            self._tell_leaving()
         self._release_body()
         self._is_in_body = True  # whatever comes now is thrown away
         self.transport.close()
@@ -353,6 +362,10 @@ class Connection(HttpToolsProtocol):
         """The request in hand, where it is not answered. (Before the first there is none, whatever the types say.)"""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         return None if cycle is None or cycle.response_complete else cycle
+
+    def _tell_leaving(self) -> None:
+        if self.on_leave is not None:
+            self.on_leave()
 
     def _release_body(self) -> None:
         self.door.bodies_bytes -= max(0, self._body_bytes - SMALL_BODY_BYTES)

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors, exchange, logs
+from app.caller import Caller, caller_of
 from app.errors import BodyTimeout, BodyTooLarge
 from app.headers import SAFE, make_safe
 from app.metrics import PATH
@@ -66,17 +67,20 @@ class Application(FastAPI):
         began = time.monotonic()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         here = exchange.begin(scope, headers)
-        metrics = self._service.metrics
+        service = self._service
+        metrics = service.metrics
         is_work = scope["path"] != PATH
         metrics.in_flight += is_work
         route, status = translate.PATH, 500
         try:
             if scope["path"] == translate.PATH and scope["method"] == "POST" and _is_plain(scope, headers):
-                response = await self._answer(scope, headers, receive)
-                response.raw_headers += SAFE
+                caller = caller_of(scope)
+                response = await self._answer(scope, headers, caller or receive, service)
                 response.raw_headers.append((SERVER_TIMING, here.timing(time.monotonic() - began)))
                 status = response.status_code
-                await response(scope, receive, send)
+                if caller is None or not caller.answer(response):
+                    response.raw_headers += SAFE
+                    await response(scope, receive, send)
                 return
 
             async def watch(message: Message) -> None:
@@ -95,7 +99,7 @@ class Application(FastAPI):
         finally:
             metrics.in_flight -= is_work
             if status >= 400:
-                self._service.gate.give_back(here)
+                service.gate.give_back(here)
             if exchange.IS_ANSWERED not in scope:
                 self.note(scope, route, status, time.monotonic() - began, here)
 
@@ -114,9 +118,10 @@ class Application(FastAPI):
         service: Service = self.state.service
         return service
 
-    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> JSONResponse:
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, service: Service
+    ) -> JSONResponse:
         request_id = logs.begin(scope, headers.get(logs.REQUEST_ID_BYTES, b""))
-        service = self._service
         try:
             # nothing here holds the body while its texts are translated
             response = await translate.respond(parse_json(await _read(headers, receive, service)), service, receive)
@@ -145,6 +150,8 @@ async def _read(headers: dict[bytes, bytes], receive: Receive, service: Service)
     limit, seconds = service.settings.max_body_bytes, service.settings.deadline_s
     if len(length := headers[b"content-length"]) > 20 or int(length) > limit:
         raise BodyTooLarge.over(limit)
+    if isinstance(receive, Caller) and (whole := receive.take_body()) is not None:
+        return whole  # never longer than stated: the server reads no further
     task = asyncio.current_task()
     assert task is not None
     is_late = False

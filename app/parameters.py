@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from fastapi import Request
@@ -38,19 +38,19 @@ class TranslateCall(NamedTuple):
     is_list: bool
     source: str
     target: str
-    alternatives: int
-    beam_size: int | None
-    n_best: int | None
-    scores: bool
-    alignments: bool
-    attention: bool
-    flags: bool
-    raw: bool
-    format: str
+    alternatives: int = 0
+    beam_size: int | None = None
+    n_best: int | None = None
+    scores: bool = False
+    alignments: bool = False
+    attention: bool = False
+    flags: bool = False
+    raw: bool = False
+    format: str = "text"
     """`text` or `html`."""
-    translate_attributes: bool
-    terms: tuple[tuple[str, str], ...]
-    timeout_s: float | None
+    translate_attributes: bool = False
+    terms: tuple[tuple[str, str], ...] = ()
+    timeout_s: float | None = None
 
     @property
     def hypotheses(self) -> int:
@@ -107,24 +107,9 @@ def parse_json(body: bytes) -> Fields:
 def parse_call(fields: Fields, settings: Settings) -> TranslateCall:
     """Check every field of a request. Raises BadRequest with the first mistake."""
     texts, is_list = read_texts(fields)
-    call = TranslateCall(
-        texts=texts,
-        is_list=is_list,
-        source=_code(fields, "source"),
-        target=_code(fields, "target"),
-        alternatives=max(0, _integer(fields, "alternatives", settings.max_alternatives) or 0),
-        beam_size=_count(fields, "beam_size", settings.max_beam),
-        n_best=_count(fields, "n_best", settings.max_n_best),
-        scores=_boolean(fields, "scores"),
-        alignments=_boolean(fields, "alignments"),
-        attention=_boolean(fields, "attention"),
-        flags=_boolean(fields, "flags"),
-        raw=_boolean(fields, "raw"),
-        format=_format(fields),
-        translate_attributes=_boolean(fields, "translate_attributes"),
-        terms=_terms(fields, settings.max_terms),
-        timeout_s=_seconds(fields, "timeout_s"),
-    )
+    source, target = _code(fields, "source"), _code(fields, "target")
+    options = {name: read(fields, name, settings) for name, read in _OPTIONS.items() if name in fields}
+    call = TranslateCall(texts, is_list, source, target, **options)
     if call.beam_size is not None and call.hypotheses > call.beam_size:
         raise BadRequest(
             f"Invalid request: beam_size parameter must be >= {call.hypotheses} to find that many translations"
@@ -192,7 +177,7 @@ def _count(fields: Fields, name: str, limit: int) -> int | None:
     return value
 
 
-def _boolean(fields: Fields, name: str) -> bool:
+def _boolean(fields: Fields, name: str, _: Settings) -> bool:
     value = fields.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -202,16 +187,17 @@ def _boolean(fields: Fields, name: str) -> bool:
     return _BOOLEANS[word]
 
 
-def _format(fields: Fields) -> str:
-    value = _unicode(fields.get("format") or "text", "format parameter")
+def _format(fields: Fields, name: str, _: Settings) -> str:
+    value = _unicode(fields.get(name) or "text", f"{name} parameter")
     if value not in ("text", "html"):
         raise BadRequest(f"{shown(value)} format is not supported")
     return value
 
 
-def _terms(fields: Fields, limit: int) -> tuple[tuple[str, str], ...]:
+def _terms(fields: Fields, name: str, settings: Settings) -> tuple[tuple[str, str], ...]:
     """Of an object, or of a list of pairs: source terms and what they must become. A form holds the same as JSON."""
-    value = fields.get("terms")
+    limit = settings.max_terms
+    value = fields.get(name)
     if value is None or value == "":
         return ()
     if isinstance(value, str):
@@ -227,7 +213,7 @@ def _terms(fields: Fields, limit: int) -> tuple[tuple[str, str], ...]:
     return terms
 
 
-def _seconds(fields: Fields, name: str) -> float | None:
+def _seconds(fields: Fields, name: str, _: Settings) -> float | None:
     value = fields.get(name)
     if value is None or value == "":
         return None
@@ -238,6 +224,23 @@ def _seconds(fields: Fields, name: str) -> float | None:
     if not 0 < value < _LONGEST_S:
         raise BadRequest(f"Invalid request: {name} parameter must be > 0 and < {_LONGEST_S}")
     return max(_SHORTEST_S, float(value))
+
+
+_OPTIONS: dict[str, Callable[[Fields, str, Settings], Any]] = {
+    "alternatives": lambda fields, name, limits: max(0, _integer(fields, name, limits.max_alternatives) or 0),
+    "beam_size": lambda fields, name, limits: _count(fields, name, limits.max_beam),
+    "n_best": lambda fields, name, limits: _count(fields, name, limits.max_n_best),
+    "scores": _boolean,
+    "alignments": _boolean,
+    "attention": _boolean,
+    "flags": _boolean,
+    "raw": _boolean,
+    "format": _format,
+    "translate_attributes": _boolean,
+    "terms": _terms,
+    "timeout_s": _seconds,
+}
+"""How each field is read that need not be there. Of several mistakes the first one in this order is told."""
 
 
 def _plain_lines(text: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from app import exchange
 from app.admission import Receive
@@ -23,8 +23,7 @@ AUTO = "auto"
 Answer: TypeAlias = Translation | NmtError
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one text."""
 
     text: str
@@ -46,8 +45,7 @@ class Outcome:
         return self.result.text if isinstance(self.result, Translation) else self.text
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(NamedTuple):
     """Where a text comes from and by which models it goes."""
 
     source: Language

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -22,6 +24,7 @@ from nmt.inference import Detection, Hypothesis, TranslateOptions, Translation
 
 PATH = "/translate"
 MODEL_VERSION = "X-Model-Version"
+_MODEL_VERSION = MODEL_VERSION.lower().encode()
 
 router = APIRouter(tags=["translation"])
 
@@ -69,29 +72,49 @@ async def respond(fields: Fields, service: Service, receive: Receive) -> JSONRes
         service, call.texts, call.source, call.target, _options(call), receive, deadline_s=call.timeout_s
     )
     check_any(outcomes)
-    version = version_of(outcomes)
-    return _Json(answer_body(call, outcomes), headers={MODEL_VERSION: version} if version else None)
+    return _Json(answer_body(call, outcomes), version_of(outcomes))
 
 
 class _Json(JSONResponse):
-    """With an encoder made once: the framework makes one for every answer."""
+    """The framework's, made in a fraction of the time: its encoder is made once, its headers are known."""
 
     _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
-    def render(self, content: Any) -> bytes:
-        return self._encoder.encode(content).encode()
+    def __init__(self, content: Any, version: str) -> None:
+        self.status_code = 200
+        self.background = None
+        self.body = self._encoder.encode(content).encode()
+        self.raw_headers = [(b"content-length", b"%d" % len(self.body)), (b"content-type", b"application/json")]
+        if version:
+            self.raw_headers.append((_MODEL_VERSION, version.encode("latin-1")))
 
 
 def _options(call: TranslateCall) -> TranslateOptions:
+    options = _options_without_terms(
+        call.beam_size,
+        call.hypotheses,
+        call.alignments,
+        call.attention,
+        call.raw,
+        call.format == "html",
+        call.translate_attributes,
+    )
+    return replace(options, terms=call.terms) if call.terms else options
+
+
+@lru_cache(64)
+def _options_without_terms(
+    beam_size: int | None, n_best: int, alignments: bool, attention: bool, raw: bool, is_html: bool, attributes: bool
+) -> TranslateOptions:
+    """Most requests ask for the same."""
     return TranslateOptions(
-        beam_size=call.beam_size,
-        n_best=call.hypotheses,
-        alignments=call.alignments,
-        attention=call.attention,
-        raw=call.raw,
-        markup="html" if call.format == "html" else "",
-        attributes=call.translate_attributes,
-        terms=call.terms,
+        beam_size=beam_size,
+        n_best=n_best,
+        alignments=alignments,
+        attention=attention,
+        raw=raw,
+        markup="html" if is_html else "",
+        attributes=attributes,
     )
 
 

@@ -232,6 +232,7 @@ class Pool:
         for number, model in enumerate(self.models):
             self._pairs.setdefault((model.source_lang, model.target_lang), number)
         self._threads: list[threading.Thread] = []
+        self._will_supply = False
         for place in self._places:
             if loop is None:
                 self._start_thread(self._listen, place)
@@ -297,8 +298,8 @@ class Pool:
                 self._refuse_excess(request)
             self._queue_of(request).append(request)
             self._queued += len(texts)
-            self._supply_all()
-        future.add_done_callback(lambda done: self._give_up(request) if done.cancelled() else None)
+            self._supply_soon()
+        future.add_done_callback(lambda _: self._give_up(request) if request.open else None)  # else it was cancelled
         return future
 
     def status(self) -> PoolStatus:
@@ -386,7 +387,25 @@ class Pool:
             raise BundleError(f"a worker ended while it loaded the models ({error}): is there enough memory?") from None
         return workers, answers[0]
 
+    @property
+    def queued(self) -> int:
+        """Texts that wait, as `status` says it."""
+        return self._queued
+
     # Texts out; the lock is held
+
+    def _supply_soon(self) -> None:
+        """Tell the workers what there is; on an event loop once for all that comes in one turn of it."""
+        if self._loop is None or asyncio._get_running_loop() is not self._loop:
+            self._supply_all()
+        elif not self._will_supply:
+            self._will_supply = True
+            self._loop.call_soon(self._supply_now)
+
+    def _supply_now(self) -> None:
+        with self._changed:
+            self._will_supply = False
+            self._supply_all()
 
     def _supply_all(self) -> None:
         for place in self._places:

@@ -85,6 +85,10 @@ class FakeEngine:
             if not job.future.done() and job.future.set_running_or_notify_cancel():
                 job.future.set_result([translate(text, job.options) for text in job.texts])
 
+    @property
+    def queued(self) -> int:
+        return self.waiting
+
     def status(self) -> PoolStatus:
         return PoolStatus(not self.reasons, self.reasons, self.waiting, 0, "cpu")
 
@@ -118,10 +122,6 @@ def translate(text: str, options: TranslateOptions) -> Translation | NmtError:
         source_tokens=1,
         target_tokens=1,
     )
-
-
-def _upper_between_tags(text: str) -> str:
-    return re.sub(r"(<[^<>]*>|&\w+;)|([^<&]+)", lambda match: match[1] or match[2].upper(), text)
 
 
 class FakeDetector:

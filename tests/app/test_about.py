@@ -176,6 +176,10 @@ def test_the_documented_request_is_what_is_read() -> None:
             asked.add(key)
             return super().get(key, default)
 
+        def __contains__(self, key: object) -> bool:
+            asked.add(str(key))
+            return super().__contains__(key)
+
     parse_call(Recorder(q="a", source="en", target="de"), Settings())
     assert asked | {"api_key"} == set(TranslateRequest.model_fields)
 

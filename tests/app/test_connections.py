@@ -9,6 +9,7 @@ import os
 import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -338,6 +339,45 @@ async def test_requests_that_do_not_wait_for_answers_are_bounded(engine: FakeEng
     async with serving(FakeEngine()) as service:
         caller = await service.call(post() * MAX_PIPELINED)
         assert [(await caller.answer())[0] for _ in range(MAX_PIPELINED)] == [200] * MAX_PIPELINED
+
+
+async def test_a_caller_who_leaves_takes_the_work_along(engine: FakeEngine) -> None:
+    engine.is_held = True
+    async with serving(engine) as service:
+        caller = await service.call(post())
+        await until(lambda: engine.jobs)
+        caller.leave()
+        await until(engine.jobs[0].future.cancelled)
+        await service.all_leave()
+    assert len(engine.jobs) == 1
+
+
+async def test_a_caller_who_does_not_read_keeps_nobody_waiting_and_loses_nothing(engine: FakeEngine) -> None:
+    text = "a" * 400_000
+    large = json.dumps({"q": text, "source": "en", "target": "de"}).encode()
+    async with serving(engine, max_text_chars=len(text)) as service:
+        caller = await service.call(post(large) * MAX_PIPELINED)
+        await until(lambda: len(engine.jobs) >= 2)
+        assert (await service.ask(post()))[2]["translatedText"] == "HI"
+        for _ in range(MAX_PIPELINED):
+            status, _, body = await caller.answer()
+            assert (status, body["translatedText"]) == (200, text.upper())
+
+
+async def test_the_last_answer_of_a_connection_says_so(engine: FakeEngine) -> None:
+    async with serving(engine) as service:
+        caller = await service.call(post(more="Connection: close\r\n"))
+        _, fields, body = await caller.answer()
+        assert (fields["connection"], body["translatedText"]) == ("close", "HI")
+        assert await caller.is_closed()
+
+
+async def test_no_header_can_hold_a_line_break(engine: FakeEngine) -> None:
+    engine.models = (replace(engine.models[0], version="1\r\nSet-Cookie: a=b"),)
+    async with serving(engine) as service:
+        caller = await service.call(post())
+        status, fields = await caller.head()
+        assert (status, "set-cookie" in fields) == (500, False)
 
 
 async def test_a_wish_for_another_protocol_costs_no_body(engine: FakeEngine) -> None:

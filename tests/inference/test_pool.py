@@ -10,15 +10,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nmt.errors import BundleError, DeadlineExceeded, DeviceError, NmtError, Overloaded, UnsupportedPair
 from nmt.inference import Pool, TranslateOptions, Translation
+from nmt.inference.worker import Message, Worker
 from nmt.native.library import available
 from tests.bundles import make_bundle, toy_sentences
 
@@ -326,11 +328,37 @@ def test_a_pool_on_an_event_loop_answers_there_replaces_a_dead_worker_and_closes
             first = await asyncio.wrap_future(pool.submit(["The dog sleeps."], "en", "de"))
             with stopped(pool):
                 lost = pool.submit(["The dog sleeps."], "en", "de")
+                await asyncio.sleep(0)  # it is handed over
                 pool._places[0].worker._process.kill()
             assert await asyncio.wrap_future(lost) == first
             in_work = pool.submit([LONG], "en", "de", SLOWLY)
+            await asyncio.sleep(0)
         finally:
             pool.close()
         assert all(isinstance(result, NmtError) for result in in_work.result(WAIT_S))
+
+    asyncio.run(use())
+
+
+def test_what_comes_in_one_turn_of_the_loop_is_handed_over_together(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[int] = []
+
+    def offer(self: Worker, messages: Sequence[Message], hand_over: Any = Worker.offer) -> None:
+        offered.append(len(messages))
+        hand_over(self, messages)
+
+    monkeypatch.setattr(Worker, "offer", offer)
+
+    async def use() -> None:
+        pool = Pool.load_models(folder, workers=1, loop=asyncio.get_running_loop())
+        try:
+            futures = [pool.submit([text], "en", "de") for text in ("The dog sleeps.", "The cat sleeps.")]
+            assert (offered, pool.queued) == ([], 2)
+            await asyncio.gather(*map(asyncio.wrap_future, futures))
+        finally:
+            pool.close()
+        assert offered == [2]
 
     asyncio.run(use())
