@@ -42,7 +42,7 @@ serve: $(SERVE_STAMP) ## start the service (HOST=, PORT=)
 	$(BIN)/nmt serve --host $(HOST) --port $(PORT)
 
 test: lint types ## lint, types and tests
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
 test-browser: $(TEST_STAMP) ## the web page in an installed Chromium; fails where there is none
 	BROWSER_TESTS=required $(BIN)/python -m pytest -q -m browser tests/browser $(ARGS)
