@@ -6,7 +6,7 @@ looked through again. For a short text that is a good part of the whole work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Protocol, cast
 
 from starlette.responses import Response
@@ -96,6 +96,7 @@ class Caller:
         return True
 
 
-def caller_of(scope: Mapping[str, Any]) -> Caller | None:
-    """Who sent a request; None under another server than ours."""
-    return scope.get(_KEY)
+def take_caller(scope: MutableMapping[str, Any]) -> Caller | None:
+    """Who sent a request; None under another server than ours. Out of the scope, which would hold itself in it."""
+    caller: Caller | None = scope.pop(_KEY, None)
+    return caller

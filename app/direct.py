@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors, exchange, logs
-from app.caller import Caller, caller_of
+from app.caller import Caller, take_caller
 from app.errors import BodyTimeout, BodyTooLarge
 from app.headers import SAFE, make_safe
 from app.metrics import PATH
@@ -72,9 +72,9 @@ class Application(FastAPI):
         is_work = scope["path"] != PATH
         metrics.in_flight += is_work
         route, status = translate.PATH, 500
+        caller = take_caller(scope)
         try:
             if scope["path"] == translate.PATH and scope["method"] == "POST" and _is_plain(scope, headers):
-                caller = caller_of(scope)
                 response = await self._answer(scope, headers, caller or receive, service)
                 response.raw_headers.append((SERVER_TIMING, here.timing(time.monotonic() - began)))
                 status = response.status_code

@@ -4,9 +4,9 @@
     python -m benchmarks.service_speed --fields '{"beam_size": 1}'
 
 Both sides translate single sentences of the same file on as many workers, 64 of them under way at any time, in turns.
-`engine` is `nmt.inference.Pool`, which the service stands on, fed by the program itself. The clients run on the same
-cores as the service; what they use is no cost of the service, so the last column gives it back: the rate times
-(cores / (cores - the clients' share)).
+`engine` is `nmt.inference.Pool`, which the service stands on, fed by the program itself, before and after each turn of
+the service. The clients run on the same cores as the service; what they use is no cost of the service, so the last
+column gives it back: the rate times (cores / (cores - the clients' share)).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Round:
     """Both sides, once."""
 
     engine_per_s: float
+    """Mean of just before and just after the service's turn."""
     service: Load
     server_cpu_s: float
     """Of the process that speaks HTTP, for the requests counted."""
@@ -141,12 +142,19 @@ def measure(chosen: argparse.Namespace) -> Iterator[Round]:
         Pool([chosen.model], workers=chosen.workers) as pool,
         service(chosen.model, chosen.workers) as (url, pid),
     ):
+
+        def engine() -> float:
+            return engine_rate(pool, texts, options, chosen.clients, chosen.seconds, chosen.warm)
+
+        earlier = engine()
         for _ in range(chosen.rounds):
-            engine = engine_rate(pool, texts, options, chosen.clients, chosen.seconds, chosen.warm)
             before = machine.own_cpu_seconds(pid)
             load = service_load(url, chosen.texts, pool.models[0], chosen)
             share = chosen.seconds / (chosen.seconds + chosen.warm)
-            yield Round(engine, load, (machine.own_cpu_seconds(pid) - before) * share)
+            server_cpu_s = (machine.own_cpu_seconds(pid) - before) * share
+            later = engine()
+            yield Round((earlier + later) / 2, load, server_cpu_s)
+            earlier = later
 
 
 def main() -> None:

@@ -46,6 +46,9 @@ START_S = 120.0
 WATCH_S = 0.5
 """Between two looks at who waits too long and which worker is silent."""
 WARM_UP = "Test."
+GATHERED_PART = 1 / 16
+"""Of the time that a text is in work: how long answers gather at most before they are taken."""
+LONGEST_GATHERING_S = 0.005
 RATE_S = 0.5
 """How long texts are counted for one estimate of the speed."""
 
@@ -233,6 +236,7 @@ class Pool:
             self._pairs.setdefault((model.source_lang, model.target_lang), number)
         self._threads: list[threading.Thread] = []
         self._will_supply = False
+        self._has_gathered = False
         for place in self._places:
             if loop is None:
                 self._start_thread(self._listen, place)
@@ -494,6 +498,7 @@ class Pool:
 
     def _on_answers(self, place: _Place) -> None:
         """The same, on the event loop, when there is something to read."""
+        self._gather()
         try:
             while place.worker.poll():
                 self._deliver(place, place.worker.receive())
@@ -501,6 +506,21 @@ class Pool:
             assert self._loop is not None
             self._loop.remove_reader(place.worker.fileno())
             self._start_thread(self._revive, place)
+
+    def _gather(self) -> None:
+        """Under load, let answers and requests come together for a moment before the event loop turns to them.
+
+        A turn of the loop costs several times as much as an answer, and takes that time from the workers. They have
+        more texts than they need meanwhile.
+        """
+        assert self._loop is not None
+        if not self._has_gathered and (pause_s := gathering_s(self._running, self._rate.texts_per_s)):
+            time.sleep(pause_s)  # the whole loop: what else comes waits as well
+            self._has_gathered = True  # for the other workers, whose turn is now
+            self._loop.call_soon(self._gather_again)
+
+    def _gather_again(self) -> None:
+        self._has_gathered = False
 
     def _revive(self, place: _Place) -> None:
         """Replace the worker of a pool on an event loop: that takes seconds, so not on the loop."""
@@ -718,6 +738,17 @@ class Pool:
         return max(1.0, self._queued / 2 / rate) if rate else 1.0
 
 
+def gathering_s(running: int, texts_per_s: float) -> float:
+    """How long to let answers gather while so many texts are in work and so many are done a second; 0: not at all.
+
+    A text is in work for running / texts_per_s (Little's law), of which this is a small part.
+    """
+    if not texts_per_s:
+        return 0.0
+    pause_s = min(running / texts_per_s * GATHERED_PART, LONGEST_GATHERING_S)
+    return pause_s if pause_s * texts_per_s >= 1 else 0.0
+
+
 class _Rate:
     """Texts a second, while there are any."""
 
@@ -748,5 +779,12 @@ def _timed(item: _Item, result: Result, now: float) -> Result:
 
 
 def _resolve(request: _Request) -> None:
+    future, request.future = request.future, _ANSWERED
     with suppress(InvalidStateError):  # cancelled meanwhile
-        request.future.set_result([result for result in request.results if result is not None])
+        future.set_result([result for result in request.results if result is not None])
+
+
+_ANSWERED: Future[list[Result]] = Future()
+"""Takes the place of a future that has its result: without it a request, its future and what that calls back would be a
+cycle, and each one work for the garbage collector."""
+_ANSWERED.set_result([])

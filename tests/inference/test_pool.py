@@ -20,6 +20,7 @@ import pytest
 
 from nmt.errors import BundleError, DeadlineExceeded, DeviceError, NmtError, Overloaded, UnsupportedPair
 from nmt.inference import Pool, TranslateOptions, Translation
+from nmt.inference.pool import gathering_s
 from nmt.inference.worker import Message, Worker
 from nmt.native.library import available
 from tests.bundles import make_bundle, toy_sentences
@@ -338,6 +339,22 @@ def test_a_pool_on_an_event_loop_answers_there_replaces_a_dead_worker_and_closes
         assert all(isinstance(result, NmtError) for result in in_work.result(WAIT_S))
 
     asyncio.run(use())
+
+
+@pytest.mark.parametrize(
+    ("running", "texts_per_s", "pause_s"),
+    [
+        (64, 700.0, 0.005),  # no more than this, although a text takes 91 ms
+        (64, 2000.0, 0.002),  # a sixteenth of 32 ms
+        (15, 700.0, 0.0),  # in that time hardly one more would come
+        (1, 5.0, 0.0),
+        (64, 0.0, 0.0),  # nothing is known yet
+    ],
+)
+def test_answers_gather_for_a_small_part_of_a_texts_time_where_several_come(
+    running: int, texts_per_s: float, pause_s: float
+) -> None:
+    assert gathering_s(running, texts_per_s) == pytest.approx(pause_s)
 
 
 def test_what_comes_in_one_turn_of_the_loop_is_handed_over_together(
