@@ -8,8 +8,12 @@ tell how the service is; those are answered whatever happens.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import re
+import termios
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
 from typing import Any, Protocol, cast
 
 import httptools
@@ -38,8 +42,10 @@ WORK = frozenset(
     }
 )
 """The paths whose requests need the engine."""
-SETTLE_S = 0.5
-"""A connection is not closed for another sooner: what it has sent may not have been read yet."""
+SETTLE_S = 0.1
+"""A connection is not closed for another sooner: what its caller has sent may be on its way."""
+MAX_LOOKED_AT = 16
+"""Of the connections awaited longest, so many are asked whether they have sent something meanwhile."""
 MAX_EXTRA = 128
 """Connections beyond the limit, while none can go."""
 MAX_FIELDS = 128
@@ -72,6 +78,12 @@ class Gauge(Protocol):
     def note(self, scope: dict[str, Any], status: int) -> None:
         """A request was answered here, past the application."""
 
+    def note_arrival(self) -> None:
+        """A connection was made."""
+
+    def gather(self) -> None:
+        """Something has come. Returns when it should be looked at: a moment later where others will have come, too."""
+
 
 class Door:
     """What all connections of one server share."""
@@ -96,12 +108,16 @@ class Door:
     def enter(self, connection: Connection) -> None:
         """Let a connection in. Where that is one too many, the one that has let us wait longest must go."""
         now = connection.loop.time()
+        self.gauge.note_arrival()
         self.inside.add(connection)
         self.awaited[connection] = now
         if len(self.inside) <= self.max_connections:
             return
         oldest, since = next(iter(self.awaited.items()))
         if now - since > SETTLE_S:
+            # we may be so late that it is not they who let us wait
+            waited = (one for one, since in islice(self.awaited.items(), MAX_LOOKED_AT) if now - since > SETTLE_S)
+            oldest = next((one for one in waited if not one.has_unread()), oldest)
             self.leave(oldest)
             oldest.end()
         elif len(self.extra) < MAX_EXTRA:
@@ -171,6 +187,14 @@ class Connection(HttpToolsProtocol):
         """Close at once: the caller has given no request that could be answered."""
         self.transport.abort()
 
+    def has_unread(self) -> bool:
+        """Whether it has sent something that has not been read yet."""
+        own = self.transport.get_extra_info("socket")
+        unread = bytearray(4)
+        with suppress(OSError, ValueError):
+            fcntl.ioctl(own.fileno(), termios.FIONREAD, unread)
+        return any(unread)
+
     def turn_away(self) -> None:
         """Close at once, but say why: its caller may have sent a request already."""
         self._write(errors.answer(TOO_MANY), keeps_alive=False)
@@ -203,6 +227,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_lingering:
             return
+        self.door.gauge.gather()
         self._unset_keepalive_if_required()
         if self._is_in_head:
             self._head_bytes += len(data)

@@ -33,6 +33,9 @@ BACKLOG = 2048
 OWN_FILES = 256
 """Descriptors that a server needs beside those of its connections."""
 
+AFTER_ARRIVAL_S = 0.02
+"""How long an engine does not make the event loop pause once a connection was made. More may wait, and libuv takes one
+in each turn of the loop."""
 YOUNG_OBJECTS = 20_000
 """New objects between two looks for cycles among them. A request makes hundreds and leaves hardly any; with Python's
 own 700 such looks are a seventh of the work."""
@@ -119,6 +122,14 @@ class _Gauge:
 
     def note(self, scope: dict[str, Any], status: int) -> None:
         self._app.note(scope, "-", status, 0.0)
+
+    def note_arrival(self) -> None:
+        service: Service = self._app.state.service
+        service.admission.engine.stay_awake(AFTER_ARRIVAL_S)
+
+    def gather(self) -> None:
+        service: Service = self._app.state.service
+        service.admission.engine.gather()
 
 
 def allow_files(number: int) -> None:

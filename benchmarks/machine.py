@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -59,6 +60,10 @@ def _times(pid: int) -> list[float]:
     return [int(field) / TICKS_PER_S for field in fields[11:15]]
 
 
+LOOK_S = 0.5
+"""Between two looks at the processes whose time is ours. What one uses after the last look counts as others'."""
+
+
 def busy_seconds() -> float:
     """Processor time of the whole machine since it was started, time stolen by a hypervisor included."""
     fields = [int(field) for field in Path("/proc/stat").read_text().partition("\n")[0].split()[1:]]
@@ -69,10 +74,24 @@ def busy_seconds() -> float:
 def watch(roots: Iterable[int]) -> Callable[[], float]:
     """Begin to watch; the returned function says how many cores others than `roots` have used since, on average."""
     roots = list(roots)
-    started, busy, own = time.monotonic(), busy_seconds(), cpu_seconds(roots)
+    used: dict[int, float] = {}
+
+    def look() -> float:
+        """Seconds of all processes of ours that were ever seen: nobody may wait for one that is killed."""
+        for pid in {pid for root in roots for pid in process_tree(root)}:
+            used[pid] = max(used.get(pid, 0.0), own_cpu_seconds(pid))
+        return sum(list(used.values()))
+
+    def keep_looking() -> None:
+        while True:
+            time.sleep(LOOK_S)
+            look()
+
+    started, busy, own = time.monotonic(), busy_seconds(), look()
+    threading.Thread(target=keep_looking, daemon=True).start()
 
     def others() -> float:
         seconds = max(time.monotonic() - started, 1e-9)
-        return max(0.0, (busy_seconds() - busy) - (cpu_seconds(roots) - own)) / seconds
+        return max(0.0, (busy_seconds() - busy) - (look() - own)) / seconds
 
     return others

@@ -237,6 +237,7 @@ class Pool:
         self._threads: list[threading.Thread] = []
         self._will_supply = False
         self._has_gathered = False
+        self._awake_until = 0.0
         for place in self._places:
             if loop is None:
                 self._start_thread(self._listen, place)
@@ -396,6 +397,10 @@ class Pool:
         """Texts that wait, as `status` says it."""
         return self._queued
 
+    def stay_awake(self, seconds: float) -> None:
+        """Let no answers gather for so long: the event loop has something to do that takes many turns of it."""
+        self._awake_until = self._clock() + seconds
+
     # Texts out; the lock is held
 
     def _supply_soon(self) -> None:
@@ -498,7 +503,7 @@ class Pool:
 
     def _on_answers(self, place: _Place) -> None:
         """The same, on the event loop, when there is something to read."""
-        self._gather()
+        self.gather()
         try:
             while place.worker.poll():
                 self._deliver(place, place.worker.receive())
@@ -507,14 +512,17 @@ class Pool:
             self._loop.remove_reader(place.worker.fileno())
             self._start_thread(self._revive, place)
 
-    def _gather(self) -> None:
-        """Under load, let answers and requests come together for a moment before the event loop turns to them.
+    def gather(self) -> None:
+        """Let answers, and requests, come together for a moment where many small ones are in work.
 
-        A turn of the loop costs several times as much as an answer, and takes that time from the workers. They have
-        more texts than they need meanwhile.
+        For what reads either of them on the event loop, before it does; waits once in a turn of the loop. A turn costs
+        several times as much as an answer, and takes that time from the workers. They have more texts than they need
+        meanwhile. Beside large requests the small ones are not many, and in a hurry.
         """
-        assert self._loop is not None
-        if not self._has_gathered and (pause_s := gathering_s(self._running, self._rate.texts_per_s)):
+        if self._has_gathered or self._loop is None or any(place.rows[False] for place in self._places):
+            return
+        pause_s = gathering_s(self._running, self._rate.texts_per_s)
+        if pause_s and self._clock() >= self._awake_until:
             time.sleep(pause_s)  # the whole loop: what else comes waits as well
             self._has_gathered = True  # for the other workers, whose turn is now
             self._loop.call_soon(self._gather_again)

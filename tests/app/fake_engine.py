@@ -92,6 +92,10 @@ class FakeEngine:
     def status(self) -> PoolStatus:
         return PoolStatus(not self.reasons, self.reasons, self.waiting, 0, "cpu")
 
+    def stay_awake(self, seconds: float) -> None: ...
+
+    def gather(self) -> None: ...
+
     def drain(self, timeout_s: float) -> None:
         self.events.append(f"drain {timeout_s:g}")
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -21,6 +21,7 @@ from app.connections import (
     MAX_PIPELINED,
     SMALL_BODY_BYTES,
     WORK,
+    Connection,
     Door,
     without_upgrade,
 )
@@ -218,6 +219,57 @@ async def test_a_new_connection_takes_the_place_of_the_one_awaited_longest(
             await other.send(post())
             assert (await other.answer())[0] == 200
         assert len(service.door.inside) == 3
+
+
+class Guest:
+    """What the door sees of a connection."""
+
+    def __init__(self, now: float, *, has_sent: bool = False) -> None:
+        self.loop = self
+        self.now, self.has_sent, self.is_ended = now, has_sent, False
+
+    def time(self) -> float:
+        return self.now
+
+    def has_unread(self) -> bool:
+        return self.has_sent
+
+    def end(self) -> None:
+        self.is_ended = True
+
+
+class NoGauge:
+    def refusal(self) -> None: ...
+
+    def note(self, scope: dict[str, Any], status: int) -> None: ...
+
+    def note_arrival(self) -> None: ...
+
+    def gather(self) -> None: ...
+
+
+@pytest.mark.parametrize(("sent", "leaves"), [([], 0), ([0], 1), ([0, 1], 2), ([0, 1, 2], 0)])
+def test_who_has_sent_what_we_have_not_read_does_not_let_us_wait(sent: list[int], leaves: int) -> None:
+    door = Door(Settings(max_connections=3), NoGauge())
+    guests = [Guest(float(number), has_sent=number in sent) for number in range(3)]
+    for guest in (*guests, Guest(10.0)):
+        door.enter(cast(Connection, guest))
+    assert [guest.is_ended for guest in guests] == [number == leaves for number in range(3)]
+
+
+async def test_a_connection_tells_whether_it_has_sent_something(
+    engine: FakeEngine,
+) -> None:
+    async with serving(engine) as service:
+        caller = await service.call()
+        await until(lambda: service.door.inside)
+        (connection,) = service.door.inside
+        assert not connection.has_unread()
+        connection.transport.pause_reading()
+        await caller.send(b"GET")
+        await until(connection.has_unread)
+        connection.transport.resume_reading()
+        await until(lambda: not connection.has_unread())
 
 
 async def test_connections_that_have_just_come_are_not_closed_for_others(
