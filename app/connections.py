@@ -13,11 +13,11 @@ import re
 import termios
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Protocol, cast
 
 import httptools
-from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app import errors, logs
@@ -197,7 +197,7 @@ class Connection(HttpToolsProtocol):
 
     def turn_away(self) -> None:
         """Close at once, but say why: its caller may have sent a request already."""
-        self._write(errors.answer(TOO_MANY), keeps_alive=False)
+        self._write(TOO_MANY, keeps_alive=False)
         self.transport.close()
 
     def shutdown(self) -> None:
@@ -343,7 +343,7 @@ class Connection(HttpToolsProtocol):
         cycle = self._open_cycle()
         has_answer = self._is_in_body if cycle is None else cycle.response_started
         if not has_answer:
-            self._write(errors.answer(mistake, self._path()), keeps_alive=False)
+            self._write(mistake, keeps_alive=False)
         if cycle is not None:
             if not has_answer:
                 cast(dict[str, Any], cycle.scope)[IS_ANSWERED] = True
@@ -356,30 +356,26 @@ class Connection(HttpToolsProtocol):
 
     def _answer_here(self, refusal: NmtError, *, keeps_alive: bool) -> None:
         """The whole answer to a request whose head has been read."""
-        self._write(errors.answer(refusal, self._path()), keeps_alive=keeps_alive)
+        self._write(refusal, keeps_alive=keeps_alive)
         self.cycle = cast(RequestResponseCycle, ANSWERED)
         if keeps_alive:
             self.on_response_complete()
         else:
             self.transport.close()
 
-    def _path(self) -> str:
-        return self.url.partition(b"?")[0].decode("latin-1")
-
-    def _write(self, response: Response, *, keeps_alive: bool) -> None:
-        scope = dict(cast("dict[str, Any] | None", self.scope) or {})
+    def _write(self, refusal: NmtError, *, keeps_alive: bool) -> None:
+        scope = cast("dict[str, Any] | None", self.scope) or {}
         scope.setdefault("method", "-")
         offered = next((value for name, value in self.headers or () if name == logs.REQUEST_ID_BYTES), b"")
-        request_id = (logs.REQUEST_ID_BYTES, logs.begin(scope, offered))
-        lines = [STATUS_LINE[response.status_code]]
-        for name, value in (*self.server_state.default_headers, *response.raw_headers, *SAFE, request_id):
-            if name != b"connection":
-                lines += [name, b": ", value, b"\r\n"]
-        if not keeps_alive:
-            lines.append(b"connection: close\r\n")
-        lines += [b"\r\n", bytes(response.body)]
+        request_id = logs.begin(scope, offered)
+        status, head, body = written(refusal, self.url.partition(b"?")[0])
+        lines = [head]
+        for name, value in self.server_state.default_headers:
+            lines += (name, b": ", value, b"\r\n")
+        lines += (logs.REQUEST_ID_BYTES, b": ", request_id, b"\r\n")
+        lines += (b"\r\n" if keeps_alive else b"connection: close\r\n\r\n", body)
         self.transport.write(b"".join(lines))
-        self.door.gauge.note(scope, response.status_code)
+        self.door.gauge.note(scope, status)
 
     # Small things
 
@@ -449,6 +445,17 @@ class _Answered:
 
 
 ANSWERED = _Answered()
+
+
+@lru_cache(64)
+def written(refusal: NmtError, path: bytes) -> tuple[int, bytes, bytes]:
+    """Status, most of the head, and body of an answer. Under load it is the same one again and again."""
+    response = errors.answer(refusal, path.decode("latin-1"))
+    lines = [STATUS_LINE[response.status_code]]
+    for name, value in (*response.raw_headers, *SAFE):
+        if name != b"connection":
+            lines += (name, b": ", value, b"\r\n")
+    return response.status_code, b"".join(lines), bytes(response.body)
 
 
 def without_upgrade(data: bytes) -> bytes:

@@ -33,6 +33,8 @@ BACKLOG = 2048
 OWN_FILES = 256
 """Descriptors that a server needs beside those of its connections."""
 
+SAME_REFUSAL_S = 0.1
+"""While the queue stays full, so long a refusal names the same number of texts. It need not be worded anew then."""
 AFTER_ARRIVAL_S = 0.02
 """How long an engine does not make the event loop pause once a connection was made. More may wait, and libuv takes one
 in each turn of the loop."""
@@ -111,14 +113,20 @@ class _Gauge:
     def __init__(self, app: Application, settings: Settings) -> None:
         self._app = app
         self._max_queue = settings.max_queue
+        self._refusal: Overloaded | None = None
+        self._refusal_ends = 0.0
 
     def refusal(self) -> Overloaded | None:
         service: Service = self._app.state.service
         engine = service.admission.engine
         if engine.queued < self._max_queue:
-            return None
-        status = engine.status()
-        return Overloaded(f"the queue is full ({status.queued} texts wait)", retry_after_s=status.retry_after_s)
+            self._refusal = None
+        elif self._refusal is None or time.monotonic() > self._refusal_ends:
+            status = engine.status()
+            text = f"the queue is full ({status.queued} texts wait)"
+            self._refusal = Overloaded(text, retry_after_s=status.retry_after_s)
+            self._refusal_ends = time.monotonic() + SAME_REFUSAL_S
+        return self._refusal
 
     def note(self, scope: dict[str, Any], status: int) -> None:
         self._app.note(scope, "-", status, 0.0)
