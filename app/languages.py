@@ -60,8 +60,9 @@ class Languages:
 
     @property
     def default_pair(self) -> tuple[Language, Language]:
-        """What a user interface starts with: the first model's pair."""
-        source, target = next(iter(self._routes))
+        """What a user interface starts with: the first model's pair, of those from English if there are any."""
+        first = next(iter(self._routes))
+        source, target = next((pair for pair in self._routes if pair[0] == DEFAULT_SOURCE), first)
         return self._languages[source], self._languages[target]
 
     def find(self, code: str) -> Language:

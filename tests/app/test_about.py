@@ -66,6 +66,16 @@ def test_of_two_models_for_one_pair_the_first_is_taken() -> None:
     assert [language.code for language in languages.listed] == ["de", "en"]
 
 
+@pytest.mark.parametrize(
+    ("served", "pair"),
+    [(["de-en", "en-de", "en-fr"], ("en", "de")), (["fr-de", "de-fr"], ("fr", "de"))],
+    ids=["English is there", "it is not"],
+)
+def test_a_page_starts_with_english_where_it_can(served: list[str], pair: tuple[str, str]) -> None:
+    source, target = Languages([model(*codes.split("-")) for codes in served]).default_pair
+    assert (source.code, target.code) == pair
+
+
 async def test_health_follows_the_engine_and_livez_does_not(client: httpx.AsyncClient, engine: FakeEngine) -> None:
     for path in ("/health", "/readyz", "/livez"):
         response = await client.get(path)
