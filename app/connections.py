@@ -368,7 +368,8 @@ class Connection(HttpToolsProtocol):
         scope.setdefault("method", "-")
         offered = next((value for name, value in self.headers or () if name == logs.REQUEST_ID_BYTES), b"")
         request_id = logs.begin(scope, offered)
-        status, head, body = written(refusal, self.url.partition(b"?")[0])
+        path = self.url.partition(b"?")[0]
+        status, head, body = (written if path in WORK else written.__wrapped__)(refusal, path)
         lines = [head]
         for name, value in self.server_state.default_headers:
             lines += (name, b": ", value, b"\r\n")
@@ -449,7 +450,10 @@ ANSWERED = _Answered()
 
 @lru_cache(64)
 def written(refusal: NmtError, path: bytes) -> tuple[int, bytes, bytes]:
-    """Status, most of the head, and body of an answer. Under load it is the same one again and again."""
+    """Status, most of the head, and body of an answer. Under load it is the same one again and again.
+
+    Remembers the path, which is not to be the caller's invention.
+    """
     response = errors.answer(refusal, path.decode("latin-1"))
     lines = [STATUS_LINE[response.status_code]]
     for name, value in (*response.raw_headers, *SAFE):

@@ -115,18 +115,26 @@ class _Gauge:
         self._max_queue = settings.max_queue
         self._refusal: Overloaded | None = None
         self._refusal_ends = 0.0
+        self._let_in = 0
+        """Requests in this turn of the loop: they are in the queue only when their tasks have begun."""
 
     def refusal(self) -> Overloaded | None:
         service: Service = self._app.state.service
         engine = service.admission.engine
-        if engine.queued < self._max_queue:
-            self._refusal = None
-        elif self._refusal is None or time.monotonic() > self._refusal_ends:
+        if engine.queued + self._let_in < self._max_queue:
+            if not self._let_in:
+                asyncio.get_running_loop().call_soon(self._begin_turn)
+            self._let_in += 1
+            return None
+        if self._refusal is None or time.monotonic() > self._refusal_ends:
             status = engine.status()
             text = f"the queue is full ({status.queued} texts wait)"
             self._refusal = Overloaded(text, retry_after_s=status.retry_after_s)
             self._refusal_ends = time.monotonic() + SAME_REFUSAL_S
         return self._refusal
+
+    def _begin_turn(self) -> None:
+        self._let_in = 0
 
     def note(self, scope: dict[str, Any], status: int) -> None:
         self._app.note(scope, "-", status, 0.0)
