@@ -327,6 +327,20 @@ async def test_a_full_queue_refuses_before_the_body_and_keeps_the_connection(eng
         assert (await caller.answer())[0] == 200
 
 
+async def test_requests_that_come_together_do_not_slip_past_the_door(engine: FakeEngine) -> None:
+    engine.is_held = True
+    async with serving(engine, max_queue=2, max_texts=2) as service:
+        callers = [await service.call() for _ in range(5)]
+        await until(lambda: len(service.door.inside) == 5)
+        await asyncio.gather(*(caller.send(post()) for caller in callers))
+        await until(lambda: len(engine.jobs) == 2)
+        engine.release()
+        answers = [await caller.answer() for caller in callers]
+    refused = [body["error"] for status, _, body in answers if status == 503]
+    assert len(refused) == 3
+    assert all("texts wait" in error for error in refused)  # in the door's words, not the engine's
+
+
 async def test_paths_with_rules_of_their_own_are_routes(engine: FakeEngine) -> None:
     async with serving(engine) as service:
         for path in WORK | ALWAYS_ANSWERED:
