@@ -12,6 +12,7 @@ import os
 import resource
 import socket
 import time
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -118,9 +119,13 @@ class _Gauge:
         self._let_in = 0
         """Requests in this turn of the loop: they are in the queue only when their tasks have begun."""
 
-    def refusal(self) -> Overloaded | None:
+    @cached_property
+    def _service(self) -> Service:
         service: Service = self._app.state.service
-        engine = service.admission.engine
+        return service
+
+    def refusal(self) -> Overloaded | None:
+        engine = self._service.admission.engine
         if engine.queued + self._let_in < self._max_queue:
             if not self._let_in:
                 asyncio.get_running_loop().call_soon(self._begin_turn)
@@ -140,12 +145,10 @@ class _Gauge:
         self._app.note(scope, "-", status, 0.0)
 
     def note_arrival(self) -> None:
-        service: Service = self._app.state.service
-        service.admission.engine.stay_awake(AFTER_ARRIVAL_S)
+        self._service.admission.engine.stay_awake(AFTER_ARRIVAL_S)
 
     def gather(self) -> None:
-        service: Service = self._app.state.service
-        service.admission.engine.gather()
+        self._service.admission.engine.gather()
 
 
 def allow_files(number: int) -> None:

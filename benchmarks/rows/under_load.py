@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks.load import OpenLoad, share_of
+from benchmarks.load import Load, OpenLoad, share_of
 from benchmarks.rows.row import Answer, Row, Run, Wire, ask, probed, translation
 from benchmarks.served import Served
+from nmt.hardware import available_cores
 
 HEALTH_MS = 50.0
 METRICS_MS = 200.0
@@ -87,24 +89,33 @@ async def _text(answer: Answer) -> str:
 
 
 def overload(run: Run) -> Iterator[Row]:
-    """Requests that come whatever becomes of those before them: fewer than can be done, and more."""
+    """Requests that come whatever becomes of those before them: fewer than can be done, and more.
+
+    What the service can do is measured again before and after each rate, since a machine's speed changes by the minute.
+    """
     with run.serve() as server:
-        if run.capacity is None:
-            closed = run.closed(server, 64, run.seconds(20, 5), warm_s=3)
-            run.capacity = closed.statuses.get(200, 0) / closed.seconds
+        run.closed(server, 64, 1, warm_s=3)
+        before = run.closed(server, 64, run.seconds(10, 3))
+        run.capacity = run.capacity or before.per_s
         for percent in (50, 80, 100, 150, 300):
             seconds = run.seconds(60, 8)
             watching = run.probe(server, "/health", "/metrics", seconds=seconds + 2)
-            load = run.open(server, run.capacity * percent / 100, seconds)
+            load = run.open(server, before.per_s * percent / 100, seconds)
             seen = probed(watching)
-            yield _row(percent, load, seen, run.capacity)
             time.sleep(1)
+            after = run.closed(server, 64, run.seconds(10, 3))
+            yield _row(percent, load, seen, (before, after))
+            before = after
 
 
-def _row(percent: int, load: OpenLoad, seen: dict[str, dict[str, Any]], capacity: float) -> Row:
+def _row(percent: int, load: OpenLoad, seen: dict[str, dict[str, Any]], beside: tuple[Load, Load]) -> Row:
     health, metrics = seen["/health"], seen["/metrics"]
     rejected = load.statuses.get(503, 0)
+    capacity = statistics.mean(one.per_s for one in beside)
     share = load.goodput / capacity
+    given_back = (
+        share * _left(statistics.mean(one.cpu_s / one.seconds for one in beside)) / _left(load.cpu_s / load.seconds)
+    )
     is_healthy = health["p99_ms"] <= HEALTH_MS and set(health["statuses"]) == {200} and metrics["p99_ms"] <= METRICS_MS
     passed = is_healthy and set(load.statuses) <= {200, 503} and not load.without_retry_after
     promise = f"health p99 <= {HEALTH_MS:.0f} ms, /metrics <= {METRICS_MS:.0f} ms"
@@ -117,13 +128,19 @@ def _row(percent: int, load: OpenLoad, seen: dict[str, dict[str, Any]], capacity
         )
         passed = passed and share >= 0.9 and load.rejected_p99_ms <= REJECTION_MS
     measured = (
-        f"{load.goodput:.0f}/s ({share:.0%} of capacity), p50 {load.good_p50_ms:.0f} ms, p99 {load.good_p99_ms:.0f} ms;"
-        f" {rejected / max(1, load.due):.0%} rejected"
+        f"{load.goodput:.0f}/s ({share:.0%} of capacity, clients' time given back {given_back:.0%}), "
+        f"p50 {load.good_p50_ms:.0f} ms, p99 {load.good_p99_ms:.0f} ms; {rejected / max(1, load.due):.0%} rejected"
         + (f" (p50 {load.rejected_p50_ms:.1f} ms, p99 {load.rejected_p99_ms:.1f} ms)" if rejected else "")
         + f"; health p99 {health['p99_ms']:.0f} ms, /metrics p99 {metrics['p99_ms']:.0f} ms; clients used"
         f" {load.cpu_s / load.seconds:.2f} of a core"
     )
-    return Row(f"open-{percent}", promise, measured, passed, {"load": load.__dict__, "probe": seen})
+    figures = {"load": load.__dict__, "probe": seen, "beside": [one.__dict__ for one in beside]}
+    return Row(f"open-{percent}", promise, measured, passed, figures)
+
+
+def _left(used: float) -> float:
+    """Cores that clients which use so much of them leave to the service."""
+    return available_cores() - used
 
 
 def fairness(run: Run) -> Iterator[Row]:

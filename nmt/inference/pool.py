@@ -49,6 +49,9 @@ WARM_UP = "Test."
 GATHERED_PART = 1 / 16
 """Of the time that a text is in work: how long answers gather at most before they are taken."""
 LONGEST_GATHERING_S = 0.005
+GATHERING_IN_A_CROWD_S = 0.0015
+"""The same where more texts wait than are in work: requests, most of them refused, then come fast enough by themselves,
+and what has just arrived, such as a question for the service's health, waits several turns of the loop."""
 RATE_S = 0.5
 """How long texts are counted for one estimate of the speed."""
 
@@ -521,7 +524,7 @@ class Pool:
         """
         if self._has_gathered or self._loop is None or any(place.rows[False] for place in self._places):
             return
-        pause_s = gathering_s(self._running, self._rate.texts_per_s)
+        pause_s = gathering_s(self._running, self._queued, self._rate.texts_per_s)
         if pause_s and self._clock() >= self._awake_until:
             time.sleep(pause_s)  # the whole loop: what else comes waits as well
             self._has_gathered = True  # for the other workers, whose turn is now
@@ -746,14 +749,15 @@ class Pool:
         return max(1.0, self._queued / 2 / rate) if rate else 1.0
 
 
-def gathering_s(running: int, texts_per_s: float) -> float:
-    """How long to let answers gather while so many texts are in work and so many are done a second; 0: not at all.
+def gathering_s(running: int, queued: int, texts_per_s: float) -> float:
+    """How long to let answers gather while so many texts are in work, wait, and are done a second; 0: not at all.
 
     A text is in work for running / texts_per_s (Little's law), of which this is a small part.
     """
     if not texts_per_s:
         return 0.0
-    pause_s = min(running / texts_per_s * GATHERED_PART, LONGEST_GATHERING_S)
+    longest_s = GATHERING_IN_A_CROWD_S if queued > running else LONGEST_GATHERING_S
+    pause_s = min(running / texts_per_s * GATHERED_PART, longest_s)
     return pause_s if pause_s * texts_per_s >= 1 else 0.0
 
 

@@ -342,19 +342,20 @@ def test_a_pool_on_an_event_loop_answers_there_replaces_a_dead_worker_and_closes
 
 
 @pytest.mark.parametrize(
-    ("running", "texts_per_s", "pause_s"),
+    ("running", "queued", "texts_per_s", "pause_s"),
     [
-        (64, 700.0, 0.005),  # no more than this, although a text takes 91 ms
-        (64, 2000.0, 0.002),  # a sixteenth of 32 ms
-        (15, 700.0, 0.0),  # in that time hardly one more would come
-        (1, 5.0, 0.0),
-        (64, 0.0, 0.0),  # nothing is known yet
+        (64, 0, 700.0, 0.005),  # no more than this, although a text takes 91 ms
+        (64, 64, 2000.0, 0.002),  # a sixteenth of 32 ms
+        (64, 65, 2000.0, 0.0015),  # a crowd comes by itself, and who asks for the health waits several turns
+        (15, 0, 700.0, 0.0),  # in that time hardly one more would come
+        (1, 0, 5.0, 0.0),
+        (64, 0, 0.0, 0.0),  # nothing is known yet
     ],
 )
 def test_answers_gather_for_a_small_part_of_a_texts_time_where_several_come(
-    running: int, texts_per_s: float, pause_s: float
+    running: int, queued: int, texts_per_s: float, pause_s: float
 ) -> None:
-    assert gathering_s(running, texts_per_s) == pytest.approx(pause_s)
+    assert gathering_s(running, queued, texts_per_s) == pytest.approx(pause_s)
 
 
 def test_what_comes_in_one_turn_of_the_loop_is_handed_over_together(
