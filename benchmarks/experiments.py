@@ -11,38 +11,26 @@ program may be stopped at any time. `$NMT_DATA` is the folder of corpora (docs/d
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.synthetic_alignment import synthetic_error
+from benchmarks.table_runs import RESULT, Overrides, Run, arguments, load, override, run_all, save, spread, train
 from nmt.bundle import load_bundle
 from nmt.cli.models import one_thread_a_process
 from nmt.config import expand_path, load_recipe
 from nmt.data.corpus import read_lines
 from nmt.evaluation.quality import bleu, by_length
-from nmt.files import write_atomic
-from nmt.hardware import available_cores
 from nmt.inference import TranslateOptions, Translator
 
 RECIPE = Path(__file__).with_name("experiments.toml")
 DATA = "$NMT_DATA/multi30k"
 TEST = "test_2016_flickr"
-SEEDS = (1, 2, 3)
 BEAM = 5
-RESULT = "result.json"
 ALIGNMENT = "alignment.json"
-
-Overrides = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -133,7 +121,7 @@ class Alignment:
 def run(row: Row, seed: int, folder: Path) -> None:
     """Train, if its model is not there, and score. Raises RuntimeError where training fails."""
     owner = ROW[row.model] if row.model else row
-    model = train(owner, seed, folder)
+    model = train(RECIPE, owner.train, Run(owner.name, seed), folder)
     source, target = (expand_path(f"{DATA}/{TEST}.{side}.gz") for side in ("en", "de"))
     sources, references = list(read_lines(source)), list(read_lines(target))
     options = TranslateOptions(beam_size=row.beam, raw=True, replace_unknown=row.replace_unknown)
@@ -155,57 +143,23 @@ def run(row: Row, seed: int, folder: Path) -> None:
         summary["updates"],
         score.signature,
     )
-    place = folder / row.name / str(seed)
-    place.mkdir(parents=True, exist_ok=True)
-    write_atomic(place / RESULT, json.dumps(result.__dict__, indent=1) + "\n")
-
-
-def train(row: Row, seed: int, folder: Path) -> Path:
-    """The bundle of a row that has a model of its own."""
-    place = folder / row.name / str(seed)
-    done = place / "done"
-    if done.is_file():
-        return place / "bundle"
-    changes = row.train | {"training.seed": seed}
-    settings = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
-    command = [sys.executable, "-m", "nmt.cli.main", "train", str(RECIPE), *settings, "-o", str(place)]
-    resumed = ["--resume"] if (place / "checkpoints").is_dir() else []
-    place.mkdir(parents=True, exist_ok=True)
-    with (place / "log").open("a") as log:
-        code = subprocess.run([*command, "--no-tensorboard", *resumed], stdout=log, stderr=log, check=False).returncode
-    if code:
-        raise RuntimeError(f"{row.name}, seed {seed}: nmt train ended with exit code {code}; see {place / 'log'}")
-    done.touch()
-    return place / "bundle"
+    save(Run(row.name, seed).folder(folder), RESULT, result)
 
 
 def align(row: Row, seed: int, folder: Path) -> None:
     """Train and score the small network, where the row has attention (benchmarks/synthetic_alignment.py)."""
-    recipe = load_recipe(RECIPE, [f"{key}={json.dumps(value)}" for key, value in row.train.items()])
-    score = synthetic_error(recipe, seed=seed)
-    place = folder / row.name / str(seed)
-    place.mkdir(parents=True, exist_ok=True)
+    score = synthetic_error(load_recipe(RECIPE, override(row.train)), seed=seed)
     aer = math.nan if score is None else score.aer
-    write_atomic(place / ALIGNMENT, json.dumps(Alignment(row.name, seed, aer).__dict__) + "\n")
-
-
-def results(folder: Path) -> dict[str, list[Result]]:
-    """What has ended, by row."""
-    found: dict[str, list[Result]] = {}
-    for path in sorted(folder.glob(f"*/*/{RESULT}")):
-        result = Result(**json.loads(path.read_text("utf-8")))
-        found.setdefault(result.row, []).append(result)
-    return found
+    save(Run(row.name, seed).folder(folder), ALIGNMENT, Alignment(row.name, seed, aer))
 
 
 def alignments(folder: Path) -> dict[str, list[float]]:
     """Alignment error rates by row, of the rows with attention."""
-    found: dict[str, list[float]] = {}
-    for path in sorted(folder.glob(f"*/*/{ALIGNMENT}")):
-        alignment = Alignment(**json.loads(path.read_text("utf-8")))
-        if not math.isnan(alignment.aer):
-            found.setdefault(alignment.row, []).append(100 * alignment.aer)
-    return found
+    found = {
+        row: [100 * one.aer for one in some if not math.isnan(one.aer)]
+        for row, some in load(Alignment, folder, ALIGNMENT).items()
+    }
+    return {row: errors for row, errors in found.items() if errors}
 
 
 def tables(found: dict[str, list[Result]], aligned: dict[str, list[float]]) -> Iterator[str]:
@@ -231,58 +185,34 @@ def tables(found: dict[str, list[Result]], aligned: dict[str, list[float]]) -> I
             yield f"| {row.title} | {' | '.join(f'{mean:.1f}' for mean in means)} |"
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation over the seeds."""
-    mean = statistics.mean(values)
-    return f"{mean:.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
-
-
 ROW = {row.name: row for row in ROWS}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("runs/experiments"))
-    parser.add_argument("--rows", help="names separated by commas; default: all")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--parallel", type=int, default=available_cores())
-    parser.add_argument("--print", action="store_true", help="run nothing")
-    chosen = parser.parse_args()
+    chosen = arguments(__doc__, "runs/experiments").parse_args()
     rows = ROWS if chosen.rows is None else [ROW[name] for name in chosen.rows.split(",")]
     if not chosen.print:
         one_thread_a_process()
         for is_owner in (True, False):  # models before the rows that only ask them again
-            jobs = [
-                (row, seed)
+            runs = [
+                Run(row.name, seed)
                 for seed in chosen.seeds
                 for row in rows
                 if bool(row.model) != is_owner and not is_done(row, seed, chosen.output)
             ]
-            with ThreadPoolExecutor(chosen.parallel) as pool:
-                for line in pool.map(lambda job: timed(job[0], job[1], chosen.output), jobs):
-                    print(line, flush=True)
-    print("\n".join(tables(results(chosen.output), alignments(chosen.output))))
+            run_all("benchmarks.experiments", runs, chosen.output, chosen.parallel)
+    print("\n".join(tables(load(Result, chosen.output), alignments(chosen.output))))
 
 
 def is_done(row: Row, seed: int, folder: Path) -> bool:
     """Whether there is nothing left to do for a row with a seed."""
     needed = (RESULT,) if row.model else (RESULT, ALIGNMENT)
-    return all((folder / row.name / str(seed) / name).is_file() for name in needed)
-
-
-def timed(row: Row, seed: int, folder: Path) -> str:
-    """Run; what to say of it."""
-    began = time.monotonic()
-    # a process of its own for the scoring too: the threads of one would take turns
-    program = "import sys; from benchmarks.experiments import main_one; main_one(*sys.argv[1:])"
-    command = [sys.executable, "-c", program, row.name, str(seed), str(folder)]
-    code = subprocess.run(command, check=False).returncode
-    return f"{row.name}, seed {seed}: {time.monotonic() - began:.0f} s" + (f", exit code {code}" if code else "")
+    return all((Run(row.name, seed).folder(folder) / name).is_file() for name in needed)
 
 
 def main_one(name: str, seed: str, folder: str) -> None:
     """One run, in this process."""
-    row, place = ROW[name], Path(folder) / name / seed
+    row, place = ROW[name], Run(name, int(seed)).folder(Path(folder))
     if not (place / RESULT).is_file():
         run(row, int(seed), Path(folder))
     if not row.model and not (place / ALIGNMENT).is_file():
