@@ -1,0 +1,400 @@
+"""The training craft, an option a row, at a reduced size: the table of docs/quality.md.
+
+    python -m benchmarks.craft                      everything that is not there yet, a run a core
+    python -m benchmarks.craft --rows base,rdrop    some rows, and what they need
+    python -m benchmarks.craft --print              the table of what is there
+
+Every row is the recipe benchmarks/craft.toml with one thing changed, with three seeds; a run takes at most a quarter of
+an hour of one core. A run that has ended is never made again, and one that was cut off goes on from its checkpoint: the
+program may be stopped at any time. `$NMT_DATA` is the folder of corpora (docs/data.md).
+
+Scores are BLEU on tokens (`tokenize="none"`), beam 5, of Multi30k in its lower-cased, normalised, tokenised form.
+Choices are made on val. The p-value of a row against another is that of the paired bootstrap on test (Koehn 2004),
+pooled over the seeds: a sentence is drawn with the translations of all seeds together, and what BLEU counts in them is
+added up. So the sample is one of sentences, as many as there are; translations of one sentence by several seeds do not
+pass for independent ones, which would make p too small. It says what other test sentences would do to the difference
+between these models, not what other seeds would: that is what the standard deviations are for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.table_runs import (
+    DONE,
+    RESULT,
+    SEEDS,
+    Overrides,
+    Run,
+    arguments,
+    call,
+    load,
+    run_all,
+    save,
+    spread,
+    train,
+)
+from nmt.bundle import load_bundle
+from nmt.cli.models import one_thread_a_process
+from nmt.config import expand_path
+from nmt.data.cleaning import Overlap
+from nmt.data.corpus import read_lines
+from nmt.evaluation.scoring import Counts, bleu, count
+from nmt.evaluation.significance import bootstrap_p, resampled
+from nmt.files import write_atomic
+from nmt.inference import TranslateOptions, Translator
+from nmt.text.words import bare, split_words
+
+RECIPE = Path(__file__).with_name("craft.toml")
+VAL, TEST = "val", "test_2016_flickr"
+BEAM = 5
+TOKENIZE = "none"
+"""sacreBLEU's name for text that is tokenised already."""
+TRANSLATIONS = "test.txt"
+GIVEN, WRITTEN = "given.txt", "written.txt"
+UPDATES = 2100
+"""Of the base recipe."""
+COMMON = 0
+"""In the place of a seed: of what the runs of all seeds share."""
+
+NAMED = re.compile(r"\{([a-z][\w.-]*)\}")
+"""In a row's settings: the folder of the run of this name with the row's seed."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what is trained, and what it is compared with."""
+
+    name: str
+    title: str
+    train: Overrides
+    """Keys of the recipe set anew. "{name}" is the folder of another row or text, which is made first."""
+    against: str = "base"
+    """The row that differs from this one in one thing."""
+    is_shown: bool = True
+    """False: only trained, because others need it."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A corpus of which models write one side: the lines of `GIVEN`, and in `WRITTEN` what becomes of them."""
+
+    name: str
+    model: str
+    """The row whose models write: that of the same seed or, if `is_common`, those of all seeds as one ensemble."""
+    given: Callable[[], Iterable[str]]
+    is_common: bool = False
+    """One text for all seeds."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row with one seed. The translations of the test set lie beside it."""
+
+    row: str
+    seed: int
+    val_bleu: float
+    test_bleu: float
+    seconds: int
+    """Of training, without that of the models it needed."""
+    updates: int
+    signature: str
+
+
+def corpus(name: str, side: str) -> list[str]:
+    """A set in the form of the record: lower case, normalised punctuation, tokens."""
+    return list(read_lines(expand_path(f"$NMT_DATA/multi30k-tok/{name}.lc.norm.tok.{side}.gz")))
+
+
+def captions(side: str) -> Iterator[str]:
+    """Descriptions in one language that Multi30k has not, one an image, in the form of the record.
+
+    Each image has five, sorted by length and not parallel; the images take turns, so that all lengths are there. Left
+    out is what stands in a set of Multi30k, trained on or held out, by the rule of `data.cleaning.overlap`. It compares
+    the raw files here: training compares what it is given, and tokens might differ in a quotation mark.
+    """
+    sets = ("train", VAL, TEST, "test_2017_flickr", "test_2017_mscoco")
+    known = Overlap(
+        pair
+        for name in sets
+        for pair in zip(
+            *(read_lines(expand_path(f"$NMT_DATA/multi30k/{name}.{each}.gz")) for each in ("en", "de")), strict=True
+        )
+    )
+    files = [read_lines(expand_path(f"$NMT_DATA/multi30k-captions/train.{one}.{side}.gz")) for one in range(1, 6)]
+    for number, five in enumerate(zip(*files, strict=True)):
+        line = five[number % len(five)]
+        if not known.has(line, line):
+            yield tokenised(line)
+
+
+PLAIN = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "“": '"', "”": '"', "„": '"', "–": "-", "…": "..."})
+ESCAPED = str.maketrans(
+    {
+        "&": "&amp;",
+        "|": "&#124;",
+        "<": "&lt;",
+        ">": "&gt;",
+        "'": "&apos;",
+        '"': "&quot;",
+        "[": "&#91;",
+        "]": "&#93;",
+    }
+)
+
+
+def tokenised(line: str) -> str:
+    """A raw line as Moses' scripts write it for the record's files.
+
+    Of the 29,000 lines of Multi30k's training text 99.8 % (English) and 99.2 % (German) come out the same; most others
+    differ in the order of a full stop and a quotation mark, or have a full stop in the middle.
+    """
+    return " ".join(bare(piece).translate(ESCAPED) for piece in split_words(line.translate(PLAIN).lower()))
+
+
+TEXTS = (
+    Text("written-de", "base", lambda: captions("en")),
+    Text("written-en", "de-en", lambda: captions("de")),
+    Text("taught", "base", lambda: corpus("train", "en"), is_common=True),
+)
+
+TOK = "$NMT_DATA/multi30k-tok"
+PAIRS = [f"{TOK}/train.lc.norm.tok.{side}.gz" for side in ("en", "de")]
+TWO_LAYERS: Overrides = {"model.encoder_layers": 2, "model.decoder_layers": 2}
+UNIDIRECTIONAL: Overrides = {"model.bidirectional": False}
+FROM_BASE: Overrides = {"training.init": "{base}/bundle"}
+SWAPPED: Overrides = {
+    "data.source_lang": "de",
+    "data.target_lang": "en",
+    "data.train": [PAIRS[::-1]],
+    "data.dev": [f"{TOK}/{VAL}.lc.norm.tok.{side}.gz" for side in ("de", "en")],
+    "data.test": [f"{TOK}/{TEST}.lc.norm.tok.{side}.gz" for side in ("de", "en")],
+}
+
+ROWS = (
+    Row("base", "joint BPE 6k, tied three ways, dropout 0.3, cosine, mean of the 5 best checkpoints", {}),
+    Row("joint-2k", "joint BPE 2k", {"text.vocab_size": 2000}),
+    Row("joint-10k", "joint BPE 10k", {"text.vocab_size": 10000}),
+    Row("sampling", "subword sampling (BPE-dropout) 0.1", {"text.sampling": 0.1}),
+    Row("tying-target", "tied two ways: target input and output", {"model.tying": "target"}),
+    Row("dropout-0", "no dropout", {"model.dropout": 0.0}),
+    Row("dropout-0.2", "dropout 0.2", {"model.dropout": 0.2}),
+    Row("variational", "dropout 0.3, variational", {"model.dropout_form": "variational"}),
+    Row("word-dropout", "word dropout 0.1", {"model.word_dropout": 0.1}),
+    Row("layer-norm", "layer normalisation of the gates", {"model.layer_norm": True}),
+    Row("layers-2", "two layers each way", TWO_LAYERS),
+    Row("residual", "two layers each way, residual", TWO_LAYERS | {"model.residual": True}, against="layers-2"),
+    Row("gnmt", "two layers each way, GNMT's wiring", TWO_LAYERS | {"model.attention_wiring": "gnmt"}, "layers-2"),
+    Row("unidirectional", "encoder forward only", UNIDIRECTIONAL),
+    Row(
+        "reversal",
+        "encoder forward only, source reversed",
+        UNIDIRECTIONAL | {"model.reverse_source": True},
+        against="unidirectional",
+    ),
+    Row("smoothing-0", "no label smoothing", {"training.label_smoothing": 0.0}),
+    Row(
+        "plateau",
+        "annealing at plateaus, back to the best weights",
+        {"optimizer.schedule": "plateau", "optimizer.plateau_patience": 0, "optimizer.return_to_best": True},
+    ),
+    Row(
+        "restarts",
+        "cosine with restarts",
+        # 286, 572 and 1,144 updates after the 100 of the warm-up: the last period ends with the run
+        {"optimizer.schedule": "cosine-restarts", "optimizer.restart_updates": 286, "optimizer.restart_growth": 2.0},
+    ),
+    Row("ema", "moving average of the weights, 0.999", {"training.ema": 0.999}),
+    Row("average-1", "the best checkpoint alone", {"training.average": 1}),
+    Row(
+        "rdrop-half",
+        "R-Drop 3, half the updates (the same work)",
+        {"training.rdrop": 3.0, "training.updates": UPDATES // 2},
+    ),
+    Row("rdrop", "R-Drop 3, as many updates (twice the work)", {"training.rdrop": 3.0}),
+    Row(
+        "finetune",
+        "base, half the updates more at a tenth of the rate",
+        FROM_BASE | {"optimizer.learning_rate": 0.0002, "training.updates": UPDATES // 2},
+    ),
+    Row(
+        "mrt",
+        "base, then minimum risk",
+        FROM_BASE
+        | {
+            "training.criterion": "mrt",
+            "training.batch_tokens": 512,
+            "training.updates": 200,
+            "training.validate_every": 40,
+            "optimizer.learning_rate": 0.0001,
+            "optimizer.schedule": "constant",
+            "model.dropout": 0.1,
+        },
+    ),
+    Row(
+        "back",
+        "back-translated captions beside the pairs",
+        {"data.train": [PAIRS, [f"{{written-en}}/{WRITTEN}", f"{{written-en}}/{GIVEN}"]], "data.tags": ["", "<bt>"]},
+    ),
+    Row(
+        "forward",
+        "captions translated by base beside the pairs",
+        {"data.train": [PAIRS, [f"{{written-de}}/{GIVEN}", f"{{written-de}}/{WRITTEN}"]]},
+    ),
+    Row(
+        "distilled",
+        "what an ensemble of the three bases says of the sources beside the pairs",
+        {"data.train": [PAIRS, [f"{{taught}}/{GIVEN}", f"{{taught}}/{WRITTEN}"]]},
+    ),
+    Row("de-en", "the other way, for back-translation", SWAPPED, is_shown=False),
+)
+
+ROW = {row.name: row for row in ROWS}
+TEXT = {text.name: text for text in TEXTS}
+
+
+def of_seed(name: str, seed: int) -> Run:
+    """The run of this name that a row with this seed uses."""
+    return Run(name, COMMON if name in TEXT and TEXT[name].is_common else seed)
+
+
+def needs(run: Run) -> list[Run]:
+    """What must be there before a run can be made."""
+    if (text := TEXT.get(run.row)) is not None:
+        return [Run(text.model, seed) for seed in (SEEDS if text.is_common else (run.seed,))]
+    return [of_seed(name, run.seed) for name in dict.fromkeys(NAMED.findall(json.dumps(ROW[run.row].train)))]
+
+
+def settings(row: Row, seed: int, output: Path) -> Overrides:
+    """What a row sets anew, with the folders of this seed in the place of the names."""
+    written = json.dumps(row.train)
+    filled = NAMED.sub(lambda name: json.dumps(str(of_seed(name[1], seed).folder(output)))[1:-1], written)
+    found: Overrides = json.loads(filled)
+    return found
+
+
+def is_done(run: Run, output: Path) -> bool:
+    """Whether there is nothing left to do."""
+    last = WRITTEN if run.row in TEXT else RESULT if ROW[run.row].is_shown else DONE
+    return (run.folder(output) / last).is_file()
+
+
+def waves(wanted: Iterable[Run], output: Path) -> list[list[Run]]:
+    """What is left to make of some runs and of what they need, each wave needing nothing but the waves before it."""
+    depths: dict[Run, int] = {}
+
+    def depth(run: Run) -> int:
+        if is_done(run, output):
+            return 0
+        if run not in depths:
+            depths[run] = 1 + max(map(depth, needs(run)), default=0)
+        return depths[run]
+
+    deepest = max(map(depth, wanted), default=0)
+    return [[run for run, level in depths.items() if level == wave] for wave in range(1, deepest + 1)]
+
+
+def write(text: Text, run: Run, output: Path) -> None:
+    """Have models translate the lines of a text; goes on where that was cut off. Raises RuntimeError where it fails."""
+    place = run.folder(output)
+    place.mkdir(parents=True, exist_ok=True)
+    write_atomic(place / GIVEN, "".join(f"{line}\n" for line in text.given()))
+    first, *others = (one.folder(output) / "bundle" for one in needs(run))
+    command = [sys.executable, "-m", "nmt.cli.main", "translate", str(first)]
+    for other in others:
+        command += ["--ensemble", str(other)]
+    command += ["--raw", "--beam", str(BEAM), "--workers", "1", "-i", str(place / GIVEN), "-o", str(place / WRITTEN)]
+    call(command, place / "log")
+
+
+def score(model: Path, run: Run, output: Path) -> None:
+    """Translate val and test, and keep the scores and what was said of test."""
+    options = TranslateOptions(beam_size=BEAM, raw=True)
+    with Translator.load(model, device="cpu", precision="fp32") as translator:
+        val, test = (
+            [translation.text for translation in translator.translate(corpus(name, "en"), options)]
+            for name in (VAL, TEST)
+        )
+    of_val, of_test = (
+        bleu(lines, [corpus(name, "de")], tokenize=TOKENIZE) for name, lines in ((VAL, val), (TEST, test))
+    )
+    place = run.folder(output)
+    write_atomic(place / TRANSLATIONS, "".join(f"{line}\n" for line in test))
+    summary = load_bundle(model).config.training
+    result = Result(
+        run.row, run.seed, of_val.value, of_test.value, summary["seconds"], summary["updates"], of_test.signature
+    )
+    save(place, RESULT, result)
+
+
+def pooled(systems: Iterable[Sequence[str]], references: Sequence[str]) -> Counts:
+    """What BLEU counts in the translations of each sentence by several systems, added up: [sentences, counts]."""
+    counts = [count("BLEU", system, [references], tokenize=TOKENIZE) for system in systems]
+    return replace(counts[0], table=np.sum([one.table for one in counts], axis=0))
+
+
+def p_value(ours: Counts, theirs: Counts) -> float:
+    """p of a difference in BLEU by the paired bootstrap over sentences."""
+    return bootstrap_p(resampled(ours), resampled(theirs), ours.score().value - theirs.score().value)
+
+
+def p_values(found: Mapping[str, Sequence[Result]], output: Path) -> dict[str, float]:
+    """By row: p against the row it differs from, over the seeds that both have."""
+    references = corpus(TEST, "de")
+    ps = {}
+    for row in ROWS:
+        both = sorted({one.seed for one in found.get(row.name, ())} & {one.seed for one in found.get(row.against, ())})
+        if row.against != row.name and both:
+            ours, theirs = (
+                pooled((list(read_lines(Run(name, seed).folder(output) / TRANSLATIONS)) for seed in both), references)
+                for name in (row.name, row.against)
+            )
+            ps[row.name] = p_value(ours, theirs)
+    return ps
+
+
+def table(found: Mapping[str, Sequence[Result]], ps: Mapping[str, float]) -> Iterator[str]:
+    """Markdown."""
+    yield "| row | recipe | val BLEU | test BLEU | against | p | seeds | training, s |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for row in ROWS:
+        if row.is_shown and (some := found.get(row.name)):
+            scores = (spread([getattr(one, key) for one in some]) for key in ("val_bleu", "test_bleu"))
+            compared = (row.against, f"{ps[row.name]:.3f}") if row.name in ps else ("", "")
+            seconds = f"{statistics.mean(one.seconds for one in some):.0f}"
+            yield f"| {' | '.join((row.name, row.title, *scores, *compared, str(len(some)), seconds))} |"
+
+
+def main() -> None:
+    chosen = arguments(__doc__, "runs/craft").parse_args()
+    rows = [row.name for row in ROWS if row.is_shown] if chosen.rows is None else chosen.rows.split(",")
+    if not chosen.print:
+        one_thread_a_process()
+        wanted = [Run(name, seed) for seed in chosen.seeds for name in rows]
+        for runs in waves(wanted, chosen.output):
+            run_all("benchmarks.craft", runs, chosen.output, chosen.parallel)
+    found = load(Result, chosen.output)
+    print("\n".join(table(found, p_values(found, chosen.output))))
+
+
+def main_one(name: str, seed: str, folder: str) -> None:
+    """One run, in this process."""
+    run, output = Run(name, int(seed)), Path(folder)
+    if (text := TEXT.get(name)) is not None:
+        write(text, run, output)
+        return
+    model = train(RECIPE, settings(ROW[name], run.seed, output), run, output)
+    if ROW[name].is_shown:
+        score(model, run, output)
+
+
+if __name__ == "__main__":
+    main()

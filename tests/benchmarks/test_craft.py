@@ -1,0 +1,246 @@
+"""The rows of the ablation table are runs that can be made, in an order that works, and its p-values are right."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.significance import PairedTest
+
+from benchmarks import craft
+from benchmarks.craft import (
+    COMMON,
+    GIVEN,
+    RECIPE,
+    ROW,
+    ROWS,
+    TEXT,
+    TEXTS,
+    TRANSLATIONS,
+    UPDATES,
+    WRITTEN,
+    Result,
+    captions,
+    is_done,
+    main_one,
+    needs,
+    p_value,
+    p_values,
+    pooled,
+    settings,
+    table,
+    tokenised,
+    waves,
+)
+from benchmarks.table_runs import DONE, RESULT, SEEDS, Run, load, override, save
+from nmt.bundle import load_bundle
+from nmt.config import Recipe, load_recipe
+from nmt.data.corpus import check_corpus, read_lines
+from nmt.evaluation.quality import bleu
+from nmt.training.initial import initial_weights
+from nmt.training.optim import Schedule
+from tests.bundles import make_bundle, toy_sentences
+from tests.corpora import write_toy_corpus
+from tests.evaluation.systems import sentences, worsened
+
+SETS = ("train", "val", "test_2016_flickr", "test_2017_flickr", "test_2017_mscoco")
+
+
+def write_gzip(path: Path, lines: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode()))
+
+
+@pytest.fixture
+def corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`$NMT_DATA` with small files of the names that the program reads."""
+    folder = tmp_path / "corpora"
+    for seed, name in enumerate(SETS):
+        for path in write_toy_corpus(tmp_path, 60 if name == "train" else 12, seed=seed, stem=name):
+            lines = list(read_lines(path))
+            side = path.suffix[1:]
+            write_gzip(folder / f"multi30k/{name}.{side}.gz", lines)
+            write_gzip(folder / f"multi30k-tok/{name}.lc.norm.tok.{side}.gz", [tokenised(line) for line in lines])
+    for number in range(1, 6):
+        for side in ("en", "de"):
+            lines = [f"{side} caption {number} of image {image}." for image in range(10)]
+            write_gzip(folder / f"multi30k-captions/train.{number}.{side}.gz", lines)
+    monkeypatch.setenv("NMT_DATA", str(folder))
+    return folder
+
+
+def recipe_of(name: str, output: Path) -> Recipe:
+    return load_recipe(RECIPE, override(settings(ROW[name], 2, output)))
+
+
+def finish(run: Run, output: Path) -> None:
+    """Leave what a finished run leaves, empty."""
+    run.folder(output).mkdir(parents=True, exist_ok=True)
+    for name in (WRITTEN,) if run.row in TEXT else (DONE, RESULT):
+        (run.folder(output) / name).touch()
+
+
+@pytest.mark.parametrize("row", [row.name for row in ROWS])
+def test_every_row_can_be_trained(row: str, corpora: Path, tmp_path: Path) -> None:
+    output = tmp_path / "runs"
+    for run in needs(Run(row, 2)):
+        if run.row in TEXT:
+            for name in (GIVEN, WRITTEN):
+                (run.folder(output) / name).parent.mkdir(parents=True, exist_ok=True)
+                (run.folder(output) / name).write_text("one line\n")
+        else:
+            base = load_recipe(RECIPE).model.model_dump()
+            make_bundle(run.folder(output) / "bundle", text={"vocab_size": 330}, **base)
+    recipe = recipe_of(row, output)
+    for corpus in (*recipe.data.train, recipe.data.dev, recipe.data.test):
+        assert check_corpus(corpus, recipe.data.source_lang, recipe.data.target_lang)
+    if recipe.training.init:
+        assert initial_weights(recipe)
+
+
+def test_no_two_rows_are_the_same_and_each_is_compared_with_another() -> None:
+    recipes = {row.name: recipe_of(row.name, Path("runs")) for row in ROWS}
+    assert len({recipe.model_dump_json() for recipe in recipes.values()}) == len(ROWS)
+    assert [row.name for row in ROWS if row.against == row.name] == ["base"]
+    assert all(ROW[row.against].is_shown for row in ROWS)
+
+
+def test_settings_name_the_runs_of_the_same_seed() -> None:
+    found = settings(ROW["back"], 3, Path('a "b"'))
+    assert found["data.train"][1] == [f'a "b"/written-en/3/{name}' for name in (WRITTEN, GIVEN)]
+    assert settings(ROW["distilled"], 3, Path("runs"))["data.train"][1][0] == f"runs/taught/{COMMON}/{GIVEN}"
+
+
+def test_the_last_restart_ends_with_the_run() -> None:
+    """A period more would begin at the full rate just before the end."""
+    recipe = recipe_of("restarts", Path("runs"))
+    schedule = Schedule(recipe.optimizer, UPDATES)
+    rates = [schedule.rate(update, 0.0, 0) for update in range(1, UPDATES + 1)]
+    jumps = [n for n, (one, other) in enumerate(pairwise(rates)) if other > 10 * one and n > 100]
+    assert len(jumps) == 2
+    assert recipe.training.updates == UPDATES
+    assert rates[-1] < 0.03 * recipe.optimizer.learning_rate
+
+
+def test_what_others_need_is_made_first_and_only_once(tmp_path: Path) -> None:
+    found = waves([Run("distilled", 2), Run("ema", 2), Run("back", 1)], tmp_path)
+    bases = [Run("base", seed) for seed in SEEDS]
+    assert set(found[0]) == {*bases, Run("ema", 2), Run("de-en", 1)}
+    assert [set(wave) for wave in found[1:]] == [
+        {Run("taught", COMMON), Run("written-en", 1)},
+        {Run("distilled", 2), Run("back", 1)},
+    ]
+    for run in (*bases, Run("de-en", 1), Run("ema", 2)):
+        finish(run, tmp_path)
+        assert is_done(run, tmp_path)
+    assert [set(wave) for wave in waves([Run("distilled", seed) for seed in SEEDS], tmp_path)] == [
+        {Run("taught", COMMON)},
+        {Run("distilled", seed) for seed in SEEDS},
+    ]
+    assert waves([Run("ema", 2)], tmp_path) == []
+
+
+def test_captions_are_new_text_one_an_image(corpora: Path) -> None:
+    """None that stands in a set, whatever its case and punctuation; the five of the images take turns."""
+    known = next(iter(read_lines(corpora / "multi30k/test_2016_flickr.de.gz")))
+    path = corpora / "multi30k-captions/train.3.de.gz"
+    lines = list(read_lines(path))
+    write_gzip(path, [*lines[:2], known.upper().rstrip("."), *lines[3:]])
+    images = [0, 1, 3, 4, 5, 6, 7, 8, 9]
+    assert list(captions("de")) == [f"de caption {image % 5 + 1} of image {image} ." for image in images]
+
+
+def test_captions_look_like_the_files_of_the_record() -> None:
+    assert tokenised("A man's T-Shirt says “Hi & Bye”…") == "a man &apos;s t-shirt says &quot; hi &amp; bye &quot; ..."
+    assert tokenised("Zwei Männer, die [laut] lachen.") == "zwei männer , die &#91; laut &#93; lachen ."
+
+
+_, REFERENCES = sentences(100)
+OURS, THEIRS = worsened(REFERENCES, 0.20, seed=2), worsened(REFERENCES, 0.205, seed=4)
+
+
+def test_p_is_sacrebleus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SACREBLEU_SEED", "12345")
+    systems: list[tuple[str, Sequence[str]]] = [("theirs", THEIRS), ("ours", OURS)]
+    found: Any
+    _, found = PairedTest(systems, {"BLEU": BLEU(tokenize="none")}, [REFERENCES], "bs", n_samples=1000)()
+    expected = found["BLEU"][1].p_value
+    assert 0.01 < expected < 0.99
+    # same draws; they sum in single precision, and a tie may fall otherwise
+    assert p_value(pooled([OURS], REFERENCES), pooled([THEIRS], REFERENCES)) == pytest.approx(expected, abs=2e-3)
+
+
+def test_seeds_that_say_the_same_are_no_further_evidence() -> None:
+    one = p_value(pooled([OURS], REFERENCES), pooled([THEIRS], REFERENCES))
+    assert p_value(pooled([OURS] * 3, REFERENCES), pooled([THEIRS] * 3, REFERENCES)) == pytest.approx(one)
+    assert p_value(pooled([OURS, THEIRS], REFERENCES), pooled([THEIRS, OURS], REFERENCES)) == 1.0
+
+
+def leave(row: str, seed: int, test_bleu: float, translations: Sequence[str], output: Path) -> None:
+    """A finished run with made-up scores."""
+    run = Run(row, seed)
+    save(run.folder(output), RESULT, Result(row, seed, 30.0 + seed, test_bleu, 100 + seed, UPDATES, "made up"))
+    (run.folder(output) / TRANSLATIONS).write_text("".join(f"{line}\n" for line in translations))
+
+
+def test_the_table_has_what_there_is(corpora: Path, tmp_path: Path) -> None:
+    write_gzip(corpora / "multi30k-tok/test_2016_flickr.lc.norm.tok.de.gz", REFERENCES)
+    for seed in SEEDS:
+        leave("base", seed, 35.0 + seed, THEIRS, tmp_path)
+    leave("ema", 1, 40.0, OURS, tmp_path)
+    leave("gnmt", 1, 40.0, OURS, tmp_path)
+    found = load(Result, tmp_path)
+    ps = p_values(found, tmp_path)
+    # of gnmt there is none: the row that it differs from is not there
+    assert ps == {"ema": p_value(pooled([OURS], REFERENCES), pooled([THEIRS], REFERENCES))}
+    _, _, *lines = table(found, ps)
+    assert lines == [
+        f"| base | {ROW['base'].title} | 32.00 ± 1.00 | 37.00 ± 1.00 |  |  | 3 | 102 |",
+        f"| gnmt | {ROW['gnmt'].title} | 31.00 | 40.00 |  |  | 1 | 101 |",
+        f"| ema | {ROW['ema'].title} | 31.00 | 40.00 | base | {ps['ema']:.3f} | 1 | 101 |",
+    ]
+
+
+def test_a_run_is_trained_and_scored_once(corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {
+        "text.vocab_size": 330,
+        "model.embedding_size": 16,
+        "model.hidden_size": 16,
+        "training.updates": 2,
+        "training.validate_every": 2,
+    }
+    row = craft.Row("base", "small", small)
+    monkeypatch.setitem(ROW, "base", row)
+    main_one("base", "1", str(tmp_path))
+    place = Run("base", 1).folder(tmp_path)
+    result = Result(**json.loads((place / RESULT).read_text()))
+    assert (result.row, result.seed, result.updates) == ("base", 1, 2)
+    assert "tok:none" in result.signature
+    texts = list(read_lines(place / TRANSLATIONS))
+    assert result.test_bleu == bleu(texts, [craft.corpus(craft.TEST, "de")], tokenize="none").value
+    assert load_bundle(place / "bundle").config.model.hidden_size == 16
+    assert is_done(Run("base", 1), tmp_path)
+    before = (place / "log").read_text()
+    main_one("base", "1", str(tmp_path))
+    assert (place / "log").read_text() == before
+
+
+def test_an_ensemble_of_the_seeds_writes_for_all_of_them(corpora: Path, tmp_path: Path) -> None:
+    first = make_bundle(tmp_path / "base/1/bundle", seed=1)
+    for seed in (2, 3):
+        make_bundle(tmp_path / f"base/{seed}/bundle", seed=seed, tokenizers=first.tokenizers)
+    given = toy_sentences(6)
+    write_gzip(corpora / "multi30k-tok/train.lc.norm.tok.en.gz", given)
+    main_one("taught", str(COMMON), str(tmp_path))
+    place = Run("taught", COMMON).folder(tmp_path)
+    assert list(read_lines(place / GIVEN)) == given
+    together = list(read_lines(place / WRITTEN))
+    assert len(together) == len(given)
+    assert is_done(Run("taught", COMMON), tmp_path)
+    assert [text.name for text in TEXTS if text.is_common] == ["taught"]
