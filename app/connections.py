@@ -196,6 +196,9 @@ class Connection(HttpToolsProtocol):
         self._is_in_body = False  # nothing more will come: closing is closing
         super().connection_lost(exc)
         self._tell_leaving()
+        cast(_Transport, self.transport).forget()
+        if self._open_cycle() is None:
+            self.cycle = cast(RequestResponseCycle, None)
 
     def end(self) -> None:
         """Close at once: the caller has given no request that could be answered."""
@@ -254,7 +257,10 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             return  # to what is not offered: the request itself is answered
         except httptools.HttpParserError:
-            self._refuse(self._mistake or BadRequest("not an HTTP/1.1 request"))
+            mistake, self._mistake = self._mistake, None
+            if mistake is not None:
+                mistake.__traceback__ = None  # whose frames hold this connection and what it sent
+            self._refuse(mistake or BadRequest("not an HTTP/1.1 request"))
             return
         if self._is_in_head and self._head_bytes > self.door.max_head_bytes:
             self._refuse(HeadTooLarge.over(self.door.max_head_bytes))
@@ -429,7 +435,7 @@ class _Transport:
         "pause_reading", "resume_reading", "write",
     )  # fmt: skip
 
-    def __init__(self, inner: asyncio.Transport, is_sending: Callable[[], bool], linger: Callable[[], None]) -> None:
+    def __init__(self, inner: asyncio.Transport, is_sending: Callable[[], bool], linger: Callable[[], object]) -> None:
         self._inner, self._is_sending, self._linger = inner, is_sending, linger
         self._is_closing = False
         self.write = inner.write
@@ -438,6 +444,10 @@ class _Transport:
         self.pause_reading = inner.pause_reading
         self.resume_reading = inner.resume_reading
         self.get_write_buffer_size = inner.get_write_buffer_size
+
+    def forget(self) -> None:
+        """Let go of the connection, which is lost: otherwise it and what it sent would wait for garbage collection."""
+        self._is_sending = self._linger = lambda: False
 
     def is_closing(self) -> bool:
         return self._is_closing or self._inner.is_closing()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import os
 import resource
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -140,6 +142,39 @@ def get(path: str) -> bytes:
 async def test_who_says_nothing_must_go(engine: FakeEngine) -> None:
     async with serving(engine, header_timeout_s=0.05) as service:
         assert await (await service.call()).is_closed()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        get("/livez"),
+        post(),
+        post() + post(),
+        post(path="/nowhere"),
+        post(length=10_000),
+        b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * (MAX_FIELDS + 1),
+        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
+        b"not HTTP\r\n\r\n",
+    ],
+    ids=["nothing", "health", "work", "pipelined", "404", "half a body", "fields", "url", "not HTTP"],
+)
+async def test_a_connection_that_is_lost_needs_no_garbage_collection(engine: FakeEngine, data: bytes) -> None:
+    """What it sent can be large, and much of it would pile up until then."""
+    async with serving(engine) as service:
+        await service.ask(post())
+        caller = await service.call(data)
+        await until(lambda: len(service.door.inside) == 2)
+        if data and b"10000" not in data:
+            await caller.head()
+        connections = list(map(weakref.ref, service.door.inside))
+        gc.collect()
+        gc.disable()
+        try:
+            await service.all_leave()
+            await until(lambda: not any(connection() for connection in connections))
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nX-Field: va"])
