@@ -1,28 +1,34 @@
 """Score a shipped model on its test sets and write its card.
 
-    python -m benchmarks.model_card models/en-de --recipe models/recipes/en-de.toml --flores "$NMT_DATA/flores200"
+    python -m benchmarks.model_card models/en-de --tatoeba benchmarks/data --recipes models/recipes/en-many.toml \
+        models/recipes/en-de.toml --begun-from runs/en-many/bundle \
+        --flores "$NMT_DATA/flores200" --news "$NMT_DATA/wmt-en-de"
 
-Tatoeba's sets lie in benchmarks/data. FLORES-200 devtest is scored where its folder is given (docs/data.md).
+Tatoeba's sets of English and German lie in benchmarks/data; those of other pairs, FLORES-200 devtest and newstest2014
+are scored where their folders are given (docs/data.md).
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nmt.bundle import Bundle, load_bundle, rewrite_card
 from nmt.data.corpus import read_lines
-from nmt.evaluation.quality import QualityRow, evaluate, read_evaluation_set
+from nmt.evaluation.quality import EvaluationSet, QualityRow, evaluate, read_evaluation_set
+from nmt.evaluation.robustness import Cost, costs_of, variants
+from nmt.evaluation.significance import SEED
 from nmt.hardware import available_cores
 from nmt.inference import TranslateOptions, Translator
 from nmt.training.card import describe_model
 
 TATOEBA = Path(__file__).parent / "data"
-NAMES = {"en": "English", "de": "German"}
-
+NAMES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish"}
+ROUTES = ("raw", "default")
 
 CARD = """\
 # {source} to {target}
@@ -31,19 +37,19 @@ CARD = """\
 
 ## Data and licence
 
-Trained on {pairs:,} pairs of Tatoeba sentences (tatoeba.org), from the English-German file of www.manythings.org/anki,
-both under CC BY 2.0 FR: everyday sentences, 8 of 10 of them with 4 to 9 words. The weights are released under the same
-licence (models/LICENSE). docs/data.md says where the text is obtained and how it was split.
+Trained on sentence pairs of Tatoeba (tatoeba.org), from the files of www.manythings.org/anki, both under CC BY 2.0 FR:
+everyday sentences, 8 of 10 of them with 4 to 9 words. The weights are released under the same licence (models/LICENSE).
+docs/data.md says where the text is obtained and how it was split.
 
 ## How it was made
 
 ```
-nmt train {recipe} --storage {storage}
+{commands}
 ```
 
-with `NMT_DATA` set to the folder of corpora. {epochs:g} epochs, {updates:,} updates, {tokens:,} target tokens in
-{minutes:.0f} minutes on one core of a machine that was busy with other work ({rate:,.0f} target tokens/s).
-Dev set, greedy: perplexity {perplexity}, BLEU {bleu}, chrF2 {chrf}.
+with `NMT_DATA` set to the folder of corpora.{begun}
+{own}
+Dev set, greedy: perplexity {perplexity:.3f}, BLEU {bleu:.2f}, chrF2 {chrf:.2f}.
 {shortlist}
 ## Scores (beam {beam})
 
@@ -55,25 +61,29 @@ from a training sentence. `all` references: every translation that Tatoeba gives
 |---|---|---|---|---|---|---|
 {table}
 
+What people type, made from Tatoeba test (`nmt evaluate robustness`, seed {seed}; default route, two sentences as one
+segment), beside the clean text:
+
+| the source | case | clean BLEU | BLEU | ratio |
+|---|---|---|---|---|
+{robustness}
+
 Signatures (sacreBLEU):
 
 {signatures}
 
 ## Limits
 
-- It has seen next to no sentence of more than 20 words: long ones are translated badly (see FLORES-200).
+- Next to no sentence that people wrote for its training has more than 20 words: long ones are translated badly (see
+  FLORES-200).
 - It knows everyday language. Names, technical terms and news are spelt out in pieces and often wrong.
 - It has no sense of context between sentences: gender and forms of address are guessed.
 """
 
 SHORTLIST = """
-The shortlist was learnt from the same text; it leaves a test sentence {words:,.0f} output words on average:
-
-```
-nmt shortlist {model} --source "$NMT_DATA/{corpus}/train.{source}.gz" --target "$NMT_DATA/{corpus}/train.{target}.gz"
-```
+The shortlist was learnt from the pairs of this direction; it leaves a test sentence {words:,.0f} output words on
+average.
 """
-CORPUS = "tatoeba-en-de"
 
 
 @dataclass(frozen=True)
@@ -85,85 +95,141 @@ class TestSet:
     references: tuple[Path, ...]
     flags: Path | None = None
 
+    def read(self) -> EvaluationSet:
+        """Sources and references."""
+        return read_evaluation_set(self.references, source=self.source, flags=self.flags)
 
-def test_sets(source: str, target: str, flores: Path | None) -> Iterator[TestSet]:
-    """The sets of a language pair. Only German has several references a line."""
+
+def test_sets(source: str, target: str, tatoeba: Path, flores: Path | None, news: Path | None) -> Iterator[TestSet]:
+    """The sets of a language pair that are there. Only from English are there several references a line."""
     for name in ("test", "test_long"):
-        plain, several = TATOEBA / f"{name}.{target}.gz", TATOEBA / f"{name}.allrefs.{target}.gz"
-        references = (several,) if several.is_file() else (plain,)
-        yield TestSet(f"Tatoeba {name}", TATOEBA / f"{name}.{source}.gz", references, TATOEBA / f"{name}.near.gz")
-    if flores is not None:
-        yield TestSet("FLORES-200 devtest", flores / f"devtest.{source}.gz", (flores / f"devtest.{target}.gz",))
+        plain, several = tatoeba / f"{name}.{target}.gz", tatoeba / f"{name}.allrefs.{target}.gz"
+        if plain.is_file():
+            references = (several,) if several.is_file() else (plain,)
+            yield TestSet(f"Tatoeba {name}", tatoeba / f"{name}.{source}.gz", references, tatoeba / f"{name}.near.gz")
+    for name, stem in (("FLORES-200 devtest", "devtest"), ("newstest2014", "newstest2014")):
+        folder = flores if stem == "devtest" else news
+        if folder is not None:
+            yield TestSet(name, folder / f"{stem}.{source}.gz", (folder / f"{stem}.{target}.gz",))
 
 
 def score(translator: Translator, test: TestSet, beam_size: int) -> Iterator[tuple[str, QualityRow]]:
     """(route, row) for both routes; length buckets are left to `nmt evaluate quality`."""
-    sources = list(read_lines(test.source))
-    against = read_evaluation_set(test.references, source=test.source, flags=test.flags)
-    for route in ("raw", "default"):
+    against = test.read()
+    assert against.sources is not None
+    for route in ROUTES:
         options = TranslateOptions(beam_size=beam_size, raw=route == "raw")
-        outputs = [translation.text for translation in translator.translate(sources, options)]
+        outputs = [translation.text for translation in translator.translate(against.sources, options)]
         for row in evaluate(outputs, against).rows:
             if "words" not in row.group:
                 yield route, row
 
 
-def shortlist_section(bundle: Bundle, model: Path) -> str:
-    """How the shortlist was made, where there is one."""
+def robustness(translator: Translator, test: TestSet, beam_size: int) -> list[Cost]:
+    """What typing errors and their like cost."""
+    against = test.read()
+    assert against.sources is not None
+    options = TranslateOptions(beam_size=beam_size)
+    clean = [translation.text for translation in translator.translate(against.sources, options)]
+    found: list[Cost] = []
+    for variant in variants(against):
+        chosen = replace(options, splitting="none") if variant.is_one_segment else options
+        outputs = [translation.text for translation in translator.translate(variant.sources, chosen)]
+        found += (cost for cost in costs_of(variant, clean, outputs) if cost.score.metric == "BLEU")
+    return found
+
+
+def shortlist_section(bundle: Bundle, tatoeba: Path) -> str:
+    """What the shortlist leaves, where there is one."""
     if bundle.shortlist is None:
         return ""
-    source, target = bundle.config.source_lang, bundle.config.target_lang
-    texts = list(read_lines(TATOEBA / f"test.{source}.gz"))
+    texts = list(read_lines(tatoeba / f"test.{bundle.config.source_lang}.gz"))
     sizes = [len(bundle.shortlist.words(ids)) for ids in bundle.tokenizers.source.encode_batch(texts)]
-    return SHORTLIST.format(words=sum(sizes) / len(sizes), model=model, corpus=CORPUS, source=source, target=target)
+    return SHORTLIST.format(words=sum(sizes) / len(sizes))
+
+
+def commands(bundle: Bundle, model: Path, recipes: Sequence[Path]) -> str:
+    """What was run, in order."""
+    source, target = bundle.config.source_lang, bundle.config.target_lang
+    lines = [f"nmt train {recipe}" for recipe in recipes]
+    lines[-1] += f" --storage {bundle.config.storage}"
+    if bundle.shortlist is not None:
+        folder = f'"$NMT_DATA/tatoeba-en-{target if source == "en" else source}'
+        sides = (
+            f'--{side} {folder}/train.{language}.gz"' for side, language in (("source", source), ("target", target))
+        )
+        lines.append(shlex.join(["nmt", "shortlist", str(model)]) + " " + " ".join(sides))
+    return "\n".join(lines)
+
+
+def effort(bundle: Bundle) -> str:
+    """What a training took."""
+    summary = bundle.config.training
+    return (
+        f"{summary['epochs']:g} epochs of {summary['pairs']:,} pairs, {summary['updates']:,} updates, "
+        f"{summary['target_tokens']:,} target\ntokens, {summary['seconds'] / 60:.0f} minutes of one busy core."
+    )
 
 
 def card(
     bundle: Bundle,
-    model: Path,
-    recipe: Path,
+    begun_from: Bundle | None,
     precision: str,
     sections: Sequence[tuple[str, list[tuple[str, QualityRow]]]],
+    costs: Sequence[Cost],
+    *,
+    made_by: str,
+    shortlist: str,
+    seed: int,
 ) -> str:
     """The card in Markdown. `precision`: what the scores were computed in."""
-    config, summary = bundle.config, bundle.config.training
-    dev: dict[str, Any] = summary["dev"]
+    config = bundle.config
+    begun = "" if begun_from is None else f" What it began with:\n{effort(begun_from)} Then:"
+    dev: dict[str, Any] = config.training["dev"]
     rows = [(name, route, row) for name, found in sections for route, row in found]
     table = [
         f"| {name} | {route} | {row.group} | {row.references} | {row.sentences:,} "
         f"| {row.bleu.value:.2f} | {row.chrf.value:.2f} |"
         for name, route, row in rows
     ]
-    signatures = dict.fromkeys(f"- {s.metric}: `{s.signature}`" for *_, row in rows for s in (row.bleu, row.chrf))
+    made = [
+        f"| {cost.variant} | {'ignored' if cost.is_lowercase else 'counts'} | {cost.clean.value:.2f} "
+        f"| {cost.score.value:.2f} | {cost.ratio:.3f} |"
+        for cost in costs
+    ]
+    scores = [score for *_, row in rows for score in (row.bleu, row.chrf)] + [cost.score for cost in costs]
     return CARD.format(
         source=NAMES[config.source_lang],
         target=NAMES[config.target_lang],
         model=describe_model(bundle),
         storage=config.storage,
-        recipe=recipe,
-        pairs=summary["pairs"],
-        epochs=summary["epochs"],
-        updates=summary["updates"],
-        tokens=summary["target_tokens"],
-        minutes=summary["seconds"] / 60,
-        rate=summary["target_tokens"] / summary["seconds"],
+        commands=made_by,
+        begun=begun,
+        own=effort(bundle),
         perplexity=dev["perplexity"],
         bleu=dev["bleu"],
         chrf=dev["chrf"],
-        shortlist=shortlist_section(bundle, model),
+        shortlist=shortlist,
         precision=precision,
         with_shortlist=" with the shortlist" if bundle.shortlist else "",
         beam=config.search.beam_size,
         table="\n".join(table),
-        signatures="\n".join(signatures),
+        seed=seed,
+        robustness="\n".join(made),
+        signatures="\n".join(dict.fromkeys(f"- {one.metric}: `{one.signature}`" for one in scores)),
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--recipe", type=Path, required=True, help="the recipe that made it, as the card names it")
-    parser.add_argument("--flores", type=Path, help="folder with devtest.en.gz and devtest.de.gz")
+    parser.add_argument(
+        "--recipes", type=Path, nargs="+", required=True, help="what made it, in order, as the card names it"
+    )
+    parser.add_argument("--begun-from", type=Path, metavar="BUNDLE", help="the model that training began with")
+    parser.add_argument("--tatoeba", type=Path, default=TATOEBA, help="folder with test.XX.gz and their like")
+    parser.add_argument("--flores", type=Path, help="folder with devtest.XX.gz")
+    parser.add_argument("--news", type=Path, help="folder with newstest2014.XX.gz")
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--workers", type=int, default=available_cores())
     parser.add_argument("--precision", default="auto", help="what to compute in (nmt translate --precision)")
@@ -171,10 +237,21 @@ def main() -> None:
     chosen = parser.parse_args()
     bundle = load_bundle(chosen.model)
     pair = (bundle.config.source_lang, bundle.config.target_lang)
+    tests = list(test_sets(*pair, chosen.tatoeba, chosen.flores, chosen.news))
     with Translator.load(chosen.model, precision=chosen.precision, workers=chosen.workers) as translator:
         precision = translator.info.precision
-        sections = [(test.name, list(score(translator, test, chosen.beam))) for test in test_sets(*pair, chosen.flores)]
-    text = card(bundle, chosen.model, chosen.recipe, precision, sections)
+        sections = [(test.name, list(score(translator, test, chosen.beam))) for test in tests]
+        costs = robustness(translator, tests[0], chosen.beam)
+    text = card(
+        bundle,
+        None if chosen.begun_from is None else load_bundle(chosen.begun_from),
+        precision,
+        sections,
+        costs,
+        made_by=commands(bundle, chosen.model, chosen.recipes),
+        shortlist=shortlist_section(bundle, chosen.tatoeba),
+        seed=SEED,
+    )
     print(text)
     if not chosen.print:
         rewrite_card(chosen.model, text)
