@@ -82,7 +82,7 @@ async def test_a_process_that_is_killed_is_an_error_and_nobody_hangs() -> None:
                 await work.next()
     finally:
         await work.close()
-    assert work._process.returncode == -signal.SIGKILL
+    assert work._process.returncode in (-signal.SIGKILL, 255)  # 255: close found it dead before the event loop did
 
 
 async def test_closing_ends_the_process() -> None:
