@@ -94,8 +94,7 @@ def overload(run: Run) -> Iterator[Row]:
     What the service can do is measured again before and after each rate, since a machine's speed changes by the minute.
     """
     with run.serve() as server:
-        run.closed(server, 64, 1, warm_s=3)
-        before = run.closed(server, 64, run.seconds(10, 3))
+        before = run.closed(server, 64, run.seconds(10, 3), warm_s=3)
         run.capacity = run.capacity or before.per_s
         for percent in (50, 80, 100, 150, 300):
             seconds = run.seconds(60, 8)
