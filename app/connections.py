@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
 import re
 import termios
 from collections.abc import Callable
@@ -57,8 +56,6 @@ MAX_FRAMING = 8
 """Bytes around a chunked body for each byte in it: chunks of one byte need five."""
 SMALL_BODY_BYTES = 64 * 1024
 """Bodies up to here are not counted: the number of connections bounds what they need."""
-READ_AHEAD = 64 * 1024
-"""What is read at most of what came with a connection."""
 LINGER_S = 30.0
 """How long the rest of a body that was refused is still read, and thrown away, so that its sender sees the answer."""
 LINGER_AT_THE_END_S = 1.0
@@ -176,17 +173,6 @@ class Connection(HttpToolsProtocol):
         super().connection_made(cast(asyncio.Transport, _Transport(transport, self.is_sending, self.linger)))
         self._set_clock(self.door.header_timeout_s, self._on_late_head)
         self.door.enter(self)
-        if transport.get_extra_info("sslcontext") is None:
-            self.loop.call_soon(self._read_ahead)
-
-    def _read_ahead(self) -> None:
-        """Read what came with the connection, as most first requests do: the loop itself would in its next turn."""
-        if self.transport.is_closing():
-            return
-        own = self.transport.get_extra_info("socket")
-        with suppress(OSError, ValueError):  # nothing there, or closed: the loop will see it too
-            if data := os.read(own.fileno(), READ_AHEAD):
-                self.data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.leave(self)
