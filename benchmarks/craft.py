@@ -18,81 +18,29 @@ between these models, not what other seeds would: that is what the standard devi
 
 from __future__ import annotations
 
-import json
-import re
 import statistics
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.table_runs import (
-    DONE,
-    RESULT,
-    SEEDS,
-    Overrides,
-    Run,
-    arguments,
-    call,
-    load,
-    run_all,
-    save,
-    spread,
-    train,
-)
+from benchmarks.chains import BEAM, GIVEN, TRANSLATIONS, WRITTEN, Chain, Row, Text
+from benchmarks.multi30k_text import TEST, VAL, captions, corpus, path
+from benchmarks.table_runs import RESULT, SEEDS, Overrides, Run, arguments, load, run_all, save, spread
 from nmt.bundle import load_bundle
 from nmt.cli.models import one_thread_a_process
-from nmt.config import expand_path
-from nmt.data.cleaning import Overlap
 from nmt.data.corpus import read_lines
 from nmt.evaluation.scoring import Counts, bleu, count
 from nmt.evaluation.significance import bootstrap_p, resampled
 from nmt.files import write_atomic
 from nmt.inference import TranslateOptions, Translator
-from nmt.text.words import bare, split_words
 
 RECIPE = Path(__file__).with_name("craft.toml")
-VAL, TEST = "val", "test_2016_flickr"
-BEAM = 5
 TOKENIZE = "none"
 """sacreBLEU's name for text that is tokenised already."""
-TRANSLATIONS = "test.txt"
-GIVEN, WRITTEN = "given.txt", "written.txt"
 UPDATES = 2100
 """Of the base recipe."""
-COMMON = 0
-"""In the place of a seed: of what the runs of all seeds share."""
-
-NAMED = re.compile(r"\{([a-z][\w.-]*)\}")
-"""In a row's settings: the folder of the run of this name with the row's seed."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: what is trained, and what it is compared with."""
-
-    name: str
-    title: str
-    train: Overrides
-    """Keys of the recipe set anew. "{name}" is the folder of another row or text, which is made first."""
-    against: str = "base"
-    """The row that differs from this one in one thing."""
-    is_shown: bool = True
-    """False: only trained, because others need it."""
-
-
-@dataclass(frozen=True)
-class Text:
-    """A corpus of which models write one side: the lines of `GIVEN`, and in `WRITTEN` what becomes of them."""
-
-    name: str
-    model: str
-    """The row whose models write: that of the same seed or, if `is_common`, those of all seeds as one ensemble."""
-    given: Callable[[], Iterable[str]]
-    is_common: bool = False
-    """One text for all seeds."""
 
 
 @dataclass(frozen=True)
@@ -109,65 +57,13 @@ class Result:
     signature: str
 
 
-def corpus(name: str, side: str) -> list[str]:
-    """A set in the form of the record: lower case, normalised punctuation, tokens."""
-    return list(read_lines(expand_path(f"$NMT_DATA/multi30k-tok/{name}.lc.norm.tok.{side}.gz")))
-
-
-def captions(side: str) -> Iterator[str]:
-    """Descriptions in one language that Multi30k has not, one an image, in the form of the record.
-
-    Each image has five, sorted by length and not parallel; the images take turns, so that all lengths are there. Left
-    out is what stands in a set of Multi30k, trained on or held out, by the rule of `data.cleaning.overlap`. It compares
-    the raw files here: training compares what it is given, and tokens might differ in a quotation mark.
-    """
-    sets = ("train", VAL, TEST, "test_2017_flickr", "test_2017_mscoco")
-    known = Overlap(
-        pair
-        for name in sets
-        for pair in zip(
-            *(read_lines(expand_path(f"$NMT_DATA/multi30k/{name}.{each}.gz")) for each in ("en", "de")), strict=True
-        )
-    )
-    files = [read_lines(expand_path(f"$NMT_DATA/multi30k-captions/train.{one}.{side}.gz")) for one in range(1, 6)]
-    for number, five in enumerate(zip(*files, strict=True)):
-        line = five[number % len(five)]
-        if not known.has(line, line):
-            yield tokenised(line)
-
-
-PLAIN = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "“": '"', "”": '"', "„": '"', "–": "-", "…": "..."})
-ESCAPED = str.maketrans(
-    {
-        "&": "&amp;",
-        "|": "&#124;",
-        "<": "&lt;",
-        ">": "&gt;",
-        "'": "&apos;",
-        '"': "&quot;",
-        "[": "&#91;",
-        "]": "&#93;",
-    }
-)
-
-
-def tokenised(line: str) -> str:
-    """A raw line as Moses' scripts write it for the record's files.
-
-    Of the 29,000 lines of Multi30k's training text 99.8 % (English) and 99.2 % (German) come out the same; most others
-    differ in the order of a full stop and a quotation mark, or have a full stop in the middle.
-    """
-    return " ".join(bare(piece).translate(ESCAPED) for piece in split_words(line.translate(PLAIN).lower()))
-
-
 TEXTS = (
     Text("written-de", "base", lambda: captions("en")),
     Text("written-en", "de-en", lambda: captions("de")),
-    Text("taught", "base", lambda: corpus("train", "en"), is_common=True),
+    Text("taught", "base", lambda: corpus("train", "en"), SEEDS),
 )
 
-TOK = "$NMT_DATA/multi30k-tok"
-PAIRS = [f"{TOK}/train.lc.norm.tok.{side}.gz" for side in ("en", "de")]
+PAIRS = [path("train", side) for side in ("en", "de")]
 TWO_LAYERS: Overrides = {"model.encoder_layers": 2, "model.decoder_layers": 2}
 UNIDIRECTIONAL: Overrides = {"model.bidirectional": False}
 FROM_BASE: Overrides = {"training.init": "{base}/bundle"}
@@ -175,8 +71,8 @@ SWAPPED: Overrides = {
     "data.source_lang": "de",
     "data.target_lang": "en",
     "data.train": [PAIRS[::-1]],
-    "data.dev": [f"{TOK}/{VAL}.lc.norm.tok.{side}.gz" for side in ("de", "en")],
-    "data.test": [f"{TOK}/{TEST}.lc.norm.tok.{side}.gz" for side in ("de", "en")],
+    "data.dev": [path(VAL, side) for side in ("de", "en")],
+    "data.test": [path(TEST, side) for side in ("de", "en")],
 }
 
 ROWS = (
@@ -257,62 +153,7 @@ ROWS = (
     Row("de-en", "the other way, for back-translation", SWAPPED, is_shown=False),
 )
 
-ROW = {row.name: row for row in ROWS}
-TEXT = {text.name: text for text in TEXTS}
-
-
-def of_seed(name: str, seed: int) -> Run:
-    """The run of this name that a row with this seed uses."""
-    return Run(name, COMMON if name in TEXT and TEXT[name].is_common else seed)
-
-
-def needs(run: Run) -> list[Run]:
-    """What must be there before a run can be made."""
-    if (text := TEXT.get(run.row)) is not None:
-        return [Run(text.model, seed) for seed in (SEEDS if text.is_common else (run.seed,))]
-    return [of_seed(name, run.seed) for name in dict.fromkeys(NAMED.findall(json.dumps(ROW[run.row].train)))]
-
-
-def settings(row: Row, seed: int, output: Path) -> Overrides:
-    """What a row sets anew, with the folders of this seed in the place of the names."""
-    written = json.dumps(row.train)
-    filled = NAMED.sub(lambda name: json.dumps(str(of_seed(name[1], seed).folder(output)))[1:-1], written)
-    found: Overrides = json.loads(filled)
-    return found
-
-
-def is_done(run: Run, output: Path) -> bool:
-    """Whether there is nothing left to do."""
-    last = WRITTEN if run.row in TEXT else RESULT if ROW[run.row].is_shown else DONE
-    return (run.folder(output) / last).is_file()
-
-
-def waves(wanted: Iterable[Run], output: Path) -> list[list[Run]]:
-    """What is left to make of some runs and of what they need, each wave needing nothing but the waves before it."""
-    depths: dict[Run, int] = {}
-
-    def depth(run: Run) -> int:
-        if is_done(run, output):
-            return 0
-        if run not in depths:
-            depths[run] = 1 + max(map(depth, needs(run)), default=0)
-        return depths[run]
-
-    deepest = max(map(depth, wanted), default=0)
-    return [[run for run, level in depths.items() if level == wave] for wave in range(1, deepest + 1)]
-
-
-def write(text: Text, run: Run, output: Path) -> None:
-    """Have models translate the lines of a text; goes on where that was cut off. Raises RuntimeError where it fails."""
-    place = run.folder(output)
-    place.mkdir(parents=True, exist_ok=True)
-    write_atomic(place / GIVEN, "".join(f"{line}\n" for line in text.given()))
-    first, *others = (one.folder(output) / "bundle" for one in needs(run))
-    command = [sys.executable, "-m", "nmt.cli.main", "translate", str(first)]
-    for other in others:
-        command += ["--ensemble", str(other)]
-    command += ["--raw", "--beam", str(BEAM), "--workers", "1", "-i", str(place / GIVEN), "-o", str(place / WRITTEN)]
-    call(command, place / "log")
+CHAIN = Chain(RECIPE, {row.name: row for row in ROWS}, {text.name: text for text in TEXTS})
 
 
 def score(model: Path, run: Run, output: Path) -> None:
@@ -379,7 +220,7 @@ def main() -> None:
     if not chosen.print:
         one_thread_a_process()
         wanted = [Run(name, seed) for seed in chosen.seeds for name in rows]
-        for runs in waves(wanted, chosen.output):
+        for runs in CHAIN.waves(wanted, chosen.output):
             run_all("benchmarks.craft", runs, chosen.output, chosen.parallel)
     found = load(Result, chosen.output)
     print("\n".join(table(found, p_values(found, chosen.output))))
@@ -388,11 +229,11 @@ def main() -> None:
 def main_one(name: str, seed: str, folder: str) -> None:
     """One run, in this process."""
     run, output = Run(name, int(seed)), Path(folder)
-    if (text := TEXT.get(name)) is not None:
-        write(text, run, output)
+    if name in CHAIN.texts:
+        CHAIN.write(run, output)
         return
-    model = train(RECIPE, settings(ROW[name], run.seed, output), run, output)
-    if ROW[name].is_shown:
+    (model,) = CHAIN.models(run, output)
+    if CHAIN.rows[name].is_shown:
         score(model, run, output)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,31 +12,10 @@ import pytest
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
-from benchmarks import craft
-from benchmarks.craft import (
-    COMMON,
-    GIVEN,
-    RECIPE,
-    ROW,
-    ROWS,
-    TEXT,
-    TEXTS,
-    TRANSLATIONS,
-    UPDATES,
-    WRITTEN,
-    Result,
-    captions,
-    is_done,
-    main_one,
-    needs,
-    p_value,
-    p_values,
-    pooled,
-    settings,
-    table,
-    tokenised,
-    waves,
-)
+from benchmarks import multi30k_text
+from benchmarks.chains import COMMON, GIVEN, TRANSLATIONS, WRITTEN, Row
+from benchmarks.craft import CHAIN, RECIPE, ROWS, TEXTS, UPDATES, Result, main_one, p_value, p_values, pooled, table
+from benchmarks.multi30k_text import TEST
 from benchmarks.table_runs import DONE, RESULT, SEEDS, Run, load, override, save
 from nmt.bundle import load_bundle
 from nmt.config import Recipe, load_recipe
@@ -45,38 +23,15 @@ from nmt.data.corpus import check_corpus, read_lines
 from nmt.evaluation.quality import bleu
 from nmt.training.initial import initial_weights
 from nmt.training.optim import Schedule
+from tests.benchmarks.conftest import write_gzip
 from tests.bundles import make_bundle, toy_sentences
-from tests.corpora import write_toy_corpus
 from tests.evaluation.systems import sentences, worsened
 
-SETS = ("train", "val", "test_2016_flickr", "test_2017_flickr", "test_2017_mscoco")
-
-
-def write_gzip(path: Path, lines: Sequence[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode()))
-
-
-@pytest.fixture
-def corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`$NMT_DATA` with small files of the names that the program reads."""
-    folder = tmp_path / "corpora"
-    for seed, name in enumerate(SETS):
-        for path in write_toy_corpus(tmp_path, 60 if name == "train" else 12, seed=seed, stem=name):
-            lines = list(read_lines(path))
-            side = path.suffix[1:]
-            write_gzip(folder / f"multi30k/{name}.{side}.gz", lines)
-            write_gzip(folder / f"multi30k-tok/{name}.lc.norm.tok.{side}.gz", [tokenised(line) for line in lines])
-    for number in range(1, 6):
-        for side in ("en", "de"):
-            lines = [f"{side} caption {number} of image {image}." for image in range(10)]
-            write_gzip(folder / f"multi30k-captions/train.{number}.{side}.gz", lines)
-    monkeypatch.setenv("NMT_DATA", str(folder))
-    return folder
+ROW, TEXT = CHAIN.rows, CHAIN.texts
 
 
 def recipe_of(name: str, output: Path) -> Recipe:
-    return load_recipe(RECIPE, override(settings(ROW[name], 2, output)))
+    return load_recipe(RECIPE, override(CHAIN.settings(ROW[name], 2, output)))
 
 
 def finish(run: Run, output: Path) -> None:
@@ -89,7 +44,7 @@ def finish(run: Run, output: Path) -> None:
 @pytest.mark.parametrize("row", [row.name for row in ROWS])
 def test_every_row_can_be_trained(row: str, corpora: Path, tmp_path: Path) -> None:
     output = tmp_path / "runs"
-    for run in needs(Run(row, 2)):
+    for run in CHAIN.needs(Run(row, 2)):
         if run.row in TEXT:
             for name in (GIVEN, WRITTEN):
                 (run.folder(output) / name).parent.mkdir(parents=True, exist_ok=True)
@@ -112,9 +67,9 @@ def test_no_two_rows_are_the_same_and_each_is_compared_with_another() -> None:
 
 
 def test_settings_name_the_runs_of_the_same_seed() -> None:
-    found = settings(ROW["back"], 3, Path('a "b"'))
+    found = CHAIN.settings(ROW["back"], 3, Path('a "b"'))
     assert found["data.train"][1] == [f'a "b"/written-en/3/{name}' for name in (WRITTEN, GIVEN)]
-    assert settings(ROW["distilled"], 3, Path("runs"))["data.train"][1][0] == f"runs/taught/{COMMON}/{GIVEN}"
+    assert CHAIN.settings(ROW["distilled"], 3, Path("runs"))["data.train"][1][0] == f"runs/taught/{COMMON}/{GIVEN}"
 
 
 def test_the_last_restart_ends_with_the_run() -> None:
@@ -129,7 +84,7 @@ def test_the_last_restart_ends_with_the_run() -> None:
 
 
 def test_what_others_need_is_made_first_and_only_once(tmp_path: Path) -> None:
-    found = waves([Run("distilled", 2), Run("ema", 2), Run("back", 1)], tmp_path)
+    found = CHAIN.waves([Run("distilled", 2), Run("ema", 2), Run("back", 1)], tmp_path)
     bases = [Run("base", seed) for seed in SEEDS]
     assert set(found[0]) == {*bases, Run("ema", 2), Run("de-en", 1)}
     assert [set(wave) for wave in found[1:]] == [
@@ -138,27 +93,12 @@ def test_what_others_need_is_made_first_and_only_once(tmp_path: Path) -> None:
     ]
     for run in (*bases, Run("de-en", 1), Run("ema", 2)):
         finish(run, tmp_path)
-        assert is_done(run, tmp_path)
-    assert [set(wave) for wave in waves([Run("distilled", seed) for seed in SEEDS], tmp_path)] == [
+        assert CHAIN.is_done(run, tmp_path)
+    assert [set(wave) for wave in CHAIN.waves([Run("distilled", seed) for seed in SEEDS], tmp_path)] == [
         {Run("taught", COMMON)},
         {Run("distilled", seed) for seed in SEEDS},
     ]
-    assert waves([Run("ema", 2)], tmp_path) == []
-
-
-def test_captions_are_new_text_one_an_image(corpora: Path) -> None:
-    """None that stands in a set, whatever its case and punctuation; the five of the images take turns."""
-    known = next(iter(read_lines(corpora / "multi30k/test_2016_flickr.de.gz")))
-    path = corpora / "multi30k-captions/train.3.de.gz"
-    lines = list(read_lines(path))
-    write_gzip(path, [*lines[:2], known.upper().rstrip("."), *lines[3:]])
-    images = [0, 1, 3, 4, 5, 6, 7, 8, 9]
-    assert list(captions("de")) == [f"de caption {image % 5 + 1} of image {image} ." for image in images]
-
-
-def test_captions_look_like_the_files_of_the_record() -> None:
-    assert tokenised("A man's T-Shirt says “Hi & Bye”…") == "a man &apos;s t-shirt says &quot; hi &amp; bye &quot; ..."
-    assert tokenised("Zwei Männer, die [laut] lachen.") == "zwei männer , die &#91; laut &#93; lachen ."
+    assert CHAIN.waves([Run("ema", 2)], tmp_path) == []
 
 
 _, REFERENCES = sentences(100)
@@ -215,17 +155,17 @@ def test_a_run_is_trained_and_scored_once(corpora: Path, tmp_path: Path, monkeyp
         "training.updates": 2,
         "training.validate_every": 2,
     }
-    row = craft.Row("base", "small", small)
-    monkeypatch.setitem(ROW, "base", row)
+    row = Row("base", "small", small)
+    monkeypatch.setitem(CHAIN.rows, "base", row)
     main_one("base", "1", str(tmp_path))
     place = Run("base", 1).folder(tmp_path)
     result = Result(**json.loads((place / RESULT).read_text()))
     assert (result.row, result.seed, result.updates) == ("base", 1, 2)
     assert "tok:none" in result.signature
     texts = list(read_lines(place / TRANSLATIONS))
-    assert result.test_bleu == bleu(texts, [craft.corpus(craft.TEST, "de")], tokenize="none").value
+    assert result.test_bleu == bleu(texts, [multi30k_text.corpus(TEST, "de")], tokenize="none").value
     assert load_bundle(place / "bundle").config.model.hidden_size == 16
-    assert is_done(Run("base", 1), tmp_path)
+    assert CHAIN.is_done(Run("base", 1), tmp_path)
     before = (place / "log").read_text()
     main_one("base", "1", str(tmp_path))
     assert (place / "log").read_text() == before
@@ -242,5 +182,5 @@ def test_an_ensemble_of_the_seeds_writes_for_all_of_them(corpora: Path, tmp_path
     assert list(read_lines(place / GIVEN)) == given
     together = list(read_lines(place / WRITTEN))
     assert len(together) == len(given)
-    assert is_done(Run("taught", COMMON), tmp_path)
-    assert [text.name for text in TEXTS if text.is_common] == ["taught"]
+    assert CHAIN.is_done(Run("taught", COMMON), tmp_path)
+    assert [text.name for text in TEXTS if text.seeds] == ["taught"]

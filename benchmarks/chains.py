@@ -1,0 +1,126 @@
+"""Tables of trainings in which a row may need models of other rows, or text that they wrote.
+
+A `Chain` knows what is left to do and in which order. `benchmarks/craft.py` and `benchmarks/multi30k.py` say what the
+rows are and how they are scored; `benchmarks/table_runs.py` makes the single runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.table_runs import DONE, RESULT, SEEDS, Overrides, Run, call, train
+from nmt.files import write_atomic
+
+BEAM = 5
+TRANSLATIONS = "test.txt"
+"""In the folder of a run: what it said of the test set."""
+GIVEN, WRITTEN = "given.txt", "written.txt"
+COMMON = 0
+"""In the place of a seed: of what the runs of all seeds share."""
+
+_NAMED = re.compile(r"\{([a-z][\w.-]*)\}")
+"""In a row's settings: the folder of the run of this name with the row's seed."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: what is trained, and what it is compared with."""
+
+    name: str
+    title: str
+    train: Overrides
+    """Keys of the recipe set anew. "{name}" is the folder of another row or text, which is made first."""
+    against: str = "base"
+    """The row that differs from this one in one thing."""
+    is_shown: bool = True
+    """False: only trained, because others need it."""
+    members: str = ""
+    """Nothing is trained: the models of all seeds of this row, as one ensemble."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A corpus of which models write one side: the lines of `GIVEN`, and in `WRITTEN` what becomes of them."""
+
+    name: str
+    model: str
+    """The row whose models write."""
+    given: Callable[[], Iterable[str]]
+    seeds: tuple[int, ...] = ()
+    """Of those models, which write as one ensemble, once for all. None given: each seed's model writes for its seed."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Rows and texts by name, and the recipe that the rows change."""
+
+    recipe: Path
+    rows: Mapping[str, Row]
+    texts: Mapping[str, Text]
+
+    def of_seed(self, name: str, seed: int) -> Run:
+        """The run of this name that a row with this seed uses."""
+        is_common = self.texts[name].seeds if name in self.texts else self.rows[name].members
+        return Run(name, COMMON if is_common else seed)
+
+    def needs(self, run: Run) -> list[Run]:
+        """What must be there before a run can be made."""
+        if (text := self.texts.get(run.row)) is not None:
+            return [Run(text.model, seed) for seed in text.seeds or (run.seed,)]
+        row = self.rows[run.row]
+        if row.members:
+            return [Run(row.members, seed) for seed in SEEDS]
+        return [self.of_seed(name, run.seed) for name in dict.fromkeys(_NAMED.findall(json.dumps(row.train)))]
+
+    def settings(self, row: Row, seed: int, output: Path) -> Overrides:
+        """What a row sets anew, with the folders of this seed in the place of the names."""
+        written = json.dumps(row.train)
+        filled = _NAMED.sub(lambda name: json.dumps(str(self.of_seed(name[1], seed).folder(output)))[1:-1], written)
+        found: Overrides = json.loads(filled)
+        return found
+
+    def is_done(self, run: Run, output: Path) -> bool:
+        """Whether there is nothing left to do."""
+        last = WRITTEN if run.row in self.texts else RESULT if self.rows[run.row].is_shown else DONE
+        return (run.folder(output) / last).is_file()
+
+    def waves(self, wanted: Iterable[Run], output: Path) -> list[list[Run]]:
+        """What is left to make of some runs and of what they need, each wave needing nothing but the waves before."""
+        depths: dict[Run, int] = {}
+
+        def depth(run: Run) -> int:
+            if self.is_done(run, output):
+                return 0
+            if run not in depths:
+                depths[run] = 1 + max(map(depth, self.needs(run)), default=0)
+            return depths[run]
+
+        deepest = max(map(depth, wanted), default=0)
+        return [[run for run, level in depths.items() if level == wave] for wave in range(1, deepest + 1)]
+
+    def models(self, run: Run, output: Path) -> Sequence[Path]:
+        """The bundle of a row with a seed, or the members of an ensemble; trained now where that is left to do.
+
+        Raises RuntimeError where training fails.
+        """
+        row = self.rows[run.row]
+        if row.members:
+            return [one.folder(output) / "bundle" for one in self.needs(run)]
+        return [train(self.recipe, self.settings(row, run.seed, output), run, output)]
+
+    def write(self, run: Run, output: Path) -> None:
+        """Have models translate the lines of a text; goes on where it was cut off. Raises RuntimeError on failure."""
+        place = run.folder(output)
+        place.mkdir(parents=True, exist_ok=True)
+        write_atomic(place / GIVEN, "".join(f"{line}\n" for line in self.texts[run.row].given()))
+        first, *others = (one.folder(output) / "bundle" for one in self.needs(run))
+        command = [sys.executable, "-m", "nmt.cli.main", "translate", str(first)]
+        for other in others:
+            command += ["--ensemble", str(other)]
+        command += ["--raw", "--beam", str(BEAM), "--workers", "1"]
+        call([*command, "-i", str(place / GIVEN), "-o", str(place / WRITTEN)], place / "log")

@@ -1,0 +1,203 @@
+"""Multi30k beside published figures: one LSTM, ensembles, and what captions in one language add. The table of
+docs/quality.md.
+
+    python -m benchmarks.multi30k                    everything that is not there yet, a run a core
+    python -m benchmarks.multi30k --rows single      one row, and what it needs
+    python -m benchmarks.multi30k --print            the table of what is there
+
+Every row is the recipe benchmarks/multi30k.toml with the changes below, with three seeds. A run that has ended is never
+made again, and one that was cut off goes on from its checkpoint: the program may be stopped at any time. `$NMT_DATA` is
+the folder of corpora (docs/data.md).
+
+The files are those of the published figures: lower-cased, normalised, tokenised, scored on tokens
+(`tokenize="none"`). The row `raw` has the files as people wrote them, with sacreBLEU's own tokens (`13a`). All choices
+are made on val; of three seeds the one best on val is the headline.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.chains import BEAM, GIVEN, TRANSLATIONS, WRITTEN, Chain, Row, Text
+from benchmarks.multi30k_text import CAPTIONS, SETS, TEST, VAL, captions, corpus, path, raw_path
+from benchmarks.table_runs import RESULT, SEEDS, Overrides, Run, arguments, load, run_all, save, spread
+from nmt.bundle import load_bundle
+from nmt.cli.models import one_thread_a_process
+from nmt.config import expand_path
+from nmt.data.corpus import read_lines
+from nmt.evaluation.scoring import bleu
+from nmt.files import write_atomic
+from nmt.inference import TranslateOptions, Translator
+
+RECIPE = Path(__file__).with_name("multi30k.toml")
+HELD_OUT = SETS[1:]
+
+
+@dataclass(frozen=True)
+class Files:
+    """The form and the languages of a row's sets."""
+
+    source: str = "en"
+    target: str = "de"
+    is_raw: bool = False
+
+    @property
+    def tokenize(self) -> str:
+        """sacreBLEU's name of what cuts tokens for BLEU."""
+        return "13a" if self.is_raw else "none"
+
+    def paths(self, name: str) -> list[str]:
+        """A set's two files, as a recipe names them."""
+        return [(raw_path if self.is_raw else path)(name, side) for side in (self.source, self.target)]
+
+    def read(self, name: str) -> list[list[str]]:
+        """A set's two sides."""
+        return [list(read_lines(expand_path(one))) for one in self.paths(name)]
+
+    def settings(self) -> Overrides:
+        """A recipe's data."""
+        return {
+            "data.source_lang": self.source,
+            "data.target_lang": self.target,
+            "data.train": [self.paths("train")],
+            "data.dev": self.paths(VAL),
+            "data.test": self.paths(TEST),
+        }
+
+
+EN_DE = Files()
+OTHERS = {"reverse": Files("de", "en"), "raw": Files(is_raw=True), "en-fr": Files("en", "fr")}
+"""Rows that are not of the record's own files."""
+
+TEXTS = (
+    Text("written-en", "reverse", lambda: captions("de", CAPTIONS), SEEDS[:1]),
+    Text("taught-train", "back", lambda: corpus("train", "en"), SEEDS),
+    Text("taught-captions", "back", lambda: captions("en", CAPTIONS), SEEDS),
+)
+PAIRS = EN_DE.paths("train")
+MORE_TEXT: Overrides = {"training.epochs": 0, "training.updates": 15000}
+
+ROWS = (
+    Row("single", "one LSTM, the 29,000 pairs alone", {}),
+    Row("singles", "the three of `single` as one ensemble", {}, members="single"),
+    Row(
+        "back",
+        "one LSTM, German captions with machine-made English beside the pairs",
+        MORE_TEXT
+        | {
+            "data.train": [PAIRS, [f"{{written-en}}/{WRITTEN}", f"{{written-en}}/{GIVEN}"]],
+            "data.weights": [2, 1],
+            "data.tags": ["", "<bt>"],
+            "training.rdrop": 0.0,
+        },
+    ),
+    Row("backs", "the three of `back` as one ensemble", {}, members="back"),
+    Row(
+        "student",
+        "one LSTM, what that ensemble says of English captions beside the pairs",
+        MORE_TEXT
+        | {
+            "data.train": [
+                PAIRS,
+                *([f"{{{name}}}/{GIVEN}", f"{{{name}}}/{WRITTEN}"] for name in ("taught-train", "taught-captions")),
+            ],
+            "training.rdrop": 0.0,
+        },
+    ),
+    Row("raw", "`single` on the files as people wrote them", OTHERS["raw"].settings()),
+    Row("en-fr", "`single` from English to French", OTHERS["en-fr"].settings()),
+    Row("reverse", "`single` from German to English", OTHERS["reverse"].settings(), is_shown=False),
+)
+
+CHAIN = Chain(RECIPE, {row.name: row for row in ROWS}, {text.name: text for text in TEXTS})
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row with one seed. The translations of test_2016_flickr lie beside it."""
+
+    row: str
+    seed: int
+    weights: int
+    """Of one model."""
+    beam: Mapping[str, float]
+    """BLEU of the held-out sets, with beam 5."""
+    greedy: Mapping[str, float]
+    """With beam 1."""
+    seconds: int
+    """Of training, without that of the models it needed; 0 of an ensemble."""
+    updates: int
+    signature: str
+
+
+def score(models: Sequence[Path], run: Run, output: Path) -> None:
+    """Translate the held-out sets, and keep the scores and what was said of test_2016_flickr."""
+    files = OTHERS.get(run.row, EN_DE)
+    scores: list[dict[str, float]] = []
+    place = run.folder(output)
+    place.mkdir(parents=True, exist_ok=True)
+    signature = ""
+    with Translator.load(models, device="cpu", precision="fp32") as translator:
+        for size in (1, BEAM):
+            options = TranslateOptions(beam_size=size, raw=True)
+            found = {}
+            for name in HELD_OUT:
+                sources, references = files.read(name)
+                lines = [translation.text for translation in translator.translate(sources, options)]
+                result = bleu(lines, [references], tokenize=files.tokenize)
+                found[name], signature = result.value, result.signature
+                if name == TEST:  # the beam's stay
+                    write_atomic(place / TRANSLATIONS, "".join(f"{line}\n" for line in lines))
+            scores.append(found)
+    bundle = load_bundle(models[0])
+    trained = bundle.config.training
+    is_ensemble = len(models) > 1
+    effort = (0, 0) if is_ensemble else (trained["seconds"], trained["updates"])
+    save(place, RESULT, Result(run.row, run.seed, bundle.parameters, scores[1], scores[0], *effort, signature))
+
+
+def table(found: Mapping[str, Sequence[Result]]) -> Iterator[str]:
+    """Markdown."""
+    yield (
+        f"| row | what | seeds | weights, million | {' | '.join(HELD_OUT)} | {TEST}, seed best on {VAL} "
+        f"| {TEST}, greedy | training, min |"
+    )
+    yield "|---" * (8 + len(HELD_OUT)) + "|"
+    for row in ROWS:
+        if row.is_shown and (some := found.get(row.name)):
+            best = max(some, key=lambda one: one.beam[VAL])
+            cells = [row.name, row.title, str(len(some)), f"{best.weights / 1e6:.1f}"]
+            cells += [spread([one.beam[name] for one in some]) for name in HELD_OUT]
+            cells += [f"{best.beam[TEST]:.2f}", spread([one.greedy[TEST] for one in some])]
+            yield f"| {' | '.join([*cells, f'{statistics.mean(one.seconds for one in some) / 60:.0f}'])} |"
+
+
+def main() -> None:
+    chosen = arguments(__doc__, "runs/multi30k").parse_args()
+    rows = [row.name for row in ROWS if row.is_shown] if chosen.rows is None else chosen.rows.split(",")
+    if not chosen.print:
+        one_thread_a_process()
+        wanted = dict.fromkeys(CHAIN.of_seed(name, seed) for seed in chosen.seeds for name in rows)
+        for runs in CHAIN.waves(wanted, chosen.output):
+            run_all("benchmarks.multi30k", runs, chosen.output, chosen.parallel)
+    found = load(Result, chosen.output)
+    print("\n".join(table(found)))
+    print("\n".join(dict.fromkeys(f"- `{one.signature}`" for some in found.values() for one in some)))
+
+
+def main_one(name: str, seed: str, folder: str) -> None:
+    """One run, in this process."""
+    run, output = Run(name, int(seed)), Path(folder)
+    if name in CHAIN.texts:
+        CHAIN.write(run, output)
+        return
+    models = CHAIN.models(run, output)
+    if CHAIN.rows[name].is_shown:
+        score(models, run, output)
+
+
+if __name__ == "__main__":
+    main()
