@@ -365,6 +365,9 @@ class SearchConfig(Section):
     """A translation has at most factor * source tokens + offset tokens."""
     max_source_tokens: Positive = 256
     """A longer segment is split before it is translated (an error with `--raw`)."""
+    clause_tokens: NonNegative = 0
+    """A sentence of more source tokens is translated in clauses, cut at semicolons, colons, commas and dashes, where
+    sentences are looked for (not with `--raw`). For a network that has learnt from short sentences. 0: never."""
     unknown_words: Literal["replace", "keep", "bar"] = "replace"
     """What becomes of `<unk>` in a translation. `replace`: the word that the model looks at, by the dictionary that
     training learns for a word model with attention (Luong et al. 2015, 4.1); without a dictionary as `bar`: it is never

@@ -25,6 +25,7 @@ from nmt.inference.runner import Found
 from nmt.inference.types import TranslateOptions
 from nmt.text import numbers, protect
 from nmt.text.casing import Casing, casing_of, normal, restored
+from nmt.text.clauses import part_edits
 from nmt.text.markup import Mark, tags
 from nmt.text.pieces import Range
 from nmt.text.planning import Sentence
@@ -140,6 +141,8 @@ class Speaker:
     languages: tuple[str, str]
     cost: Callable[[str], int]
     """Pieces of a word in the source's vocabulary."""
+    target_cost: Callable[[str], int]
+    """In the target's."""
     source_offsets: Callable[[Reply], list[Range]]
     """Characters of a reply's query for each of its tokens."""
     target_offsets: Callable[[Output], list[Range]]
@@ -152,7 +155,8 @@ class Speaker:
         if sentence.spans:  # "DELETE {name}" is shouted
             words = "".join(part for part in protect.parts(words, sentence.spans) if isinstance(part, str)).strip()
         casing = casing_of(words, self.languages[0], self.cost)
-        if casing is Casing.NORMAL and sentence.is_plain and protect.is_everyday(sentence.text):
+        is_whole = not sentence.continues and not sentence.is_open
+        if casing is Casing.NORMAL and is_whole and sentence.is_plain and protect.is_everyday(sentence.text):
             return (yield from self._everyday(sentence, options))
         return (yield from self._climb(sentence, casing, options))
 
@@ -302,8 +306,10 @@ class _Work:
                 text = better
         if is_loop(reply.query.text, output.text):
             flags.append("repetition")
+        edits = self._part_edits(text)
+        text = _edited(text, edits)
         is_same = text == output.text
-        looks = self._looks(reply, output, _Way(), []) if self.looks_wanted else ()
+        looks = self._looks(reply, output, _Way(), edits) if self.looks_wanted else ()
         written = self.sentence.escaped(text) if self.sentence.is_markup else text
         return Said(written, output, frozenset(flags), looks, is_same and written == text)
 
@@ -348,6 +354,10 @@ class _Work:
             return None
         if is_loop(reply.query.text, output.text):
             flags.add("repetition")
+        taken = list(edits)
+        edits += [
+            one for one in self._part_edits(text) if not any(one.start < e.end and e.start < one.end for e in taken)
+        ]
         if self.sentence.marks:
             marks = [self._mark(mark, way) for mark in self.sentence.marks]
             assert view is not None
@@ -360,6 +370,14 @@ class _Work:
             return None
         looks = self._looks(reply, output, way, edits) if self.looks_wanted else ()
         return Said(final, output, frozenset(flags), looks)
+
+    def _part_edits(self, text: str) -> list[Edit]:
+        """What makes a translation fit to those of the sentence's other parts."""
+        one = self.sentence
+        if not one.continues and not one.is_open:
+            return []
+        found = part_edits(one.text, text, self.speaker.target_cost, continues=one.continues, is_open=one.is_open)
+        return [Edit(*edit) for edit in found]
 
     def _expected(self, way: _Way) -> Counter[str]:
         """The placeholders that must be there, terms translated."""

@@ -144,10 +144,12 @@ class Pipeline:
             bundle.config.search.max_source_tokens,
             self._count,
             letters_are_known=not _is_of_words(self._source),
+            clause_limit=bundle.config.search.clause_tokens,
         )
         self._speaker = Speaker(
             (bundle.config.source_lang.lower()[:2], bundle.config.target_lang.lower()[:2]),
             self._cost,
+            lru_cache(maxsize=4096)(lambda word: len(self._target.encode(word))),
             self._source_offsets,
             self._target_offsets,
             bundle.config.search.beam_size,

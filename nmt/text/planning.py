@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nmt.text import protect
 from nmt.text.markup import Block, Mark, Rules, attributes, is_html, parse
 from nmt.text.protect import HOLE, Span
-from nmt.text.sentences import Segment, fit, split
+from nmt.text.sentences import Segment, fit, fit_clauses, split
 from nmt.text.terms import Terms, glossary
 
 _HIDDEN = "É"
@@ -58,6 +59,10 @@ class Sentence:
     offset: int = 0
     """Place of `text` in the block's text."""
     is_markup: bool = False
+    continues: bool = False
+    """It is a part of a longer sentence, and not the first."""
+    is_open: bool = False
+    """It is a part of a longer sentence, and not the last."""
 
     @property
     def is_plain(self) -> bool:
@@ -112,6 +117,8 @@ class Planner:
     """Tokens of a text."""
     letters_are_known: bool = True
     """The vocabulary is of words: a letter that it lacks says nothing."""
+    clause_limit: int = 0
+    """Longer sentences are cut into clauses, where they have some; 0: never."""
     _none: Wishes = field(default_factory=Wishes)
 
     def plan(self, text: str, wishes: Wishes | None = None) -> Plan:
@@ -172,9 +179,10 @@ class Planner:
             if wishes.markup == "html" or wishes.splitting == "punctuation":
                 shown = _LINE_ENDS.sub(" ", shown)
             segments = split(shown, self.language)
-        if not spans:
-            return fit(segments, self.limit, self.count)
-        return fit(segments, self.limit, lambda part: self.count(_RUN.sub("Tom", part)))
+        count = self.count if not spans else lambda part: self.count(_RUN.sub("Tom", part))
+        if self.clause_limit and wishes.splitting != "none":
+            segments = fit_clauses(segments, self.clause_limit, count)
+        return fit(segments, self.limit, count)
 
 
 def _rules(wishes: Wishes) -> Rules:
@@ -217,7 +225,8 @@ def _plain(text: str, segments: Sequence[Segment]) -> Plan:
             at += len(segment.before)
         if segment.text:
             body = text[at : at + len(segment.text)]
-            plan.append(Sentence(body) if segment.translatable else body)
+            own = Sentence(body, continues=segment.continues, is_open=segment.is_open)
+            plan.append(own if segment.translatable else body)
             at += len(body)
         if segment.after:
             plan.append(text[at:])
@@ -315,30 +324,39 @@ _PAIRS_OF_TEXT = 1 << 32
 """Numbers of pairs found in a text begin here: a document has fewer tags."""
 
 
+class _Bound(NamedTuple):
+    """Where a segment lies in a block's text, and whether it is a part of a sentence."""
+
+    start: int
+    end: int
+    continues: bool
+    is_open: bool
+
+
 def _parts(
     block: Block, spans: Sequence[Span], segments: Sequence[Segment], is_markup: bool
 ) -> Iterator[str | Sentence]:
     """The sentences of a block and what stands between them."""
     marks = list(block.marks)
     position = 0
-    bounds: list[tuple[int, int, bool]] = []
+    bounds: list[_Bound] = []
     at = 0
     for segment in segments:
         at += len(segment.before)
-        bounds.append((at, at + len(segment.text), segment.translatable))
+        bounds.append(_Bound(at, at + len(segment.text), segment.continues, segment.is_open))
         at += len(segment.text) + len(segment.after)
-    bounds = [bound for bound in bounds if bound[1] > bound[0]]
+    bounds = [bound for bound in bounds if bound.end > bound.start]
     bounds = _unbroken(bounds, spans)
     span_number = mark_number = 0
     pending: list[Mark] = []
-    for index, (start, end, _) in enumerate(bounds):
+    for index, (start, end, continues, is_open) in enumerate(bounds):
         inside: list[Span] = []
         while span_number < len(spans) and spans[span_number].end <= start:
             span_number += 1
         while span_number < len(spans) and spans[span_number].start < end:
             inside.append(spans[span_number])
             span_number += 1
-        following = bounds[index + 1][0] if index + 1 < len(bounds) else len(block.text) + 1
+        following = bounds[index + 1].start if index + 1 < len(bounds) else len(block.text) + 1
         before: list[Mark] = []
         own: list[Mark] = []
         while mark_number < len(marks) and marks[mark_number].at <= end:
@@ -357,6 +375,8 @@ def _parts(
             block,
             start,
             is_markup,
+            continues,
+            is_open,
         )
         if _has_words(body):
             yield body
@@ -367,17 +387,17 @@ def _parts(
     yield _raw(block, position, len(block.text), pending + marks[mark_number:])
 
 
-def _unbroken(bounds: list[tuple[int, int, bool]], spans: Sequence[Span]) -> list[tuple[int, int, bool]]:
+def _unbroken(bounds: Sequence[_Bound], spans: Sequence[Span]) -> list[_Bound]:
     """No sentence ends within a span: one that was cut for its length is cut beside it."""
-    whole: list[tuple[int, int, bool]] = []
-    for start, end, translatable in bounds:
-        if whole and start < whole[-1][1]:
-            start = whole[-1][1]
+    whole: list[_Bound] = []
+    for start, end, continues, is_open in bounds:
+        if whole and start < whole[-1].end:
+            start = whole[-1].end
         for span in spans:
             if span.start < end < span.end:
                 end = span.end
         if end > start:
-            whole.append((start, end, translatable))
+            whole.append(_Bound(start, end, continues, is_open))
     return whole
 
 

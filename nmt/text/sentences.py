@@ -44,6 +44,10 @@ class Segment:
     text: str
     before: str = ""
     after: str = ""
+    continues: bool = False
+    """It is a part of a longer sentence, and not the first."""
+    is_open: bool = False
+    """It is a part of a longer sentence, and not the last."""
 
     @property
     def translatable(self) -> bool:
@@ -72,14 +76,29 @@ def split_long(text: str, limit: int, count: Callable[[str], int]) -> list[Segme
 
 def fit(segments: Iterable[Segment], limit: int, count: Callable[[str], int]) -> list[Segment]:
     """The segments, those with `count(text) > limit` replaced by their parts (see `split_long`)."""
+    return _fitted(segments, lambda text: [text] if count(text) <= limit else _parts(text, limit, count))
+
+
+def fit_clauses(segments: Iterable[Segment], limit: int, count: Callable[[str], int]) -> list[Segment]:
+    """The segments, those with `count(text) > limit` cut into clauses as far as need be.
+
+    Cuts are made after semicolons, colons, commas and dashes alone, near the middle first, and leave no part of less
+    than `LEAST_WORDS`; so a part may stay over the limit.
+    """
+    return _fitted(segments, lambda text: _clauses(text, limit, count))
+
+
+def _fitted(segments: Iterable[Segment], cut: Callable[[str], Iterable[str]]) -> list[Segment]:
+    """The segments with those that `cut` cuts replaced by what it makes of them; its pieces add up to the text."""
     fitting: list[Segment] = []
     for segment in segments:
-        if not segment.translatable or count(segment.text) <= limit:
+        pieces = list(cut(segment.text)) if segment.translatable else []
+        if len(pieces) < 2:
             fitting.append(segment)
             continue
-        parts = split_long(segment.text, limit, count)
-        parts[0] = replace(parts[0], before=segment.before)
-        parts[-1] = replace(parts[-1], after=segment.after)
+        parts = [replace(part, continues=True, is_open=True) for part in _segments(pieces)]
+        parts[0] = replace(parts[0], before=segment.before, continues=segment.continues)
+        parts[-1] = replace(parts[-1], after=segment.after, is_open=segment.is_open)
         fitting += parts
     return fitting
 
@@ -223,6 +242,10 @@ _CUTS = (
     re.compile(r"[,،][\"'”’“»)\]]*\s+|[，、]|\s[-–—]\s+|[–—]"),
     re.compile(r"\s+"),
 )
+_CLAUSE_ENDS = _CUTS[:2]
+_WORD = re.compile(r"\w+")
+LEAST_WORDS = 3
+"""Of a clause that is translated by itself."""
 
 
 def _parts(text: str, limit: int, count: Callable[[str], int]) -> Iterator[str]:
@@ -238,6 +261,22 @@ def _parts(text: str, limit: int, count: Callable[[str], int]) -> Iterator[str]:
         yield rest[:end]
         rest = rest[end:]
     yield rest
+
+
+def _clauses(text: str, limit: int, count: Callable[[str], int]) -> Iterator[str]:
+    if count(text.strip()) > limit:
+        ends = [found.end() for mark in _CLAUSE_ENDS for found in mark.finditer(text)]
+        enough = [end for end in ends if _words(text[:end]) >= LEAST_WORDS <= _words(text[end:])]
+        if enough:
+            end = min(enough, key=lambda end: abs(2 * end - len(text)))
+            yield from _clauses(text[:end], limit, count)
+            yield from _clauses(text[end:], limit, count)
+            return
+    yield text
+
+
+def _words(text: str) -> int:
+    return len(_WORD.findall(text))
 
 
 def _longest_prefix(text: str, limit: int, count: Callable[[str], int]) -> int:

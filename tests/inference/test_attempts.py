@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ def ranges(text: str) -> list[tuple[int, int]]:
 SPEAKER = Speaker(
     ("en", "de"),
     cost=lambda word: 1 if word.islower() or word == "Tom" else 2,
+    target_cost=lambda word: 1 if word.islower() or word == "Tom" else 2,
     source_offsets=lambda reply: ranges(reply.query.text),
     target_offsets=lambda output: ranges(output.text),
     beam_size=5,
@@ -86,6 +88,27 @@ def test_a_plain_sentence_is_searched_once_and_returned_as_found() -> None:
     assert asked == ["I see the dog."]
     assert [said.text for said in spoken.said] == ["Ich sehe den Hund."]
     assert spoken.flags == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "written"),
+    [
+        ("that he sees the dog,", "Er sieht den Hund.", "er sieht den Hund,"),
+        ("that he sees {name},", "Er sieht Tom.", "er sieht {name},"),
+        ("that he sees 1867 dogs,", "Er sieht 1876 Hunde.", "er sieht 1867 Hunde,"),
+    ],
+)
+def test_parts_of_a_sentence_fit_together(text: str, said: str, written: str) -> None:
+    (sentence,) = [part for part in PLANNER.plan(text) if isinstance(part, Sentence)]
+    part = replace(sentence, continues=True, is_open=True)
+    attempts = SPEAKER.translate(part, TranslateOptions(alignments=True))
+    (query,) = next(attempts)
+    with pytest.raises(StopIteration) as end:
+        attempts.send([reply(query, [said])])
+    spoken: Spoken = end.value.value
+    assert spoken.said[0].text == written
+    (look,) = spoken.said[0].looks
+    assert [written[start:stop] for start, stop in look.target] == written.split()
 
 
 def test_a_common_word_stands_in_for_a_placeholder() -> None:

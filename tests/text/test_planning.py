@@ -157,3 +157,21 @@ def test_brackets_and_ampersands_that_the_vocabulary_lacks_are_looked_after() ->
     assert shown("f(x) and (5)") == [("f(x) and (5)", [], [])]
     assert shown("Tom & Mary") == [("Tom & Mary", ["and"], [])]
     assert PLANNER.plan("He (my brother) & I.") == [Sentence("He (my brother) & I.")]
+
+
+def test_a_long_sentence_is_cut_into_clauses_where_sentences_are_looked_for() -> None:
+    planner = Planner("en", is_known, limit=40, count=lambda text: len(text.split()), clause_limit=5)
+    text = "Otto sees Anna, who sees {a, b}, and <b>Anna, too,</b> sees Otto. Anna sleeps."
+
+    def found(**wishes: Any) -> list[tuple[str, bool, bool]]:
+        parts = planner.plan(text, Wishes(**wishes))
+        return [(s.text, s.continues, s.is_open) for s in parts if isinstance(s, Sentence)]
+
+    assert found() == [
+        ("Otto sees Anna,", False, True),
+        ("who sees {a, b},", True, True),
+        ("and Anna, too, sees Otto.", True, False),
+        ("Anna sleeps.", False, False),
+    ]
+    assert found(markup="html") == found()
+    assert len(found(splitting="none")) == 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import sentencex  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.text.sentences import WINDOW, Segment, fit, split, split_long
+from nmt.text.sentences import LEAST_WORDS, WINDOW, Segment, fit, fit_clauses, split, split_long
 from tests.effort import effort_s
 
 # Arbitrary Unicode, lone surrogates included, and the characters that decide about sentences more often than chance.
@@ -67,6 +68,19 @@ def test_fit_keeps_the_text_and_the_white_space(text: str, limit: int) -> None:
     fitting = fit(segments, limit, len)
     assert whole(fitting) == text
     assert all(len(segment.text) <= limit for segment in fitting if segment.translatable)
+
+
+@settings(max_examples=200)
+@given(ANY_TEXT, st.integers(1, 12))
+def test_clauses_keep_the_text_and_say_what_they_are_parts_of(text: str, limit: int) -> None:
+    segments = split(text, "en")
+    parts = fit_clauses(segments, limit, words)
+    assert whole(parts) == text
+    for one, other in pairwise(parts):
+        assert one.is_open == other.continues
+        if one.is_open:
+            assert one.text[-1] in ";:,-–—；：，、،\"'”’“»)]"
+    assert [part.continues for part in parts].count(False) == len(segments)
 
 
 CASES = [
@@ -153,6 +167,44 @@ def test_long_segments_are_cut_at_the_best_place() -> None:
     ]
     assert [part.text for part in split_long("a b c d e f", 4, words)] == ["a b c", "d e f"]
     assert [part.text for part in split_long("3,5 4,5 5,5 6,5", 2, words)] == ["3,5 4,5", "5,5 6,5"]
+
+
+def test_clauses_are_cut_near_the_middle_and_never_between_words() -> None:
+    text = "We know, as you can see, that the dog sleeps; he, too, has seen the cat before"
+    assert [part.text for part in fit_clauses([Segment(text, before=" ")], 12, words)] == [
+        "We know, as you can see, that the dog sleeps;",
+        "he, too, has seen the cat before",
+    ]
+    parts = fit_clauses([Segment(text, before=" ")], 5, words)
+    assert [part.text for part in parts] == [
+        "We know, as you can see,",
+        "that the dog sleeps;",
+        "he, too, has seen the cat before",
+    ]
+    assert [(part.before, part.continues, part.is_open) for part in parts] == [
+        (" ", False, True),
+        (" ", True, True),
+        (" ", True, False),
+    ]
+    plain = [Segment("no clause ends anywhere in all of these words")]
+    assert fit_clauses(plain, 2, words) == plain
+
+
+@pytest.mark.parametrize("count", [LEAST_WORDS - 1, LEAST_WORDS])
+def test_a_clause_has_a_few_words(count: int) -> None:
+    text = "word " * count + "word, " + "word " * 20
+    assert len(fit_clauses([Segment(text.strip())], 5, words)) == (2 if count + 1 >= LEAST_WORDS else 1)
+    assert len(fit_clauses([Segment("Yes, " + text.strip())], 5, words)) == 2
+
+
+def test_parts_of_a_long_sentence_say_so_too() -> None:
+    parts = fit([Segment("a b c d e f"), Segment("g h", before=" ")], 2, words)
+    assert [(part.continues, part.is_open) for part in parts] == [
+        (False, True),
+        (True, True),
+        (True, False),
+        (False, False),
+    ]
 
 
 def test_text_that_fits_is_not_cut() -> None:
