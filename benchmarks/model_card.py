@@ -28,7 +28,7 @@ from nmt.training.card import describe_model
 
 TATOEBA = Path(__file__).parent / "data"
 NAMES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish"}
-ROUTES = ("raw", "default")
+ROUTES = ("raw", "default", "greedy")
 
 CARD = """\
 # {source} to {target}
@@ -54,8 +54,8 @@ Dev set, greedy: perplexity {perplexity:.3f}, BLEU {bleu:.2f}, chrF2 {chrf:.2f}.
 ## Scores (beam {beam})
 
 Computed in {precision}{with_shortlist}, as `nmt translate` does on a CPU. `raw` translates each line as one segment
-(`--raw`); `default` is what the service does. `unflagged` leaves out the lines whose English side is one token away
-from a training sentence. `all` references: every translation that Tatoeba gives.
+(`--raw`); `default` is what the service does; `greedy` is that with beam 1. `unflagged` leaves out the lines whose
+English side is one token away from a training sentence. `all` references: every translation that Tatoeba gives.
 
 | set | route | lines | references | sentences | BLEU | chrF2 |
 |---|---|---|---|---|---|---|
@@ -114,13 +114,14 @@ def test_sets(source: str, target: str, tatoeba: Path, flores: Path | None, news
 
 
 def score(translator: Translator, test: TestSet, beam_size: int) -> Iterator[tuple[str, QualityRow]]:
-    """(route, row) for both routes; length buckets are left to `nmt evaluate quality`."""
+    """(route, row) for every route; length buckets are left to `nmt evaluate quality`."""
     against = test.read()
     assert against.sources is not None
     for route in ROUTES:
-        options = TranslateOptions(beam_size=beam_size, raw=route == "raw")
+        is_greedy = route == "greedy"
+        options = TranslateOptions(beam_size=1 if is_greedy else beam_size, raw=route == "raw")
         outputs = [translation.text for translation in translator.translate(against.sources, options)]
-        for row in evaluate(outputs, against).rows:
+        for row in evaluate(outputs, against).rows[: 1 if is_greedy else None]:
             if "words" not in row.group:
                 yield route, row
 
