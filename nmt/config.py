@@ -93,6 +93,8 @@ class NoiseConfig(Section):
     """Share of the pairs whose source has typing errors."""
     typo_rate: Share = 0.1
     """Of the words of such a source: each has an error with this probability."""
+    numbers: Share = 0.0
+    """Share of the pairs with a number in digits on both sides that have another number there, on both."""
     join: Share = 0.0
     """Share of the pairs that stand in twos or threes as one pair, with a blank between them."""
     join_length: Positive = 80

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.config import DataConfig, NoiseConfig
-from nmt.data.noise import Case, Noise, in_case, keyboard_of, with_typos, without_final
+from nmt.data.noise import Case, Noise, in_case, keyboard_of, with_other_numbers, with_typos, without_final
 from nmt.data.prepared import PreparedCorpus, TextPair
 
 Lengths = npt.NDArray[np.int32]
@@ -156,10 +156,15 @@ class _Noisy:
     def __init__(self, config: DataConfig, noise: Noise, key: str) -> None:
         self._rate = config.noise.typo_rate
         self._keyboard = keyboard_of(config.source_lang)
+        self._languages = (config.source_lang, config.target_lang)
         self._noise = noise
         self._key = key
 
     def __call__(self, index: int, source: str, target: str) -> TextPair:
+        if self._noise.has_numbers[index]:
+            source, target = with_other_numbers(
+                source, target, self._languages, random.Random(f"{self._key} {index} numbers")
+            )
         if self._noise.is_open[index]:
             source = without_final(source)
         if self._noise.has_typos[index]:

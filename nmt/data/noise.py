@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
@@ -15,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.config import NoiseConfig
+from nmt.text import numbers
+from nmt.text.numbers import Number
 
 FINAL = ".!?…。！？।؟"
 """Punctuation that ends a sentence."""
@@ -39,15 +42,17 @@ class Noise(NamedTuple):
     is_open: npt.NDArray[np.bool_]
     """Whether the source loses its final punctuation."""
     has_typos: npt.NDArray[np.bool_]
+    has_numbers: npt.NDArray[np.bool_]
+    """Whether its numbers become others."""
 
     @classmethod
     def draw(cls, config: NoiseConfig, pairs: int, rng: np.random.Generator) -> Noise:
         """One draw for each kind and pair, whatever the shares: a share changes nothing of the other kinds."""
-        by_case, by_end, by_typos = (rng.random(pairs) for _ in range(3))
+        by_case, by_end, by_typos, by_numbers = (rng.random(pairs) for _ in range(4))
         case = np.full(pairs, Case.KEPT, dtype=np.int8)
         case[by_case < config.lower + config.upper] = Case.UPPER
         case[by_case < config.lower] = Case.LOWER
-        return cls(case, by_end < config.no_final, by_typos < config.typos)
+        return cls(case, by_end < config.no_final, by_typos < config.typos, by_numbers < config.numbers)
 
 
 def in_case(source: str, target: str, case: int) -> tuple[str, str]:
@@ -64,6 +69,59 @@ def in_case(source: str, target: str, case: int) -> tuple[str, str]:
 def without_final(text: str) -> str:
     """The text without the punctuation at its end; as it is where nothing else is in it."""
     return text.rstrip(FINAL + BLANKS) or text
+
+
+def with_other_numbers(source: str, target: str, languages: tuple[str, str], rng: random.Random) -> tuple[str, str]:
+    """Each number that stands in digits once on either side becomes another one on both, as each language writes it.
+
+    Left as they are: 1, behind which words may be in the singular, numbers that touch letters ("5th"), and what the two
+    sides write differently, such as the times of two clocks.
+    """
+    left, right = numbers.find(source, languages[0]), numbers.find(target, languages[1])
+    changes: list[tuple[Number, Number, str]] = []
+    for number in left:
+        body = _localised(number, languages)
+        partners = [other for other in right if other.body == body]
+        is_alone = len(partners) == 1 and sum(other.body == number.body for other in left) == 1
+        if is_alone and number.body != "1" and _is_apart(source, number) and _is_apart(target, partners[0]):
+            changes.append((number, partners[0], _other_number(number.body, rng)))
+    for number, _, body in sorted(changes, key=lambda change: -change[0].start):
+        source = _with_body(source, number, body)
+    for number, other, body in sorted(changes, key=lambda change: -change[1].start):
+        target = _with_body(target, other, _localised(replace(number, body=body), languages))
+    return source, target
+
+
+def _localised(number: Number, languages: tuple[str, str]) -> str:
+    """Without its sign, which the sides may write in words."""
+    return numbers.localised(replace(number, sign=""), languages)
+
+
+def _is_apart(text: str, number: Number) -> bool:
+    return not (text[: number.start][-1:].isalpha() or text[number.end :][:1].isalpha())
+
+
+def _with_body(text: str, number: Number, body: str) -> str:
+    at = text.index(number.body, number.start)
+    return text[:at] + body + text[at + len(number.body) :]
+
+
+def _other_number(body: str, rng: random.Random) -> str:
+    """Other digits, no zero in front that was not there; of plain digits now and then more or fewer of them."""
+    if body.isdecimal() and not body.startswith("0") and rng.random() < OTHER_LENGTH:
+        body = "9" * rng.randint(1, MOST_DIGITS)
+    made = "".join(
+        _other_digit(body, place, rng) if character.isdecimal() else character for place, character in enumerate(body)
+    )
+    return "2" if made == "1" else made
+
+
+def _other_digit(body: str, place: int, rng: random.Random) -> str:
+    is_leading = not body[place - 1 : place].isdecimal() and body[place] != "0"
+    return str(rng.randint(1 if is_leading else 0, 9))
+
+
+OTHER_LENGTH, MOST_DIGITS = 0.3, 6
 
 
 def with_typos(text: str, rate: float, keyboard: Keyboard, rng: random.Random) -> str:

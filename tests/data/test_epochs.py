@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,20 @@ def test_typing_errors_are_the_sources_alone(corpus: PreparedCorpus) -> None:
     is_wrong = [sample.source != source for sample, (source, _) in zip(found, corpus, strict=True)]
     assert sum(is_wrong) == pytest.approx(400, abs=60)
     assert [sample.target for sample in found] == [target for _, target in corpus]
+
+
+def test_numbers_are_others_in_every_epoch(tmp_path: Path) -> None:
+    lines = [f"I see {n} dogs.\tIch sehe {n} Hunde." for n in range(100, 300)]
+    (tmp_path / "train.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    (tmp_path / "dev.tsv").write_text("dev\tdev\n")
+    config = DataConfig(train=((str(tmp_path / "train.tsv"),),), dev=(str(tmp_path / "dev.tsv"),))
+    corpus = prepare(config, tmp_path / "data", 1)
+    found = [samples(epoch(corpus, number, train=config.train, noise={"numbers": 0.5})) for number in (1, 2)]
+    for each in found:
+        assert sum(one.source not in line for one, line in zip(each, lines, strict=True)) == pytest.approx(100, abs=30)
+        for one in each:
+            assert re.findall(r"\d+", one.source) == re.findall(r"\d+", one.target) != []
+    assert found[0] != found[1]
 
 
 def test_a_vocabulary_sees_every_pair_once_with_noise(corpus: PreparedCorpus) -> None:

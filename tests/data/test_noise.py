@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.config import NoiseConfig
-from nmt.data.noise import Case, Noise, in_case, keyboard_of, mistyped, with_typos, without_final
+from nmt.data.noise import Case, Noise, in_case, keyboard_of, mistyped, with_other_numbers, with_typos, without_final
 
 QWERTZ = keyboard_of("de-CH")
 
@@ -95,7 +96,47 @@ def test_shares_are_kept_and_drawn_apart() -> None:
     assert float(noise.is_open.mean()) == pytest.approx(0.3, abs=0.02)
     assert float(noise.has_typos.mean()) == pytest.approx(0.4, abs=0.02)
     assert float((noise.has_typos & noise.is_open).mean()) == pytest.approx(0.12, abs=0.02)
-    other = Noise.draw(NoiseConfig(typos=0.4), 20_000, np.random.default_rng(1))
+    assert not noise.has_numbers.any()
+    other = Noise.draw(NoiseConfig(typos=0.4, numbers=0.25), 20_000, np.random.default_rng(1))
+    assert float((other.has_typos & other.has_numbers).mean()) == pytest.approx(0.1, abs=0.02)
     assert np.array_equal(other.has_typos, noise.has_typos)
     assert not other.is_open.any()
     assert not other.case.any()
+
+
+def other(source: str, target: str, seed: int, languages: tuple[str, str] = ("en", "de")) -> tuple[str, str]:
+    return with_other_numbers(source, target, languages, random.Random(seed))
+
+
+@given(st.integers())
+def test_numbers_change_on_both_sides_alike(seed: int) -> None:
+    english, german = "In 1965 he paid 10,000 dollars (2.5% more).", "1965 zahlte er 10.000 Dollar (2,5 % mehr)."
+    source, target = other(english, german, seed)
+    found = re.fullmatch(r"In (\d+) he paid (\d+,\d{3}) dollars \((\d\.\d)% more\)\.", source)
+    assert found is not None
+    year, price, share = found.groups()
+    swapped = [text.translate({ord(","): ".", ord("."): ","}) for text in (price, share)]
+    assert target == f"{year} zahlte er {swapped[0]} Dollar ({swapped[1]} % mehr)."
+    assert not year.startswith("0")
+    assert year != "1"
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("I have 1 dog.", "Ich habe 1 Hund."),
+        ("on May 5th", "am 5. Mai"),
+        ("at 2:30 p.m.", "um 14:30 Uhr"),
+        ("I have 17 dogs.", "Ich habe siebzehn Hunde."),
+        ("3 of 3", "3 von 3"),
+        ("no number", "keine Zahl"),
+    ],
+)
+def test_numbers_that_are_not_simply_copied_stay(source: str, target: str) -> None:
+    assert {other(source, target, seed) for seed in range(20)} == {(source, target)}
+
+
+def test_other_numbers_have_other_lengths_too() -> None:
+    found = Counter(len(other("It is 30 km.", "Es sind 30 km.", seed)[0]) - len("It is  km.") for seed in range(2000))
+    assert set(found) == set(range(1, 7))
+    assert found[2] == pytest.approx(0.75 * 2000, rel=0.05)
