@@ -2,10 +2,12 @@
 
     python -m benchmarks.model_card models/en-de --tatoeba benchmarks/data --recipes models/recipes/en-many.toml \
         models/recipes/en-de.toml --begun-from runs/en-many/bundle \
+        --english "$NMT_DATA"/tatoeba-en-{de,fr,es}/train.en.gz \
         --flores "$NMT_DATA/flores200" --news "$NMT_DATA/wmt-en-de"
 
-Tatoeba's sets of English and German lie in benchmarks/data; those of other pairs, FLORES-200 devtest and newstest2014
-are scored where their folders are given (docs/data.md).
+`--english`: the English side of all text that it has learnt from, other directions' included. Tatoeba's sets of
+English and German lie in benchmarks/data; those of other pairs, FLORES-200 devtest and newstest2014 are scored where
+their folders are given (docs/data.md).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.near_copies import NearCopies
 from nmt.bundle import Bundle, load_bundle, rewrite_card
 from nmt.data.corpus import read_lines
 from nmt.evaluation.quality import EvaluationSet, QualityRow, evaluate, read_evaluation_set
@@ -55,7 +58,8 @@ Dev set, greedy: perplexity {perplexity:.3f}, BLEU {bleu:.2f}, chrF2 {chrf:.2f}.
 
 Computed in {precision}{with_shortlist}, as `nmt translate` does on a CPU. `raw` translates each line as one segment
 (`--raw`); `default` is what the service does; `greedy` is that with beam 1. `unflagged` leaves out the lines whose
-English side is one token away from a training sentence. `all` references: every translation that Tatoeba gives.
+English side is one token away from a sentence that it has seen in training, be it beside another language. `all`
+references: every translation that Tatoeba gives.
 
 | set | route | lines | references | sentences | BLEU | chrF2 |
 |---|---|---|---|---|---|---|
@@ -93,11 +97,15 @@ class TestSet:
     name: str
     source: Path
     references: tuple[Path, ...]
-    flags: Path | None = None
+    english: Path | None = None
+    """Its English side, where training text may have near copies of it."""
 
-    def read(self) -> EvaluationSet:
-        """Sources and references."""
-        return read_evaluation_set(self.references, source=self.source, flags=self.flags)
+    def read(self, near: NearCopies) -> EvaluationSet:
+        """Sources and references, near copies of training text flagged."""
+        found = read_evaluation_set(self.references, source=self.source)
+        if self.english is None:
+            return found
+        return replace(found, flags=[near.has(line) for line in read_lines(self.english)])
 
 
 def test_sets(source: str, target: str, tatoeba: Path, flores: Path | None, news: Path | None) -> Iterator[TestSet]:
@@ -106,16 +114,15 @@ def test_sets(source: str, target: str, tatoeba: Path, flores: Path | None, news
         plain, several = tatoeba / f"{name}.{target}.gz", tatoeba / f"{name}.allrefs.{target}.gz"
         if plain.is_file():
             references = (several,) if several.is_file() else (plain,)
-            yield TestSet(f"Tatoeba {name}", tatoeba / f"{name}.{source}.gz", references, tatoeba / f"{name}.near.gz")
+            yield TestSet(f"Tatoeba {name}", tatoeba / f"{name}.{source}.gz", references, tatoeba / f"{name}.en.gz")
     for name, stem in (("FLORES-200 devtest", "devtest"), ("newstest2014", "newstest2014")):
         folder = flores if stem == "devtest" else news
         if folder is not None:
             yield TestSet(name, folder / f"{stem}.{source}.gz", (folder / f"{stem}.{target}.gz",))
 
 
-def score(translator: Translator, test: TestSet, beam_size: int) -> Iterator[tuple[str, QualityRow]]:
+def score(translator: Translator, against: EvaluationSet, beam_size: int) -> Iterator[tuple[str, QualityRow]]:
     """(route, row) for every route; length buckets are left to `nmt evaluate quality`."""
-    against = test.read()
     assert against.sources is not None
     for route in ROUTES:
         is_greedy = route == "greedy"
@@ -126,9 +133,8 @@ def score(translator: Translator, test: TestSet, beam_size: int) -> Iterator[tup
                 yield route, row
 
 
-def robustness(translator: Translator, test: TestSet, beam_size: int) -> list[Cost]:
+def robustness(translator: Translator, against: EvaluationSet, beam_size: int) -> list[Cost]:
     """What typing errors and their like cost."""
-    against = test.read()
     assert against.sources is not None
     options = TranslateOptions(beam_size=beam_size)
     clean = [translation.text for translation in translator.translate(against.sources, options)]
@@ -228,6 +234,7 @@ def main() -> None:
         "--recipes", type=Path, nargs="+", required=True, help="what made it, in order, as the card names it"
     )
     parser.add_argument("--begun-from", type=Path, metavar="BUNDLE", help="the model that training began with")
+    parser.add_argument("--english", type=Path, nargs="+", required=True, help="training text's English sides")
     parser.add_argument("--tatoeba", type=Path, default=TATOEBA, help="folder with test.XX.gz and their like")
     parser.add_argument("--flores", type=Path, help="folder with devtest.XX.gz")
     parser.add_argument("--news", type=Path, help="folder with newstest2014.XX.gz")
@@ -238,11 +245,12 @@ def main() -> None:
     chosen = parser.parse_args()
     bundle = load_bundle(chosen.model)
     pair = (bundle.config.source_lang, bundle.config.target_lang)
-    tests = list(test_sets(*pair, chosen.tatoeba, chosen.flores, chosen.news))
+    near = NearCopies(line for path in chosen.english for line in read_lines(path))
+    tests = {one.name: one.read(near) for one in test_sets(*pair, chosen.tatoeba, chosen.flores, chosen.news)}
     with Translator.load(chosen.model, precision=chosen.precision, workers=chosen.workers) as translator:
         precision = translator.info.precision
-        sections = [(test.name, list(score(translator, test, chosen.beam))) for test in tests]
-        costs = robustness(translator, tests[0], chosen.beam)
+        sections = [(name, list(score(translator, test, chosen.beam))) for name, test in tests.items()]
+        costs = robustness(translator, next(iter(tests.values())), chosen.beam)
     text = card(
         bundle,
         None if chosen.begun_from is None else load_bundle(chosen.begun_from),
