@@ -300,6 +300,9 @@ _SPELT = {
     20: ("zwanzig", "twenty"),
     45: ("fünfundvierzig", "forty-five"),
     100: ("hundert", "hundred"),
+    17: ("siebzehn", "seventeen"),
+    36: ("sechsunddreißig", "thirty-six"),
+    250: ("zweihundertfünfzig", "two hundred and fifty", "two hundred fifty"),
 }
 
 
@@ -321,7 +324,7 @@ def _written(value: float, language: str, decimals: int = 0) -> str:
 
 
 def _number(rng: random.Random, language: str) -> Item:
-    value = rng.choice([*_SPELT, 17, 36, 250])
+    value = rng.choice([*_SPELT])
     return Item("number", language, _fill(rng, WITH_COUNT, language, str(value)), values=(_forms(value),))
 
 
