@@ -232,12 +232,12 @@ def without_overlap(spans: Iterable[Span]) -> list[Span]:
     return kept
 
 
-NAMES = ("Tom", "Japan", "Paris", "London", "China", "Boston", "Osaka", "Jackson")
-NUMBERS = ("250", "1960", "68", "64", "480", "350", "1999", "47")
+NAMES = ("Tom", "Paris", "Boston", "Osaka", "Jackson", "John", "London", "Japan")
+NUMBERS = ("350", "480", "1960", "1999", "47", "85", "37", "64")
 """What stands for a protected part while a sentence is translated: those that the models that ship copy most reliably.
 
-In 60 sentences of each direction English-German they kept Tom in 60 and 60, 250 in 55 and 56, but Mary, Peter and 2000,
-which they translate or write in another way, in 0 to 35; docs/text.md has more.
+docs/text.md has the figures, and those of others: many names have another form in another language, 500 becomes a word
+and 2000 gets a comma.
 """
 
 

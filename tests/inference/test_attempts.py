@@ -115,7 +115,7 @@ def test_a_common_word_stands_in_for_a_placeholder() -> None:
     spoken, asked = speak("I see {name}.", by({"I see Tom.": "Ich sehe Tom."}))
     assert asked == ["I see Tom."]
     assert spoken.said[0].text == "Ich sehe {name}."
-    spoken, asked = speak("I see {count} dogs.", by({"I see 250 dogs.": "Ich sehe 250 Hunde."}))
+    spoken, asked = speak("I see {count} dogs.", by({"I see 350 dogs.": "Ich sehe 350 Hunde."}))
     assert spoken.said[0].text == "Ich sehe {count} Hunde."
     assert spoken.flags == set()
 
@@ -128,9 +128,9 @@ def test_of_the_n_best_the_first_that_keeps_it_is_taken() -> None:
 
 def test_other_words_are_tried_and_then_the_pieces() -> None:
     spoken, asked = speak(
-        "I see {name}.", by({"I see Tom.": "Nein.", "I see Japan.": "Nein.", "I see 250.": "Nein."})
+        "I see {name}.", by({"I see Tom.": "Nein.", "I see Paris.": "Nein.", "I see 350.": "Nein."})
     )
-    assert asked == ["I see Tom.", "I see Japan.", "I see 250.", "I see"]
+    assert asked == ["I see Tom.", "I see Paris.", "I see 350.", "I see"]
     assert spoken.said[0].text == "de I see {name}."
     assert spoken.flags == {"placeholder_fallback"}
 
@@ -147,11 +147,11 @@ def test_a_placeholder_that_the_model_makes_up_is_never_passed_on() -> None:
 def test_a_wrong_number_is_put_right_or_searched_again_or_flagged() -> None:
     spoken, asked = speak("In 1867 he came.", by({"In 1867 he came.": "Er kam 1876."}))
     assert (spoken.said[0].text, spoken.flags, len(asked)) == ("Er kam 1867.", set(), 1)
-    table = {"We have 17 dogs.": "Wir haben siebzig Hunde.", "We have 250 dogs.": "Wir haben 250 Hunde."}
+    table = {"We have 17 dogs.": "Wir haben siebzig Hunde.", "We have 350 dogs.": "Wir haben 350 Hunde."}
     spoken, asked = speak("We have 17 dogs.", by(table))
     assert (spoken.said[0].text, spoken.flags) == ("Wir haben 17 Hunde.", set())
     assert asked == list(table)
-    spoken, asked = speak("We have 17 dogs.", by(table | {"We have 250 dogs.": "Wir haben Hunde."}))
+    spoken, asked = speak("We have 17 dogs.", by(table | {"We have 350 dogs.": "Wir haben Hunde."}))
     assert (spoken.said[0].text, spoken.flags) == ("Wir haben siebzig Hunde.", {"number_mismatch"})
 
 
@@ -225,7 +225,7 @@ def test_alternatives_keep_what_must_be_kept_too() -> None:
     assert [said.text for said in spoken.said] == ["Ich sehe {name}.", "{name} sehe ich.", "Ich {name}."]
 
 
-@pytest.mark.parametrize("answer", [[""], ["{a}{b}"], ["%s " * 50], ["x " * 50], ["<b>"], ["\n"], ["Tom Japan 250"]])
+@pytest.mark.parametrize("answer", [[""], ["{a}{b}"], ["%s " * 50], ["x " * 50], ["<b>"], ["\n"], ["Tom Paris 350"]])
 @pytest.mark.parametrize(
     "text", ["I {a} see 5 dogs.", "ALL {a} {b} {c} {d} {e} {f} {g} IN", "{a}b<c>d 😀 e", "Go 12.5%"]
 )
