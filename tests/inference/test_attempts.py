@@ -127,9 +127,7 @@ def test_of_the_n_best_the_first_that_keeps_it_is_taken() -> None:
 
 
 def test_other_words_are_tried_and_then_the_pieces() -> None:
-    spoken, asked = speak(
-        "I see {name}.", by({"I see Tom.": "Nein.", "I see Paris.": "Nein.", "I see 350.": "Nein."})
-    )
+    spoken, asked = speak("I see {name}.", by({"I see Tom.": "Nein.", "I see Paris.": "Nein.", "I see 350.": "Nein."}))
     assert asked == ["I see Tom.", "I see Paris.", "I see 350.", "I see"]
     assert spoken.said[0].text == "de I see {name}."
     assert spoken.flags == {"placeholder_fallback"}
