@@ -84,12 +84,20 @@ def process_tree(root: int) -> list[int]:
     """A process and all that descend from it; empty where it has ended, or where there is no /proc."""
     found = [root]
     for pid in found:  # grows while it is read
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for thread in _threads(pid):
             try:
-                found += [int(child) for child in children.read_text().split()]
+                found += [int(child) for child in (thread / "children").read_text().split()]
             except OSError:  # ended meanwhile
                 continue
-    return [pid for pid in found if Path(f"/proc/{pid}").exists()]
+    return [pid for pid in found if _threads(pid)]
+
+
+def _threads(pid: int) -> list[Path]:
+    """Of a process; none where it has ended, which may be found out at any point of reading them."""
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
 
 
 def _pss(pid: int) -> int:

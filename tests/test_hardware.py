@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from nmt.errors import DeviceError
-from nmt.hardware import available_cores, multiplies_bf16, pick_device, pick_precision, processor, pss_bytes
+from nmt.hardware import (
+    available_cores,
+    multiplies_bf16,
+    pick_device,
+    pick_precision,
+    process_tree,
+    processor,
+    pss_bytes,
+)
 
 
 def test_auto_is_cuda_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,3 +102,23 @@ def test_memory_of_child_processes_counts() -> None:
 
 def test_the_processor_has_a_name() -> None:
     assert processor()
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below /proc such a folder is there and cannot be read (ESRCH), at whatever call it happens to end."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        assert child.pid in process_tree(os.getpid())
+        real = Path.iterdir
+
+        def listed(folder: Path) -> Iterator[Path]:
+            if folder == Path(f"/proc/{child.pid}/task"):
+                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(folder))
+            return real(folder)
+
+        monkeypatch.setattr(Path, "iterdir", listed)
+        found = process_tree(os.getpid())
+        assert os.getpid() in found
+        assert child.pid not in found
+    finally:
+        child.communicate(b"\n", timeout=30)
