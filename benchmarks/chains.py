@@ -6,6 +6,7 @@ rows are and how they are scored; `benchmarks/table_runs.py` makes the single ru
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -13,7 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.table_runs import DONE, RESULT, SEEDS, Overrides, Run, call, train
+from benchmarks.table_runs import DONE, RESULT, SEEDS, Overrides, Run, call, run_all, train
+from nmt.cli.models import one_thread_a_process
 from nmt.files import write_atomic
 
 BEAM = 5
@@ -102,6 +104,26 @@ class Chain:
 
         deepest = max(map(depth, wanted), default=0)
         return [[run for run, level in depths.items() if level == wave] for wave in range(1, deepest + 1)]
+
+    def make(self, module: str, chosen: argparse.Namespace) -> None:
+        """Everything that is left of the rows of a command line (`table_runs.arguments`), and of what they need."""
+        shown = [row.name for row in self.rows.values() if row.is_shown]
+        rows = shown if chosen.rows is None else chosen.rows.split(",")
+        if unknown := set(rows) - set(self.rows):
+            raise SystemExit(f"no row {min(unknown)}: there are {', '.join(self.rows)}")
+        one_thread_a_process()
+        wanted = dict.fromkeys(self.of_seed(name, seed) for seed in chosen.seeds for name in rows)
+        for runs in self.waves(wanted, chosen.output):
+            run_all(module, runs, chosen.output, chosen.parallel)
+
+    def make_one(self, run: Run, output: Path, score: Callable[[Sequence[Path], Run, Path], None]) -> None:
+        """One run, in this process: what is written, or what is trained and scored."""
+        if run.row in self.texts:
+            self.write(run, output)
+            return
+        models = self.models(run, output)
+        if self.rows[run.row].is_shown:
+            score(models, run, output)
 
     def models(self, run: Run, output: Path) -> Sequence[Path]:
         """The bundle of a row with a seed, or the members of an ensemble; trained now where that is left to do.

@@ -27,9 +27,8 @@ import numpy as np
 
 from benchmarks.chains import BEAM, GIVEN, TRANSLATIONS, WRITTEN, Chain, Row, Text
 from benchmarks.multi30k_text import TEST, VAL, captions, corpus, path
-from benchmarks.table_runs import RESULT, SEEDS, Overrides, Run, arguments, load, run_all, save, spread
+from benchmarks.table_runs import RESULT, SEEDS, Overrides, Run, arguments, load, save, spread
 from nmt.bundle import load_bundle
-from nmt.cli.models import one_thread_a_process
 from nmt.data.corpus import read_lines
 from nmt.evaluation.scoring import Counts, bleu, count
 from nmt.evaluation.significance import bootstrap_p, resampled
@@ -156,10 +155,10 @@ ROWS = (
 CHAIN = Chain(RECIPE, {row.name: row for row in ROWS}, {text.name: text for text in TEXTS})
 
 
-def score(model: Path, run: Run, output: Path) -> None:
+def score(models: Sequence[Path], run: Run, output: Path) -> None:
     """Translate val and test, and keep the scores and what was said of test."""
     options = TranslateOptions(beam_size=BEAM, raw=True)
-    with Translator.load(model, device="cpu", precision="fp32") as translator:
+    with Translator.load(models, device="cpu", precision="fp32") as translator:
         val, test = (
             [translation.text for translation in translator.translate(corpus(name, "en"), options)]
             for name in (VAL, TEST)
@@ -169,7 +168,7 @@ def score(model: Path, run: Run, output: Path) -> None:
     )
     place = run.folder(output)
     write_atomic(place / TRANSLATIONS, "".join(f"{line}\n" for line in test))
-    summary = load_bundle(model).config.training
+    summary = load_bundle(models[0]).config.training
     result = Result(
         run.row, run.seed, of_val.value, of_test.value, summary["seconds"], summary["updates"], of_test.signature
     )
@@ -216,25 +215,15 @@ def table(found: Mapping[str, Sequence[Result]], ps: Mapping[str, float]) -> Ite
 
 def main() -> None:
     chosen = arguments(__doc__, "runs/craft").parse_args()
-    rows = [row.name for row in ROWS if row.is_shown] if chosen.rows is None else chosen.rows.split(",")
     if not chosen.print:
-        one_thread_a_process()
-        wanted = [Run(name, seed) for seed in chosen.seeds for name in rows]
-        for runs in CHAIN.waves(wanted, chosen.output):
-            run_all("benchmarks.craft", runs, chosen.output, chosen.parallel)
+        CHAIN.make("benchmarks.craft", chosen)
     found = load(Result, chosen.output)
     print("\n".join(table(found, p_values(found, chosen.output))))
 
 
 def main_one(name: str, seed: str, folder: str) -> None:
     """One run, in this process."""
-    run, output = Run(name, int(seed)), Path(folder)
-    if name in CHAIN.texts:
-        CHAIN.write(run, output)
-        return
-    (model,) = CHAIN.models(run, output)
-    if CHAIN.rows[name].is_shown:
-        score(model, run, output)
+    CHAIN.make_one(Run(name, int(seed)), Path(folder), score)
 
 
 if __name__ == "__main__":

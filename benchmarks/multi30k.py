@@ -23,9 +23,8 @@ from pathlib import Path
 
 from benchmarks.chains import BEAM, GIVEN, TRANSLATIONS, WRITTEN, Chain, Row, Text
 from benchmarks.multi30k_text import CAPTIONS, SETS, TEST, VAL, captions, corpus, path, raw_path
-from benchmarks.table_runs import RESULT, SEEDS, Overrides, Run, arguments, load, run_all, save, spread
+from benchmarks.table_runs import RESULT, SEEDS, Overrides, Run, arguments, load, save, spread
 from nmt.bundle import load_bundle
-from nmt.cli.models import one_thread_a_process
 from nmt.config import expand_path
 from nmt.data.corpus import read_lines
 from nmt.evaluation.scoring import bleu
@@ -177,12 +176,8 @@ def table(found: Mapping[str, Sequence[Result]]) -> Iterator[str]:
 
 def main() -> None:
     chosen = arguments(__doc__, "runs/multi30k").parse_args()
-    rows = [row.name for row in ROWS if row.is_shown] if chosen.rows is None else chosen.rows.split(",")
     if not chosen.print:
-        one_thread_a_process()
-        wanted = dict.fromkeys(CHAIN.of_seed(name, seed) for seed in chosen.seeds for name in rows)
-        for runs in CHAIN.waves(wanted, chosen.output):
-            run_all("benchmarks.multi30k", runs, chosen.output, chosen.parallel)
+        CHAIN.make("benchmarks.multi30k", chosen)
     found = load(Result, chosen.output)
     print("\n".join(table(found)))
     print("\n".join(dict.fromkeys(f"- `{one.signature}`" for some in found.values() for one in some)))
@@ -190,13 +185,7 @@ def main() -> None:
 
 def main_one(name: str, seed: str, folder: str) -> None:
     """One run, in this process."""
-    run, output = Run(name, int(seed)), Path(folder)
-    if name in CHAIN.texts:
-        CHAIN.write(run, output)
-        return
-    models = CHAIN.models(run, output)
-    if CHAIN.rows[name].is_shown:
-        score(models, run, output)
+    CHAIN.make_one(Run(name, int(seed)), Path(folder), score)
 
 
 if __name__ == "__main__":
