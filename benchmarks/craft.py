@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.chains import BEAM, GIVEN, TRANSLATIONS, WRITTEN, Chain, Row, Text
-from benchmarks.multi30k_text import TEST, VAL, captions, corpus, path
+from benchmarks.multi30k_text import TEST, VAL, Files, captions, corpus
 from benchmarks.table_runs import RESULT, SEEDS, Overrides, Run, arguments, load, save, spread
 from nmt.bundle import load_bundle
 from nmt.data.corpus import read_lines
@@ -62,17 +62,11 @@ TEXTS = (
     Text("taught", "base", lambda: corpus("train", "en"), SEEDS),
 )
 
-PAIRS = [path("train", side) for side in ("en", "de")]
+PAIRS = Files().paths("train")
 TWO_LAYERS: Overrides = {"model.encoder_layers": 2, "model.decoder_layers": 2}
 UNIDIRECTIONAL: Overrides = {"model.bidirectional": False}
 FROM_BASE: Overrides = {"training.init": "{base}/bundle"}
-SWAPPED: Overrides = {
-    "data.source_lang": "de",
-    "data.target_lang": "en",
-    "data.train": [PAIRS[::-1]],
-    "data.dev": [path(VAL, side) for side in ("de", "en")],
-    "data.test": [path(TEST, side) for side in ("de", "en")],
-}
+SWAPPED = Files("de", "en").settings()
 
 ROWS = (
     Row("base", "joint BPE 6k, tied three ways, dropout 0.3, cosine, mean of the 5 best checkpoints", {}),

@@ -22,49 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.chains import BEAM, GIVEN, TRANSLATIONS, WRITTEN, Chain, Row, Text
-from benchmarks.multi30k_text import CAPTIONS, SETS, TEST, VAL, captions, corpus, path, raw_path
+from benchmarks.multi30k_text import CAPTIONS, SETS, TEST, VAL, Files, captions, corpus
 from benchmarks.table_runs import RESULT, SEEDS, Overrides, Run, arguments, load, save, spread
 from nmt.bundle import load_bundle
-from nmt.config import expand_path
-from nmt.data.corpus import read_lines
 from nmt.evaluation.scoring import bleu
 from nmt.files import write_atomic
 from nmt.inference import TranslateOptions, Translator
 
 RECIPE = Path(__file__).with_name("multi30k.toml")
 HELD_OUT = SETS[1:]
-
-
-@dataclass(frozen=True)
-class Files:
-    """The form and the languages of a row's sets."""
-
-    source: str = "en"
-    target: str = "de"
-    is_raw: bool = False
-
-    @property
-    def tokenize(self) -> str:
-        """sacreBLEU's name of what cuts tokens for BLEU."""
-        return "13a" if self.is_raw else "none"
-
-    def paths(self, name: str) -> list[str]:
-        """A set's two files, as a recipe names them."""
-        return [(raw_path if self.is_raw else path)(name, side) for side in (self.source, self.target)]
-
-    def read(self, name: str) -> list[list[str]]:
-        """A set's two sides."""
-        return [list(read_lines(expand_path(one))) for one in self.paths(name)]
-
-    def settings(self) -> Overrides:
-        """A recipe's data."""
-        return {
-            "data.source_lang": self.source,
-            "data.target_lang": self.target,
-            "data.train": [self.paths("train")],
-            "data.dev": self.paths(VAL),
-            "data.test": self.paths(TEST),
-        }
 
 
 EN_DE = Files()

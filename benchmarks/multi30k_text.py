@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from nmt.config import expand_path
 from nmt.data.cleaning import Overlap
@@ -23,6 +25,38 @@ def path(name: str, side: str) -> str:
 def raw_path(name: str, side: str) -> str:
     """A set as it was written."""
     return f"$NMT_DATA/multi30k/{name}.{side}.gz"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The form and the languages of a row's sets."""
+
+    source: str = "en"
+    target: str = "de"
+    is_raw: bool = False
+
+    @property
+    def tokenize(self) -> str:
+        """sacreBLEU's name of what cuts tokens for BLEU."""
+        return "13a" if self.is_raw else "none"
+
+    def paths(self, name: str) -> list[str]:
+        """A set's two files, as a recipe names them."""
+        return [(raw_path if self.is_raw else path)(name, side) for side in (self.source, self.target)]
+
+    def read(self, name: str) -> list[list[str]]:
+        """A set's two sides."""
+        return [list(read_lines(expand_path(one))) for one in self.paths(name)]
+
+    def settings(self) -> dict[str, Any]:
+        """A recipe's data."""
+        return {
+            "data.source_lang": self.source,
+            "data.target_lang": self.target,
+            "data.train": [self.paths("train")],
+            "data.dev": self.paths(VAL),
+            "data.test": self.paths(TEST),
+        }
 
 
 def corpus(name: str, side: str) -> list[str]:

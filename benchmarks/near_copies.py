@@ -17,10 +17,7 @@ Tokens = tuple[str, ...]
 
 
 class NearCopies:
-    """What of other text is a sentence of this one, or one token away from it.
-
-    Sentences are kept as hashes of 64 bits: 425,000 of Tatoeba's take about 300 MB.
-    """
+    """What of other text is a sentence of this one, or one token away from it. Sentences are kept as hashes."""
 
     def __init__(self, sentences: Iterable[str]) -> None:
         self._whole: set[int] = set()

@@ -354,9 +354,8 @@ class _Work:
             return None
         if is_loop(reply.query.text, output.text):
             flags.add("repetition")
-        taken = list(edits)
         edits += [
-            one for one in self._part_edits(text) if not any(one.start < e.end and e.start < one.end for e in taken)
+            one for one in self._part_edits(text) if not any(one.start < e.end and e.start < one.end for e in edits)
         ]
         if self.sentence.marks:
             marks = [self._mark(mark, way) for mark in self.sentence.marks]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from nmt.text import protect
@@ -181,6 +182,7 @@ class Planner:
             segments = split(shown, self.language)
         count = self.count if not spans else lambda part: self.count(_RUN.sub("Tom", part))
         if self.clause_limit and wishes.splitting != "none":
+            count = cache(count)  # both limits ask about most sentences
             segments = fit_clauses(segments, self.clause_limit, count)
         return fit(segments, self.limit, count)
 
