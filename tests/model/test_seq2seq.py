@@ -296,6 +296,29 @@ def test_weights_are_drawn_by_the_rules() -> None:
 
 @pytest.mark.parametrize("form", FORMS, ids=name_of)
 @torch.no_grad()
+def test_first_layers_of_every_cell_feel_a_word(form: dict[str, Any]) -> None:
+    """What Xavier's deviation gives for inputs of deviation 1, though embeddings are much smaller."""
+    torch.manual_seed(0)
+    config = TINY.model_copy(update={"hidden_size": 32, "embedding_size": 64, **form})
+    model = build(config, VOCAB, VOCAB)
+    words = torch.randn(1000, 64) * 64**-0.5
+    read = [
+        (name, weight)
+        for name, weight in model.named_parameters()
+        if name.endswith("weight_input") or ".weight_ih" in name
+    ]
+    firsts = [weight for name, weight in read if "_l0" in name or ".cells.0." in name]
+    assert len(firsts) == 1 + model.encoder.directions
+    for weight in firsts:
+        expected = (2 / sum(weight.shape) * 64) ** 0.5
+        assert float((words @ weight.T).std()) == pytest.approx(expected, rel=0.1)
+    for name, weight in read:
+        if not any(weight is first for first in firsts):
+            assert float(weight.std()) == pytest.approx((2 / sum(weight.shape)) ** 0.5, rel=0.1), name
+
+
+@pytest.mark.parametrize("form", FORMS, ids=name_of)
+@torch.no_grad()
 def test_recurrent_blocks_of_every_cell_are_orthogonal(form: dict[str, Any]) -> None:
     torch.manual_seed(0)
     config = TINY.model_copy(update={"hidden_size": 32, "forget_bias": 1.5, **form})
