@@ -112,7 +112,7 @@ ROWS = (
     Row(
         "finetune",
         "base, half the updates more at a tenth of the rate",
-        FROM_BASE | {"optimizer.learning_rate": 0.0002, "training.updates": UPDATES // 2},
+        FROM_BASE | {"optimizer.learning_rate": 0.0004, "training.updates": UPDATES // 2},
     ),
     Row(
         "mrt",
