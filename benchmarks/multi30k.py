@@ -43,7 +43,7 @@ TEXTS = (
     Text("taught-captions", "back", lambda: captions("en", CAPTIONS), SEEDS),
 )
 PAIRS = EN_DE.paths("train")
-MORE_TEXT: Overrides = {"training.epochs": 0, "training.updates": 15000}
+MORE_TEXT: Overrides = {"training.epochs": 0, "training.updates": 15000, "model.dropout": 0.3}
 
 ROWS = (
     Row("single", "one LSTM, the 29,000 pairs alone", {}),
@@ -56,7 +56,6 @@ ROWS = (
             "data.train": [PAIRS, [f"{{written-en}}/{WRITTEN}", f"{{written-en}}/{GIVEN}"]],
             "data.weights": [2, 1],
             "data.tags": ["", "<bt>"],
-            "training.rdrop": 0.0,
         },
     ),
     Row("backs", "the three of `back` as one ensemble", {}, members="back"),
@@ -69,7 +68,6 @@ ROWS = (
                 PAIRS,
                 *([f"{{{name}}}/{GIVEN}", f"{{{name}}}/{WRITTEN}"] for name in ("taught-train", "taught-captions")),
             ],
-            "training.rdrop": 0.0,
         },
     ),
     Row("raw", "`single` on the files as people wrote them", OTHERS["raw"].settings()),
