@@ -210,9 +210,9 @@ def initialise(model: nn.Module, init_range: float, forget_bias: float) -> None:
     Fitted means: recurrent blocks orthogonal (Saxe et al. 2014), other matrices Xavier-uniform (Glorot & Bengio 2010),
     embeddings normal with deviation E^-1/2, as their use in the output layer wants it. Xavier counts on inputs of
     deviation 1, so matrices that read embeddings are wider by E^1/2. (Vaswani et al. 2017, 3.4, widen the embeddings.)
-    Without that words hardly move the gates at first, and attention has nothing to tell them apart by: to the same loss
-    it takes two to three times the updates. Biases are 0 but the forget gates' (Jozefowicz et al. 2015: 1 learns longer
-    spans); what else is no matrix is the cell's matter (`Cell.reset_vectors`).
+    Without that words hardly move the gates at first, and attention has nothing to tell them apart by (docs/model.md
+    says what it costs). Biases are 0 but the forget gates' (Jozefowicz et al. 2015: 1 learns longer spans); what else
+    is no matrix is the cell's matter (`Cell.reset_vectors`).
     """
     cells = [module for module in model.modules() if isinstance(module, Cell)]
     hidden = {id(cell.weight_recurrent): cell.hidden_size for cell in cells}
