@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.table_runs import DONE, RESULT, SEEDS, Overrides, Run, call, run_all, train
+from benchmarks.table_runs import DONE, RESULT, SEEDS, Overrides, Places, Run, call, run_all, train
 from nmt.cli.models import one_thread_a_process
 from nmt.files import write_atomic
 
 BEAM = 5
 TRANSLATIONS = "test.txt"
-"""In the folder of a run: what it said of the test set."""
+"""Beside a run's scores: what it said of the test set."""
 GIVEN, WRITTEN = "given.txt", "written.txt"
 COMMON = 0
 """In the place of a seed: of what the runs of all seeds share."""
@@ -86,24 +86,35 @@ class Chain:
         found: Overrides = json.loads(filled)
         return found
 
-    def is_done(self, run: Run, output: Path) -> bool:
-        """Whether there is nothing left to do."""
-        last = WRITTEN if run.row in self.texts else RESULT if self.rows[run.row].is_shown else DONE
-        return (run.folder(output) / last).is_file()
+    def is_made(self, run: Run, output: Path) -> bool:
+        """Whether what other runs need of this one is there: its text, or its model."""
+        return (run.folder(output) / (WRITTEN if run.row in self.texts else DONE)).is_file()
 
-    def waves(self, wanted: Iterable[Run], output: Path) -> list[list[Run]]:
-        """What is left to make of some runs and of what they need, each wave needing nothing but the waves before."""
+    def is_scored(self, run: Run, results: Path) -> bool:
+        """Whether the table has this run."""
+        return (run.folder(results) / RESULT).is_file()
+
+    def waves(self, wanted: Iterable[Run], places: Places) -> list[list[Run]]:
+        """What is left to make of some runs and of what they need, each wave needing nothing but the waves before.
+
+        A run that is scored already, on another machine perhaps, is made again only where others need its model.
+        """
         depths: dict[Run, int] = {}
 
         def depth(run: Run) -> int:
-            if self.is_done(run, output):
-                return 0
             if run not in depths:
-                depths[run] = 1 + max(map(depth, self.needs(run)), default=0)
+                depths[run] = 1 + max(
+                    (depth(one) for one in self.needs(run) if not self.is_made(one, places.output)), default=0
+                )
             return depths[run]
 
-        deepest = max(map(depth, wanted), default=0)
+        left = [run for run in wanted if not self._is_ended(run, places)]
+        deepest = max(map(depth, left), default=0)
         return [[run for run, level in depths.items() if level == wave] for wave in range(1, deepest + 1)]
+
+    def _is_ended(self, run: Run, places: Places) -> bool:
+        is_shown = run.row in self.rows and self.rows[run.row].is_shown
+        return self.is_scored(run, places.results) if is_shown else self.is_made(run, places.output)
 
     def make(self, module: str, chosen: argparse.Namespace) -> None:
         """Everything that is left of the rows of a command line (`table_runs.arguments`), and of what they need."""
@@ -113,17 +124,18 @@ class Chain:
             raise SystemExit(f"no row {min(unknown)}: there are {', '.join(self.rows)}")
         one_thread_a_process()
         wanted = dict.fromkeys(self.of_seed(name, seed) for seed in chosen.seeds for name in rows)
-        for runs in self.waves(wanted, chosen.output):
-            run_all(module, runs, chosen.output, chosen.parallel)
+        places = Places(chosen.output, chosen.results)
+        for runs in self.waves(wanted, places):
+            run_all(module, runs, places, chosen.parallel)
 
-    def make_one(self, run: Run, output: Path, score: Callable[[Sequence[Path], Run, Path], None]) -> None:
+    def make_one(self, run: Run, places: Places, score: Callable[[Sequence[Path], Run, Path], None]) -> None:
         """One run, in this process: what is written, or what is trained and scored."""
         if run.row in self.texts:
-            self.write(run, output)
+            self.write(run, places.output)
             return
-        models = self.models(run, output)
-        if self.rows[run.row].is_shown:
-            score(models, run, output)
+        models = self.models(run, places.output)
+        if self.rows[run.row].is_shown and not self.is_scored(run, places.results):
+            score(models, run, places.results)
 
     def models(self, run: Run, output: Path) -> Sequence[Path]:
         """The bundle of a row with a seed, or the members of an ensemble; trained now where that is left to do.

@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.chains import BEAM, GIVEN, TRANSLATIONS, WRITTEN, Chain, Row, Text
 from benchmarks.multi30k_text import TEST, VAL, Files, captions, corpus
-from benchmarks.table_runs import RESULT, SEEDS, Overrides, Run, arguments, load, save, spread
+from benchmarks.table_runs import RESULT, SEEDS, Overrides, Places, Run, arguments, load, save, spread
 from nmt.bundle import load_bundle
 from nmt.data.corpus import read_lines
 from nmt.evaluation.scoring import Counts, bleu, count
@@ -149,7 +149,7 @@ ROWS = (
 CHAIN = Chain(RECIPE, {row.name: row for row in ROWS}, {text.name: text for text in TEXTS})
 
 
-def score(models: Sequence[Path], run: Run, output: Path) -> None:
+def score(models: Sequence[Path], run: Run, results: Path) -> None:
     """Translate val and test, and keep the scores and what was said of test."""
     options = TranslateOptions(beam_size=BEAM, raw=True)
     with Translator.load(models, device="cpu", precision="fp32") as translator:
@@ -160,7 +160,8 @@ def score(models: Sequence[Path], run: Run, output: Path) -> None:
     of_val, of_test = (
         bleu(lines, [corpus(name, "de")], tokenize=TOKENIZE) for name, lines in ((VAL, val), (TEST, test))
     )
-    place = run.folder(output)
+    place = run.folder(results)
+    place.mkdir(parents=True, exist_ok=True)
     write_atomic(place / TRANSLATIONS, "".join(f"{line}\n" for line in test))
     summary = load_bundle(models[0]).config.training
     result = Result(
@@ -180,7 +181,7 @@ def p_value(ours: Counts, theirs: Counts) -> float:
     return bootstrap_p(resampled(ours), resampled(theirs), ours.score().value - theirs.score().value)
 
 
-def p_values(found: Mapping[str, Sequence[Result]], output: Path) -> dict[str, float]:
+def p_values(found: Mapping[str, Sequence[Result]], results: Path) -> dict[str, float]:
     """By row: p against the row it differs from, over the seeds that both have."""
     references = corpus(TEST, "de")
     ps = {}
@@ -188,7 +189,7 @@ def p_values(found: Mapping[str, Sequence[Result]], output: Path) -> dict[str, f
         both = sorted({one.seed for one in found.get(row.name, ())} & {one.seed for one in found.get(row.against, ())})
         if row.against != row.name and both:
             ours, theirs = (
-                pooled((list(read_lines(Run(name, seed).folder(output) / TRANSLATIONS)) for seed in both), references)
+                pooled((list(read_lines(Run(name, seed).folder(results) / TRANSLATIONS)) for seed in both), references)
                 for name in (row.name, row.against)
             )
             ps[row.name] = p_value(ours, theirs)
@@ -208,16 +209,16 @@ def table(found: Mapping[str, Sequence[Result]], ps: Mapping[str, float]) -> Ite
 
 
 def main() -> None:
-    chosen = arguments(__doc__, "runs/craft").parse_args()
+    chosen = arguments(__doc__, "craft").parse_args()
     if not chosen.print:
         CHAIN.make("benchmarks.craft", chosen)
-    found = load(Result, chosen.output)
-    print("\n".join(table(found, p_values(found, chosen.output))))
+    found = load(Result, chosen.results)
+    print("\n".join(table(found, p_values(found, chosen.results))))
 
 
-def main_one(name: str, seed: str, folder: str) -> None:
+def main_one(name: str, seed: str, output: str, results: str) -> None:
     """One run, in this process."""
-    CHAIN.make_one(Run(name, int(seed)), Path(folder), score)
+    CHAIN.make_one(Run(name, int(seed)), Places(Path(output), Path(results)), score)
 
 
 if __name__ == "__main__":

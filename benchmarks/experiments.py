@@ -13,12 +13,25 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.synthetic_alignment import synthetic_error
-from benchmarks.table_runs import RESULT, Overrides, Run, arguments, load, override, run_all, save, spread, train
+from benchmarks.table_runs import (
+    DONE,
+    RESULT,
+    Overrides,
+    Places,
+    Run,
+    arguments,
+    load,
+    override,
+    run_all,
+    save,
+    spread,
+    train,
+)
 from nmt.bundle import load_bundle
 from nmt.cli.models import one_thread_a_process
 from nmt.config import expand_path, load_recipe
@@ -118,10 +131,10 @@ class Alignment:
     aer: float
 
 
-def run(row: Row, seed: int, folder: Path) -> None:
+def run(row: Row, seed: int, places: Places) -> None:
     """Train, if its model is not there, and score. Raises RuntimeError where training fails."""
     owner = ROW[row.model] if row.model else row
-    model = train(RECIPE, owner.train, Run(owner.name, seed), folder)
+    model = train(RECIPE, owner.train, Run(owner.name, seed), places.output)
     source, target = (expand_path(f"{DATA}/{TEST}.{side}.gz") for side in ("en", "de"))
     sources, references = list(read_lines(source)), list(read_lines(target))
     options = TranslateOptions(beam_size=row.beam, raw=True, replace_unknown=row.replace_unknown)
@@ -143,21 +156,21 @@ def run(row: Row, seed: int, folder: Path) -> None:
         summary["updates"],
         score.signature,
     )
-    save(Run(row.name, seed).folder(folder), RESULT, result)
+    save(Run(row.name, seed).folder(places.results), RESULT, result)
 
 
-def align(row: Row, seed: int, folder: Path) -> None:
+def align(row: Row, seed: int, results: Path) -> None:
     """Train and score the small network, where the row has attention (benchmarks/synthetic_alignment.py)."""
     score = synthetic_error(load_recipe(RECIPE, override(row.train)), seed=seed)
     aer = math.nan if score is None else score.aer
-    save(Run(row.name, seed).folder(folder), ALIGNMENT, Alignment(row.name, seed, aer))
+    save(Run(row.name, seed).folder(results), ALIGNMENT, Alignment(row.name, seed, aer))
 
 
-def alignments(folder: Path) -> dict[str, list[float]]:
+def alignments(results: Path) -> dict[str, list[float]]:
     """Alignment error rates by row, of the rows with attention."""
     found = {
         row: [100 * one.aer for one in some if not math.isnan(one.aer)]
-        for row, some in load(Alignment, folder, ALIGNMENT).items()
+        for row, some in load(Alignment, results, ALIGNMENT).items()
     }
     return {row: errors for row, errors in found.items() if errors}
 
@@ -189,34 +202,40 @@ ROW = {row.name: row for row in ROWS}
 
 
 def main() -> None:
-    chosen = arguments(__doc__, "runs/experiments").parse_args()
+    chosen = arguments(__doc__, "experiments").parse_args()
     rows = ROWS if chosen.rows is None else [ROW[name] for name in chosen.rows.split(",")]
     if not chosen.print:
         one_thread_a_process()
-        for is_owner in (True, False):  # models before the rows that only ask them again
-            runs = [
-                Run(row.name, seed)
-                for seed in chosen.seeds
-                for row in rows
-                if bool(row.model) != is_owner and not is_done(row, seed, chosen.output)
-            ]
-            run_all("benchmarks.experiments", runs, chosen.output, chosen.parallel)
-    print("\n".join(tables(load(Result, chosen.output), alignments(chosen.output))))
+        places = Places(chosen.output, chosen.results)
+        left = [Run(row.name, seed) for seed in chosen.seeds for row in rows if not is_done(row, seed, places.results)]
+        # models before the rows that only ask them again
+        run_all("benchmarks.experiments", models(left, places.output), places, chosen.parallel)
+        run_all("benchmarks.experiments", [one for one in left if ROW[one.row].model], places, chosen.parallel)
+    print("\n".join(tables(load(Result, chosen.results), alignments(chosen.results))))
 
 
-def is_done(row: Row, seed: int, folder: Path) -> bool:
+def is_done(row: Row, seed: int, results: Path) -> bool:
     """Whether there is nothing left to do for a row with a seed."""
     needed = (RESULT,) if row.model else (RESULT, ALIGNMENT)
-    return all((Run(row.name, seed).folder(folder) / name).is_file() for name in needed)
+    return all((Run(row.name, seed).folder(results) / name).is_file() for name in needed)
 
 
-def main_one(name: str, seed: str, folder: str) -> None:
+def models(left: Sequence[Run], output: Path) -> list[Run]:
+    """Of runs that are left, and of those whose models they ask, the ones that train."""
+    asked = dict.fromkeys(Run(ROW[run.row].model or run.row, run.seed) for run in left)
+    return [run for run in asked if run in left or not (run.folder(output) / DONE).is_file()]
+
+
+def main_one(name: str, seed: str, output: str, results: str) -> None:
     """One run, in this process."""
-    row, place = ROW[name], Run(name, int(seed)).folder(Path(folder))
+    row, places = ROW[name], Places(Path(output), Path(results))
+    place = Run(name, int(seed)).folder(places.results)
     if not (place / RESULT).is_file():
-        run(row, int(seed), Path(folder))
+        run(row, int(seed), places)
+    elif not row.model:  # scored before, and other rows ask its model
+        train(RECIPE, row.train, Run(name, int(seed)), places.output)
     if not row.model and not (place / ALIGNMENT).is_file():
-        align(row, int(seed), Path(folder))
+        align(row, int(seed), places.results)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.chains import BEAM, GIVEN, TRANSLATIONS, WRITTEN, Chain, Row, Text
 from benchmarks.multi30k_text import CAPTIONS, SETS, TEST, VAL, Files, captions, corpus
-from benchmarks.table_runs import RESULT, SEEDS, Overrides, Run, arguments, load, save, spread
+from benchmarks.table_runs import RESULT, SEEDS, Overrides, Places, Run, arguments, load, save, spread
 from nmt.bundle import load_bundle
 from nmt.evaluation.scoring import bleu
 from nmt.files import write_atomic
@@ -96,11 +96,11 @@ class Result:
     signature: str
 
 
-def score(models: Sequence[Path], run: Run, output: Path) -> None:
+def score(models: Sequence[Path], run: Run, results: Path) -> None:
     """Translate the held-out sets, and keep the scores and what was said of test_2016_flickr."""
     files = OTHERS.get(run.row, EN_DE)
     scores: list[dict[str, float]] = []
-    place = run.folder(output)
+    place = run.folder(results)
     place.mkdir(parents=True, exist_ok=True)
     signature = ""
     with Translator.load(models, device="cpu", precision="fp32") as translator:
@@ -139,17 +139,17 @@ def table(found: Mapping[str, Sequence[Result]]) -> Iterator[str]:
 
 
 def main() -> None:
-    chosen = arguments(__doc__, "runs/multi30k").parse_args()
+    chosen = arguments(__doc__, "multi30k").parse_args()
     if not chosen.print:
         CHAIN.make("benchmarks.multi30k", chosen)
-    found = load(Result, chosen.output)
+    found = load(Result, chosen.results)
     print("\n".join(table(found)))
     print("\n".join(dict.fromkeys(f"- `{one.signature}`" for some in found.values() for one in some)))
 
 
-def main_one(name: str, seed: str, folder: str) -> None:
+def main_one(name: str, seed: str, output: str, results: str) -> None:
     """One run, in this process."""
-    CHAIN.make_one(Run(name, int(seed)), Path(folder), score)
+    CHAIN.make_one(Run(name, int(seed)), Places(Path(output), Path(results)), score)
 
 
 if __name__ == "__main__":

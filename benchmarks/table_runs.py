@@ -1,8 +1,9 @@
 """What tables of trainings have in common: runs that are made once, go on where they were cut off, and share the cores.
 
-A run is a row of a table with a seed, and has the folder OUTPUT/ROW/SEED. `benchmarks/experiments.py` and
-`benchmarks/craft.py` say what the rows are and how they are scored. `module`: the name of such a program; it has a
-function `main_one(row, seed, output)`, which makes one run.
+A run is a row of a table with a seed, and has the folder OUTPUT/ROW/SEED for its training and RESULTS/ROW/SEED for what
+the table shows of it. `benchmarks/experiments.py`, `benchmarks/craft.py` and `benchmarks/multi30k.py` say what the rows
+are and how they are scored. `module`: the name of such a program; it has a function `main_one(row, seed, output,
+results)`, which makes one run.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ class Run(NamedTuple):
 
     def folder(self, output: Path) -> Path:
         return output / self.row / str(self.seed)
+
+
+class Places(NamedTuple):
+    """Where a table's runs are."""
+
+    output: Path
+    """Trainings: checkpoints, logs, bundles, text for other trainings. Large, and not kept in the repository."""
+    results: Path
+    """Scores and translations. Small: with them a table is printed, and gone on with, on another machine."""
 
 
 class OfRow(Protocol):
@@ -88,10 +98,10 @@ def save(place: Path, name: str, result: object) -> None:
     write_atomic(place / name, json.dumps(vars(result), indent=1) + "\n")
 
 
-def load(kind: type[R], output: Path, name: str = RESULT) -> dict[str, list[R]]:
+def load(kind: type[R], results: Path, name: str = RESULT) -> dict[str, list[R]]:
     """What has ended, by row."""
     found: dict[str, list[R]] = {}
-    for path in sorted(output.glob(f"*/*/{name}")):
+    for path in sorted(results.glob(f"*/*/{name}")):
         result = kind(**json.loads(path.read_text("utf-8")))
         found.setdefault(result.row, []).append(result)
     return found
@@ -103,10 +113,18 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean:.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
 
 
-def arguments(description: str | None, output: str) -> argparse.ArgumentParser:
-    """Options that the programs share: output, rows, seeds, parallel, print."""
+def arguments(description: str | None, name: str) -> argparse.ArgumentParser:
+    """Options that the programs share: output, results, rows, seeds, parallel, print."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path(output))
+    parser.add_argument("--output", type=Path, default=Path("runs") / name, help="trainings (default: %(default)s)")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path(__file__).with_name("results") / name,
+        help="scores and translations; a run that has some is not made again (default: benchmarks/results/"
+        + name
+        + ")",
+    )
     parser.add_argument("--rows", help="names separated by commas; default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--parallel", type=int, default=available_cores())
@@ -114,18 +132,18 @@ def arguments(description: str | None, output: str) -> argparse.ArgumentParser:
     return parser
 
 
-def run_all(module: str, runs: Iterable[Run], output: Path, parallel: int) -> None:
+def run_all(module: str, runs: Iterable[Run], places: Places, parallel: int) -> None:
     """Make runs that do not wait for each other, some at a time, and say of each how long it took."""
     with ThreadPoolExecutor(parallel) as pool:
-        for line in pool.map(partial(_timed, module, output), runs):
+        for line in pool.map(partial(_timed, module, places), runs):
             print(line, flush=True)
 
 
-def _timed(module: str, output: Path, run: Run) -> str:
+def _timed(module: str, places: Places, run: Run) -> str:
     began = time.monotonic()
     # a process of its own for the scoring too: the threads of one would take turns
     program = f"import sys; from {module} import main_one; main_one(*sys.argv[1:])"
-    command = [sys.executable, "-c", program, run.row, str(run.seed), str(output)]
+    command = [sys.executable, "-c", program, run.row, str(run.seed), *map(str, places)]
     code = subprocess.run(command, check=False).returncode
     took = f"{run.row}, seed {run.seed}: {time.monotonic() - began:.0f} s"
     return took + (f", exit code {code}" if code else "")

@@ -16,7 +16,7 @@ from benchmarks import multi30k_text
 from benchmarks.chains import COMMON, GIVEN, TRANSLATIONS, WRITTEN, Row
 from benchmarks.craft import CHAIN, RECIPE, ROWS, TEXTS, UPDATES, Result, main_one, p_value, p_values, pooled, table
 from benchmarks.multi30k_text import TEST
-from benchmarks.table_runs import DONE, RESULT, SEEDS, Run, load, override, save
+from benchmarks.table_runs import DONE, RESULT, SEEDS, Places, Run, load, override, save
 from nmt.bundle import load_bundle
 from nmt.config import Recipe, load_recipe
 from nmt.data.corpus import check_corpus, read_lines
@@ -34,11 +34,18 @@ def recipe_of(name: str, output: Path) -> Recipe:
     return load_recipe(RECIPE, override(CHAIN.settings(ROW[name], 2, output)))
 
 
-def finish(run: Run, output: Path) -> None:
+def finish(run: Run, places: Places) -> None:
     """Leave what a finished run leaves, empty."""
-    run.folder(output).mkdir(parents=True, exist_ok=True)
-    for name in (WRITTEN,) if run.row in TEXT else (DONE, RESULT):
-        (run.folder(output) / name).touch()
+    for place, name in (
+        [(places.output, WRITTEN)] if run.row in TEXT else [(places.output, DONE), (places.results, RESULT)]
+    ):
+        run.folder(place).mkdir(parents=True, exist_ok=True)
+        (run.folder(place) / name).touch()
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path / "runs", tmp_path / "results")
 
 
 @pytest.mark.parametrize("row", [row.name for row in ROWS])
@@ -83,8 +90,8 @@ def test_the_last_restart_ends_with_the_run() -> None:
     assert rates[-1] < 0.03 * recipe.optimizer.learning_rate
 
 
-def test_what_others_need_is_made_first_and_only_once(tmp_path: Path) -> None:
-    found = CHAIN.waves([Run("distilled", 2), Run("ema", 2), Run("back", 1)], tmp_path)
+def test_what_others_need_is_made_first_and_only_once(places: Places) -> None:
+    found = CHAIN.waves([Run("distilled", 2), Run("ema", 2), Run("back", 1)], places)
     bases = [Run("base", seed) for seed in SEEDS]
     assert set(found[0]) == {*bases, Run("ema", 2), Run("de-en", 1)}
     assert [set(wave) for wave in found[1:]] == [
@@ -92,13 +99,23 @@ def test_what_others_need_is_made_first_and_only_once(tmp_path: Path) -> None:
         {Run("distilled", 2), Run("back", 1)},
     ]
     for run in (*bases, Run("de-en", 1), Run("ema", 2)):
-        finish(run, tmp_path)
-        assert CHAIN.is_done(run, tmp_path)
-    assert [set(wave) for wave in CHAIN.waves([Run("distilled", seed) for seed in SEEDS], tmp_path)] == [
+        finish(run, places)
+    assert [set(wave) for wave in CHAIN.waves([Run("distilled", seed) for seed in SEEDS], places)] == [
         {Run("taught", COMMON)},
         {Run("distilled", seed) for seed in SEEDS},
     ]
-    assert CHAIN.waves([Run("ema", 2)], tmp_path) == []
+    assert CHAIN.waves([Run("ema", 2)], places) == []
+
+
+def test_what_was_scored_on_another_machine_is_made_again_only_for_others(places: Places, tmp_path: Path) -> None:
+    for name in ("base", "finetune", "ema"):
+        finish(Run(name, 2), places)
+    elsewhere = places._replace(output=tmp_path / "empty")
+    assert CHAIN.waves([Run(name, 2) for name in ("base", "finetune", "ema")], elsewhere) == []
+    assert CHAIN.waves([Run(name, 2) for name in ("base", "finetune", "mrt")], elsewhere) == [
+        [Run("base", 2)],
+        [Run("mrt", 2)],
+    ]
 
 
 _, REFERENCES = sentences(100)
@@ -147,7 +164,7 @@ def test_the_table_has_what_there_is(corpora: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_a_run_is_trained_and_scored_once(corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_trained_and_scored_once(corpora: Path, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     small = {
         "text.vocab_size": 330,
         "model.embedding_size": 16,
@@ -157,30 +174,33 @@ def test_a_run_is_trained_and_scored_once(corpora: Path, tmp_path: Path, monkeyp
     }
     row = Row("base", "small", small)
     monkeypatch.setitem(CHAIN.rows, "base", row)
-    main_one("base", "1", str(tmp_path))
-    place = Run("base", 1).folder(tmp_path)
-    result = Result(**json.loads((place / RESULT).read_text()))
+    main_one("base", "1", *map(str, places))
+    trained, scored = (Run("base", 1).folder(place) for place in places)
+    result = Result(**json.loads((scored / RESULT).read_text()))
     assert (result.row, result.seed, result.updates) == ("base", 1, 2)
     assert "tok:none" in result.signature
-    texts = list(read_lines(place / TRANSLATIONS))
+    texts = list(read_lines(scored / TRANSLATIONS))
     assert result.test_bleu == bleu(texts, [multi30k_text.corpus(TEST, "de")], tokenize="none").value
-    assert load_bundle(place / "bundle").config.model.hidden_size == 16
-    assert CHAIN.is_done(Run("base", 1), tmp_path)
-    before = (place / "log").read_text()
-    main_one("base", "1", str(tmp_path))
-    assert (place / "log").read_text() == before
+    assert load_bundle(trained / "bundle").config.model.hidden_size == 16
+    assert CHAIN.is_made(Run("base", 1), places.output)
+    assert CHAIN.is_scored(Run("base", 1), places.results)
+    before = (trained / "log").read_text()
+    (scored / RESULT).write_text("kept")
+    main_one("base", "1", *map(str, places))
+    assert (trained / "log").read_text() == before
+    assert (scored / RESULT).read_text() == "kept"
 
 
-def test_an_ensemble_of_the_seeds_writes_for_all_of_them(corpora: Path, tmp_path: Path) -> None:
-    first = make_bundle(tmp_path / "base/1/bundle", seed=1)
+def test_an_ensemble_of_the_seeds_writes_for_all_of_them(corpora: Path, places: Places) -> None:
+    first = make_bundle(places.output / "base/1/bundle", seed=1)
     for seed in (2, 3):
-        make_bundle(tmp_path / f"base/{seed}/bundle", seed=seed, tokenizers=first.tokenizers)
+        make_bundle(places.output / f"base/{seed}/bundle", seed=seed, tokenizers=first.tokenizers)
     given = toy_sentences(6)
     write_gzip(corpora / "multi30k-tok/train.lc.norm.tok.en.gz", given)
-    main_one("taught", str(COMMON), str(tmp_path))
-    place = Run("taught", COMMON).folder(tmp_path)
+    main_one("taught", str(COMMON), *map(str, places))
+    place = Run("taught", COMMON).folder(places.output)
     assert list(read_lines(place / GIVEN)) == given
     together = list(read_lines(place / WRITTEN))
     assert len(together) == len(given)
-    assert CHAIN.is_done(Run("taught", COMMON), tmp_path)
+    assert CHAIN.is_made(Run("taught", COMMON), places.output)
     assert [text.name for text in TEXTS if text.seeds] == ["taught"]

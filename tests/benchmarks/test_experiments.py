@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.experiments import ALIGNMENT, ROW, Alignment, Result, alignments, is_done, tables
-from benchmarks.table_runs import RESULT, Run, load
+from benchmarks.experiments import ALIGNMENT, ROW, ROWS, Alignment, Result, alignments, is_done, models, tables
+from benchmarks.table_runs import DONE, RESULT, Run, load
 
 LEFT = """{{
  "row": "{row}",
@@ -41,3 +41,13 @@ def test_old_results_are_read_and_printed(tmp_path: Path) -> None:
     assert "| base: no attention | 9.00 ± 1.00 | 9.50 ± 0.00 |  | 3 | 150 |" in lines
     assert "| + global attention, dot | 24.00 ± 1.00 | 9.50 ± 0.00 | 2.00 ± 1.00 | 3 | 150 |" in lines
     assert lines[-1] == "| base: no attention | 30.0 | 20.0 |"
+
+
+def test_a_model_that_a_row_asks_is_trained_where_it_is_not(tmp_path: Path) -> None:
+    asking = next(row for row in ROWS if row.model)
+    model = Run(asking.model, 1)
+    assert models([Run(asking.name, 1), Run("dot", 2)], tmp_path) == [model, Run("dot", 2)]
+    model.folder(tmp_path).mkdir(parents=True)
+    (model.folder(tmp_path) / DONE).touch()
+    assert models([Run(asking.name, 1)], tmp_path) == []
+    assert models([model, Run(asking.name, 1)], tmp_path) == [model]

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.chains import COMMON, GIVEN, TRANSLATIONS, WRITTEN, Row
 from benchmarks.multi30k import CHAIN, HELD_OUT, OTHERS, RECIPE, ROWS, Result, main_one, table
 from benchmarks.multi30k_text import TEST, VAL, captions, corpus, tokenised
-from benchmarks.table_runs import RESULT, SEEDS, Run, load, override, save
+from benchmarks.table_runs import RESULT, SEEDS, Places, Run, load, override, save
 from nmt.config import load_recipe
 from nmt.data.corpus import check_corpus, read_lines
 from nmt.evaluation.quality import bleu
@@ -39,7 +39,7 @@ def test_every_row_can_be_trained(row: str, corpora: Path, tmp_path: Path) -> No
 
 
 def test_the_student_comes_last_and_everything_before_it_once(tmp_path: Path) -> None:
-    found = CHAIN.waves([Run("student", seed) for seed in SEEDS], tmp_path)
+    found = CHAIN.waves([Run("student", seed) for seed in SEEDS], Places(tmp_path, tmp_path))
     assert [set(wave) for wave in found] == [
         {Run("reverse", 1)},
         {Run("written-en", COMMON)},
@@ -75,17 +75,17 @@ def test_models_and_ensembles_are_scored_on_every_set(
     corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CHAIN.rows, "single", Row("single", "small", SMALL))
-    main_one("single", "1", str(tmp_path))
+    main_one("single", "1", str(tmp_path), str(tmp_path / "results"))
     first = make_bundle(tmp_path / "back/1/bundle", seed=1)
     for seed in (2, 3):
         make_bundle(tmp_path / f"back/{seed}/bundle", seed=seed, tokenizers=first.tokenizers)
-    main_one("backs", str(COMMON), str(tmp_path))
-    found = load(Result, tmp_path)
+    main_one("backs", str(COMMON), str(tmp_path), str(tmp_path / "results"))
+    found = load(Result, tmp_path / "results")
     for row, seed in (("single", 1), ("backs", COMMON)):
         (result,) = found[row]
         assert set(result.beam) == set(result.greedy) == set(HELD_OUT)
         assert "tok:none" in result.signature
-        said = list(read_lines(Run(row, seed).folder(tmp_path) / TRANSLATIONS))
+        said = list(read_lines(Run(row, seed).folder(tmp_path / "results") / TRANSLATIONS))
         assert result.beam[TEST] == bleu(said, [corpus(TEST, "de")], tokenize="none").value
         assert result.updates == (2 if row == "single" else 0)
 
