@@ -27,6 +27,7 @@ from nmt.errors import CheckpointError, ConfigError
 from nmt.evaluation.pictures import learning_curve
 from nmt.files import atomic_folder, write_atomic
 from nmt.hardware import pick_device, pick_precision
+from nmt.native import training as native
 from nmt.text.dictionary import Dictionary
 from nmt.text.tokenizer import TokenizerPair, load_tokenizers
 from nmt.training.card import bundle_card
@@ -312,6 +313,8 @@ class Trainer:
                 where += f" of {threads} threads"
         size = f"{count / 1e6:.1f} M weights, {self._pairs:,} {self._task.unit}"
         self._reporter.message(f"{size}, {self._batches_an_epoch:,} batches an epoch, {where}")
+        if self._device.type == "cpu" and native.load() is None:
+            self._reporter.message("compiled kernels are missing: training takes longer (python -m nmt.native.build)")
         if self._position.update:
             self._reporter.message(f"resumed at update {self._position.update}")
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from nmt.bundle import load_bundle
 from nmt.config import load_recipe
 from nmt.errors import CheckpointError, ConfigError, CorpusError
+from nmt.native import training as native
 from nmt.training import trainer
 from nmt.training.trainer import Outcome, train
 from nmt.training.validation import Validator
@@ -265,3 +266,12 @@ def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"a\.en:2"):
         train(recipe)
     assert not (tmp_path / "run").exists()
+
+
+def test_missing_kernels_are_told(
+    corpus: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkout that was not installed trains at two thirds of the speed, and nothing else would say so."""
+    monkeypatch.setattr(native, "load", lambda: None)
+    run(corpus, tmp_path / "run", "training.updates=1")
+    assert "python -m nmt.native.build" in capsys.readouterr().out
