@@ -217,6 +217,8 @@ class ModelConfig(Section):
     """Of the recurrent weights, for a whole batch of sequences (DropConnect; Merity et al. 2018)."""
     word_dropout: Probability = 0.0
     """Whole input words replaced by zero vectors (Gal & Ghahramani 2016)."""
+    memory_dropout: Probability = 0.0
+    """Of the encoder's states as attention reads them; the decoder's first state comes from all of them."""
     init_range: Annotated[float, Field(ge=0.0)] = 0.0
     """Uniform ±range for every weight (Luong: 0.1). 0: Xavier for matrices, orthogonal for recurrent ones."""
     forget_bias: float = 1.0
@@ -229,6 +231,8 @@ class ModelConfig(Section):
             raise ValueError(f'attention = "none" has no span: {self.attention_span} needs a score')
         if self.attention == "none" and self.bridge == "zero":
             raise ValueError('attention = "none" with bridge = "zero" would tell the decoder nothing of the source')
+        if self.attention == "none" and self.memory_dropout:
+            raise ValueError('memory_dropout drops what attention reads, and attention = "none" reads nothing')
         if self.attention_wiring == "gnmt" and (self.attention == "none" or self.decoder_layers == 1):
             raise ValueError(
                 'attention_wiring = "gnmt" gives what the bottom layer attends to to those above: it needs a score and '
@@ -394,7 +398,14 @@ TASK_DEFAULTS: Mapping[TaskName, Mapping[str, Any]] = {
 
 _OF_ATTENTION = tuple(f"model.attention{name}" for name in ("", "_span", "_window", "_max_length", "_wiring"))
 _NO_SOURCE = dict.fromkeys(
-    (*_OF_ATTENTION, "model.input_feeding", "model.copying", "model.bridge", "model.encoder_layers"),
+    (
+        *_OF_ATTENTION,
+        "model.input_feeding",
+        "model.copying",
+        "model.bridge",
+        "model.memory_dropout",
+        "model.encoder_layers",
+    ),
     "a language model has no source and no encoder; its layers are model.decoder_layers",
 ) | dict.fromkeys(
     ("model.bidirectional", "model.direction", "model.reverse_source"),
@@ -406,6 +417,7 @@ _LABELS_ONLY = dict.fromkeys(
         "model.input_feeding",
         "model.copying",
         "model.bridge",
+        "model.memory_dropout",
         "model.tying",
         "model.decoder_layers",
         "model.reverse_source",

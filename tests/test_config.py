@@ -80,6 +80,7 @@ def test_all_mistakes_are_reported_together() -> None:
         ({"text": {"joint": False}}, "needs text.joint"),
         ({"training": {"epochs": 0}}, "never end"),
         ({"model": {"attention": "none", "attention_span": "local-p"}}, "has no span"),
+        ({"model": {"attention": "none", "memory_dropout": 0.1}}, "reads nothing"),
         ({"model": {"attention": "none", "bridge": "zero"}}, "nothing of the source"),
         ({"data": {"dev": ["a", "b", "c"]}}, "a pair of files, not 3"),
         ({"optimizer": {"learning_rate": float("nan")}}, "learning_rate"),

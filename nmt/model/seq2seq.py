@@ -39,6 +39,7 @@ class Seq2Seq(nn.Module):
         dropout: float = 0.0,
         dropout_form: str = "zaremba",
         word_dropout: float = 0.0,
+        memory_dropout: float = 0.0,
         reverse_source: bool = False,
         copying: Copying | None = None,
     ) -> None:
@@ -55,6 +56,7 @@ class Seq2Seq(nn.Module):
         self.output = output
         self.dropout = Dropout(dropout, dropout_form)
         self.word_dropout = word_dropout
+        self.memory_dropout = Dropout(memory_dropout, dropout_form)
 
     @property
     def hidden_size(self) -> int:
@@ -72,9 +74,10 @@ class Seq2Seq(nn.Module):
             encoded = encoded._replace(states=reversed_before_end(encoded.states, lengths))
         positions = torch.arange(src.shape[1], device=src.device)
         lengths = lengths.to(src.device)
+        states = self.memory_dropout(encoded.states)
         memory = Memory(
-            states=encoded.states,
-            keys=self.decoder.attention.score.keys(encoded.states),
+            states=states,
+            keys=self.decoder.attention.score.keys(states),
             mask=positions.unsqueeze(0) < lengths.unsqueeze(1),
             lengths=lengths,
             words=None if self.copying is None else src,
@@ -164,6 +167,7 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
         dropout=config.dropout,
         dropout_form=config.dropout_form,
         word_dropout=config.word_dropout,
+        memory_dropout=config.memory_dropout,
         reverse_source=config.reverse_source,
         copying=Copying(attentional_size) if config.copying else None,
     )

@@ -78,7 +78,7 @@ def forward(
     if model.reverse_source:  # and so does the memory lie: attention of this kind does not ask where a state is
         src = reversed_before_end(src, lengths)
     encoded = _encode(model, _embed(model, model.src_embedding, src.t(), dtype, seeds), lengths, S, seeds)
-    states = encoded.states
+    states = _dropout(encoded.states, model.memory_dropout, B, seeds)
     decoder = model.decoder
     keys = decoder.attention.score.keys(states.unsqueeze(0)).squeeze(0)
     embedded = _embed(model, model.tgt_embedding, tgt_in.t(), dtype, seeds)

@@ -9,7 +9,9 @@ from nmt.bundle import Array, load_bundle
 from nmt.config import ModelConfig, Recipe, expand_path
 from nmt.errors import BundleError, ConfigError
 
-FREE = frozenset({"dropout", "dropout_form", "recurrent_dropout", "word_dropout", "init_range", "forget_bias"})
+FREE = frozenset(
+    {"dropout", "dropout_form", "recurrent_dropout", "word_dropout", "memory_dropout", "init_range", "forget_bias"}
+)
 """Keys of the model that say how it is trained, not what its weights mean."""
 
 

@@ -271,6 +271,22 @@ def test_word_dropout_removes_whole_words_and_keeps_the_mean() -> None:
     assert float(embedded.mean()) == pytest.approx(1.0, abs=0.03)
 
 
+@pytest.mark.parametrize("form", ["zaremba", "variational"])
+@torch.no_grad()
+def test_memory_dropout_drops_what_attention_reads_and_nothing_else(form: str) -> None:
+    src, lengths = sentences(1, [7] * 40)
+    plain, start = tiny(hidden_size=24).encode(src, lengths)
+    model = tiny(hidden_size=24, memory_dropout=0.4, dropout_form=form)
+    assert torch.equal(model.encode(src, lengths)[0].states, plain.states)
+    memory, same = model.train().encode(src, lengths)
+    assert torch.equal(same.layers[0].h, start.layers[0].h)
+    kept = memory.states != 0
+    torch.testing.assert_close(memory.states, torch.where(kept, plain.states / 0.6, torch.zeros(())))
+    assert float(kept.float().mean()) == pytest.approx(0.6, abs=0.05)
+    assert bool((kept == kept[:, :1]).all()) == (form == "variational")
+    torch.testing.assert_close(memory.keys, model.decoder.attention.score.keys(memory.states))
+
+
 @torch.no_grad()
 def test_weights_are_drawn_by_the_rules() -> None:
     torch.manual_seed(0)

@@ -132,6 +132,15 @@ def test_in_the_decoder_too_a_mask_is_that_of_all_steps() -> None:
 
 
 @needs_kernels
+def test_what_attention_reads_is_dropped_and_nothing_else() -> None:
+    """All of it here: then nothing is left to chance, and the two ways agree."""
+    dropped, whole = ({"memory_dropout": p, "decoder_layers": 1} for p in (0.999999, 0.0))
+    (expected, _), (vectors, _) = both(dropped, torch.float32)
+    torch.testing.assert_close(vectors, expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(vectors, both(whole, torch.float32)[1][0], atol=1e-2)
+
+
+@needs_kernels
 def test_recurrent_weights_are_dropped_once_a_batch() -> None:
     """What is dropped has no gradient: a share of the weights on h, none of those on what is fed."""
     model = tiny(dtype=torch.float32, recurrent_dropout=0.3, hidden_size=24).train()

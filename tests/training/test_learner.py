@@ -73,6 +73,7 @@ def test_batches_of_one_update_add_up() -> None:
         {"recurrent_dropout": 0.5},
         {"recurrent_dropout": 0.5, "cell": "lstm_peephole"},
         {"word_dropout": 0.5},
+        {"memory_dropout": 0.5},
     ],
     ids=str,
 )
