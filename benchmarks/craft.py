@@ -50,8 +50,10 @@ class Result:
     seed: int
     val_bleu: float
     test_bleu: float
+    test_greedy: float
+    """With beam 1."""
     seconds: int
-    """Of training, without that of the models it needed."""
+    """Of training, without that of the models it needed; 0 of an ensemble."""
     updates: int
     signature: str
 
@@ -59,6 +61,7 @@ class Result:
 TEXTS = (
     Text("written-de", "base", lambda: captions("en")),
     Text("written-en", "de-en", lambda: captions("de")),
+    Text("retold", "base", lambda: corpus("train", "en")),
     Text("taught", "base", lambda: corpus("train", "en"), SEEDS),
 )
 
@@ -145,6 +148,17 @@ ROWS = (
         "what an ensemble of the three bases says of the sources beside the pairs",
         {"data.train": [PAIRS, [f"{{taught}}/{GIVEN}", f"{{taught}}/{WRITTEN}"]]},
     ),
+    Row(
+        "student",
+        "base, half the updates more on what it says of the sources itself, with beam 5",
+        FROM_BASE
+        | {
+            "data.train": [[f"{{retold}}/{GIVEN}", f"{{retold}}/{WRITTEN}"]],
+            "optimizer.learning_rate": 0.001,
+            "training.updates": UPDATES // 2,
+        },
+    ),
+    Row("bases", "the three bases as one ensemble", {}, members="base"),
     Row("de-en", "the other way, for back-translation", SWAPPED, is_shown=False),
 )
 
@@ -153,23 +167,22 @@ CHAIN = Chain(RECIPE, {row.name: row for row in ROWS}, {text.name: text for text
 
 def score(models: Sequence[Path], run: Run, results: Path) -> None:
     """Translate val and test, and keep the scores and what was said of test."""
-    options = TranslateOptions(beam_size=BEAM, raw=True)
     with Translator.load(models, device="cpu", precision="fp32") as translator:
-        val, test = (
-            [translation.text for translation in translator.translate(corpus(name, "en"), options)]
-            for name in (VAL, TEST)
+        val, test, greedy = (
+            [one.text for one in translator.translate(corpus(name, "en"), TranslateOptions(beam_size=size, raw=True))]
+            for name, size in ((VAL, BEAM), (TEST, BEAM), (TEST, 1))
         )
-    of_val, of_test = (
-        bleu(lines, [corpus(name, "de")], tokenize=TOKENIZE) for name, lines in ((VAL, val), (TEST, test))
+    of_val, of_test, of_greedy = (
+        bleu(lines, [corpus(name, "de")], tokenize=TOKENIZE)
+        for name, lines in ((VAL, val), (TEST, test), (TEST, greedy))
     )
     place = run.folder(results)
     place.mkdir(parents=True, exist_ok=True)
     write_atomic(place / TRANSLATIONS, "".join(f"{line}\n" for line in test))
-    summary = load_bundle(models[0]).config.training
-    result = Result(
-        run.row, run.seed, of_val.value, of_test.value, summary["seconds"], summary["updates"], of_test.signature
-    )
-    save(place, RESULT, result)
+    trained = load_bundle(models[0]).config.training
+    effort = (0, 0) if len(models) > 1 else (trained["seconds"], trained["updates"])
+    scores = (of_val.value, of_test.value, of_greedy.value)
+    save(place, RESULT, Result(run.row, run.seed, *scores, *effort, of_test.signature))
 
 
 def pooled(systems: Iterable[Sequence[str]], references: Sequence[str]) -> Counts:
@@ -200,14 +213,17 @@ def p_values(found: Mapping[str, Sequence[Result]], results: Path) -> dict[str, 
 
 def table(found: Mapping[str, Sequence[Result]], ps: Mapping[str, float]) -> Iterator[str]:
     """Markdown."""
-    yield "| row | recipe | val BLEU | test BLEU | against | p | seeds | training, s |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| row | recipe | val BLEU | test BLEU | against | p | test, greedy | seeds | training, s |"
+    yield "|---" * 9 + "|"
     for row in ROWS:
         if row.is_shown and (some := found.get(row.name)):
-            scores = (spread([getattr(one, key) for one in some]) for key in ("val_bleu", "test_bleu"))
+            val, test, greedy = (
+                spread([getattr(one, key) for one in some]) for key in ("val_bleu", "test_bleu", "test_greedy")
+            )
             compared = (row.against, f"{ps[row.name]:.3f}") if row.name in ps else ("", "")
             seconds = f"{statistics.mean(one.seconds for one in some):.0f}"
-            yield f"| {' | '.join((row.name, row.title, *scores, *compared, str(len(some)), seconds))} |"
+            cells = (row.name, row.title, val, test, *compared, greedy, str(len(some)), seconds)
+            yield f"| {' | '.join(cells)} |"
 
 
 def main() -> None:

@@ -67,8 +67,9 @@ def test_every_row_can_be_trained(row: str, corpora: Path, tmp_path: Path) -> No
 
 
 def test_no_two_rows_are_the_same_and_each_is_compared_with_another() -> None:
-    recipes = {row.name: recipe_of(row.name, Path("runs")) for row in ROWS}
-    assert len({recipe.model_dump_json() for recipe in recipes.values()}) == len(ROWS)
+    trained = [row.name for row in ROWS if not row.members]
+    recipes = {recipe_of(name, Path("runs")).model_dump_json() for name in trained}
+    assert len(recipes) == len(trained)
     assert [row.name for row in ROWS if row.against == row.name] == ["base"]
     assert all(ROW[row.against].is_shown for row in ROWS)
 
@@ -142,7 +143,7 @@ def test_seeds_that_say_the_same_are_no_further_evidence() -> None:
 def leave(row: str, seed: int, test_bleu: float, translations: Sequence[str], output: Path) -> None:
     """A finished run with made-up scores."""
     run = Run(row, seed)
-    save(run.folder(output), RESULT, Result(row, seed, 30.0 + seed, test_bleu, 100 + seed, UPDATES, "made up"))
+    save(run.folder(output), RESULT, Result(row, seed, 30.0 + seed, test_bleu, 29.0, 100 + seed, UPDATES, "made up"))
     (run.folder(output) / TRANSLATIONS).write_text("".join(f"{line}\n" for line in translations))
 
 
@@ -158,9 +159,9 @@ def test_the_table_has_what_there_is(corpora: Path, tmp_path: Path) -> None:
     assert ps == {"ema": p_value(pooled([OURS], REFERENCES), pooled([THEIRS], REFERENCES))}
     _, _, *lines = table(found, ps)
     assert lines == [
-        f"| base | {ROW['base'].title} | 32.00 ± 1.00 | 37.00 ± 1.00 |  |  | 3 | 102 |",
-        f"| gnmt | {ROW['gnmt'].title} | 31.00 | 40.00 |  |  | 1 | 101 |",
-        f"| ema | {ROW['ema'].title} | 31.00 | 40.00 | base | {ps['ema']:.3f} | 1 | 101 |",
+        f"| base | {ROW['base'].title} | 32.00 ± 1.00 | 37.00 ± 1.00 |  |  | 29.00 ± 0.00 | 3 | 102 |",
+        f"| gnmt | {ROW['gnmt'].title} | 31.00 | 40.00 |  |  | 29.00 | 1 | 101 |",
+        f"| ema | {ROW['ema'].title} | 31.00 | 40.00 | base | {ps['ema']:.3f} | 29.00 | 1 | 101 |",
     ]
 
 
