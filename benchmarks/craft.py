@@ -83,6 +83,7 @@ ROWS = (
     Row("word-dropout", "word dropout 0.1", {"model.word_dropout": 0.1}),
     Row("memory-dropout", "dropout 0.3 of the encoder's states too", {"model.memory_dropout": 0.3}),
     Row("recurrent-dropout", "recurrent weights dropped too, 0.2", {"model.recurrent_dropout": 0.2}),
+    Row("joined", "half of the pairs in twos or threes as one (concatenation)", {"data.noise.join": 0.5}),
     Row("layer-norm", "layer normalisation of the gates", {"model.layer_norm": True}),
     Row("layers-2", "two layers each way", TWO_LAYERS),
     Row("residual", "two layers each way, residual", TWO_LAYERS | {"model.residual": True}, against="layers-2"),
