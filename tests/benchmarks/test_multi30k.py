@@ -109,6 +109,6 @@ def test_the_headline_is_the_seed_best_on_val(tmp_path: Path) -> None:
         )
     *_, line = table(load(Result, tmp_path))
     assert line == (
-        "| single | one LSTM, the 29,000 pairs alone | 3 | 4.3 | 40.00 ± 1.00 | 40.00 ± 2.65 | 30.00 ± 0.00 "
+        f"| single | {CHAIN.rows['single'].title} | 3 | 4.3 | 40.00 ± 1.00 | 40.00 ± 2.65 | 30.00 ± 0.00 "
         "| 30.00 ± 0.00 | 38.00 | 20.00 ± 0.00 | 10 |"
     )
