@@ -120,9 +120,9 @@ ROWS = (
         | {
             "training.criterion": "mrt",
             "training.batch_tokens": 512,
-            "training.updates": 200,
+            "training.updates": 120,
             "training.validate_every": 40,
-            "optimizer.learning_rate": 0.0001,
+            "optimizer.learning_rate": 0.0003,
             "optimizer.schedule": "constant",
             "model.dropout": 0.1,
         },
