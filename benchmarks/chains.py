@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.table_runs import DONE, RESULT, SEEDS, Overrides, Places, Run, call, run_all, train
+from benchmarks.table_runs import DONE, RESULT, SEEDS, Overrides, Places, Run, call, run_all, save, train
+from nmt.bundle import load_bundle
 from nmt.cli.models import one_thread_a_process
 from nmt.files import write_atomic
 
@@ -22,6 +23,15 @@ BEAM = 5
 TRANSLATIONS = "test.txt"
 """Beside a run's scores: what it said of the test set."""
 GIVEN, WRITTEN = "given.txt", "written.txt"
+MINIMUM_RISK: Overrides = {
+    "training.criterion": "mrt",
+    "training.batch_tokens": 512,
+    "optimizer.learning_rate": 0.0003,
+    "optimizer.schedule": "constant",
+    "optimizer.warmup_updates": 10,
+    "model.dropout": 0.1,
+}
+"""Of a row that goes on from another for the least expected risk."""
 COMMON = 0
 """In the place of a seed: of what the runs of all seeds share."""
 
@@ -158,3 +168,18 @@ class Chain:
             command += ["--ensemble", str(other)]
         command += ["--raw", "--beam", str(BEAM), "--workers", "1"]
         call([*command, "-i", str(place / GIVEN), "-o", str(place / WRITTEN)], place / "log")
+
+
+def keep(place: Path, said: Iterable[str], result: object) -> None:
+    """What a run said of the test set, and then its scores: where those are, all is there."""
+    place.mkdir(parents=True, exist_ok=True)
+    write_atomic(place / TRANSLATIONS, "".join(f"{line}\n" for line in said))
+    save(place, RESULT, result)
+
+
+def effort(models: Sequence[Path]) -> tuple[int, int]:
+    """Seconds and updates of a model's training; 0 of an ensemble."""
+    if len(models) > 1:
+        return 0, 0
+    trained = load_bundle(models[0]).config.training
+    return trained["seconds"], trained["updates"]

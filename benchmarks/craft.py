@@ -25,14 +25,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.chains import BEAM, GIVEN, TRANSLATIONS, WRITTEN, Chain, Row, Text
+from benchmarks.chains import BEAM, GIVEN, MINIMUM_RISK, TRANSLATIONS, WRITTEN, Chain, Row, Text, effort, keep
 from benchmarks.multi30k_text import TEST, VAL, Files, captions, corpus
-from benchmarks.table_runs import RESULT, SEEDS, Overrides, Places, Run, arguments, load, save, spread
-from nmt.bundle import load_bundle
+from benchmarks.table_runs import SEEDS, Overrides, Places, Run, arguments, load, spread
 from nmt.data.corpus import read_lines
 from nmt.evaluation.scoring import Counts, bleu, count
 from nmt.evaluation.significance import bootstrap_p, resampled
-from nmt.files import write_atomic
 from nmt.inference import TranslateOptions, Translator
 
 RECIPE = Path(__file__).with_name("craft.toml")
@@ -116,16 +114,7 @@ ROWS = (
     Row(
         "mrt",
         "base, then minimum risk",
-        FROM_BASE
-        | {
-            "training.criterion": "mrt",
-            "training.batch_tokens": 512,
-            "training.updates": 120,
-            "training.validate_every": 40,
-            "optimizer.learning_rate": 0.0003,
-            "optimizer.schedule": "constant",
-            "model.dropout": 0.1,
-        },
+        FROM_BASE | MINIMUM_RISK | {"training.updates": 120, "training.validate_every": 40},
     ),
     Row(
         "back",
@@ -170,13 +159,8 @@ def score(models: Sequence[Path], run: Run, results: Path) -> None:
         bleu(lines, [corpus(name, "de")], tokenize=TOKENIZE)
         for name, lines in ((VAL, val), (TEST, test), (TEST, greedy))
     )
-    place = run.folder(results)
-    place.mkdir(parents=True, exist_ok=True)
-    write_atomic(place / TRANSLATIONS, "".join(f"{line}\n" for line in test))
-    trained = load_bundle(models[0]).config.training
-    effort = (0, 0) if len(models) > 1 else (trained["seconds"], trained["updates"])
     scores = (of_val.value, of_test.value, of_greedy.value)
-    save(place, RESULT, Result(run.row, run.seed, *scores, *effort, of_test.signature))
+    keep(run.folder(results), test, Result(run.row, run.seed, *scores, *effort(models), of_test.signature))
 
 
 def pooled(systems: Iterable[Sequence[str]], references: Sequence[str]) -> Counts:

@@ -21,12 +21,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.chains import BEAM, GIVEN, TRANSLATIONS, WRITTEN, Chain, Row, Text
+from benchmarks.chains import BEAM, GIVEN, MINIMUM_RISK, WRITTEN, Chain, Row, Text, effort, keep
 from benchmarks.multi30k_text import CAPTIONS, SETS, TEST, VAL, Files, captions, corpus
-from benchmarks.table_runs import RESULT, SEEDS, Overrides, Places, Run, arguments, load, save, spread
+from benchmarks.table_runs import SEEDS, Overrides, Places, Run, arguments, load, spread
 from nmt.bundle import load_bundle
 from nmt.evaluation.scoring import bleu
-from nmt.files import write_atomic
 from nmt.inference import TranslateOptions, Translator
 
 RECIPE = Path(__file__).with_name("multi30k.toml")
@@ -44,17 +43,11 @@ TEXTS = (
 )
 PAIRS = EN_DE.paths("train")
 MORE_TEXT: Overrides = {"training.epochs": 0, "training.updates": 7500, "model.dropout": 0.3}
-RISK: Overrides = {
+RISK: Overrides = MINIMUM_RISK | {
     "training.init": "{likelihood}/bundle",
-    "training.criterion": "mrt",
-    "training.batch_tokens": 512,
     "training.epochs": 0,
     "training.updates": 300,
     "training.validate_every": 50,
-    "optimizer.learning_rate": 0.0003,
-    "optimizer.schedule": "constant",
-    "optimizer.warmup_updates": 10,
-    "model.dropout": 0.1,
 }
 
 ROWS = (
@@ -113,8 +106,7 @@ def score(models: Sequence[Path], run: Run, results: Path) -> None:
     """Translate the held-out sets, and keep the scores and what was said of test_2016_flickr."""
     files = OTHERS.get(run.row, EN_DE)
     scores: list[dict[str, float]] = []
-    place = run.folder(results)
-    place.mkdir(parents=True, exist_ok=True)
+    said: list[str] = []
     signature = ""
     with Translator.load(models, device="cpu", precision="fp32") as translator:
         for size in (1, BEAM):
@@ -123,16 +115,14 @@ def score(models: Sequence[Path], run: Run, results: Path) -> None:
             for name in HELD_OUT:
                 sources, references = files.read(name)
                 lines = [translation.text for translation in translator.translate(sources, options)]
-                result = bleu(lines, [references], tokenize=files.tokenize)
-                found[name], signature = result.value, result.signature
+                measured = bleu(lines, [references], tokenize=files.tokenize)
+                found[name], signature = measured.value, measured.signature
                 if name == TEST:  # the beam's stay
-                    write_atomic(place / TRANSLATIONS, "".join(f"{line}\n" for line in lines))
+                    said = lines
             scores.append(found)
-    bundle = load_bundle(models[0])
-    trained = bundle.config.training
-    is_ensemble = len(models) > 1
-    effort = (0, 0) if is_ensemble else (trained["seconds"], trained["updates"])
-    save(place, RESULT, Result(run.row, run.seed, bundle.parameters, scores[1], scores[0], *effort, signature))
+    greedy, beam = scores
+    result = Result(run.row, run.seed, load_bundle(models[0]).parameters, beam, greedy, *effort(models), signature)
+    keep(run.folder(results), said, result)
 
 
 def table(found: Mapping[str, Sequence[Result]]) -> Iterator[str]:

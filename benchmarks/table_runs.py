@@ -121,9 +121,7 @@ def arguments(description: str | None, name: str) -> argparse.ArgumentParser:
         "--results",
         type=Path,
         default=Path(__file__).with_name("results") / name,
-        help="scores and translations; a run that has some is not made again (default: benchmarks/results/"
-        + name
-        + ")",
+        help=f"scores and translations; a run that has some is not made again (default: benchmarks/results/{name})",
     )
     parser.add_argument("--rows", help="names separated by commas; default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
