@@ -210,6 +210,7 @@ class _Other:
         try:
             self._connection.send(message)
         except OSError:
+            self.answer()  # its last one, where it failed, says why
             self._raise_ended()
 
     def answer(self) -> Any:

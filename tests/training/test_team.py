@@ -98,11 +98,19 @@ def test_a_process_that_dies_ends_the_run_with_its_name(corpus: tuple[Path, Path
     assert trainer.train(resumed, resume=True, tensorboard=False).reason == "finished"
 
 
+@pytest.mark.parametrize("ends_first", [False, True])
 def test_a_process_that_fails_tells_why(
-    corpus: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_first: bool
 ) -> None:
-    """Without its vocabulary the other process cannot begin."""
+    """Without its vocabulary the other process cannot begin; it may be gone before it is told anything."""
     plan = team_module.Plan
+
+    def enter(team: team_module.Team) -> team_module.Team:
+        for child in multiprocessing.active_children() if ends_first else ():
+            child.join()
+        return team
+
+    monkeypatch.setattr(team_module.Team, "__enter__", enter)
 
     def without_vocabulary(*arguments: Any, **more: Any) -> team_module.Plan:
         return plan(*arguments, **{**more, "vocabulary": tmp_path / "nowhere"})
