@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -270,9 +271,15 @@ def test_detected_languages_and_ways_through_others_are_told(address: str, monke
     assert (around.detected, around.pivot, around.text) == (Detection("de", 87.6), "en", "DE: TAG")
 
 
+def listen(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> None:
+    """Have the client note its waits in place of waiting; what other threads wait is theirs."""
+    clock = SimpleNamespace(sleep=waits.append, monotonic=time.monotonic, time=time.time)
+    monkeypatch.setattr("nmt.client.time", clock)
+
+
 def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("nmt.client.time.sleep", waits.append)
+    listen(monkeypatch, waits)
     with Client(f"http://127.0.0.1:{free_port()}") as client, pytest.raises(ServiceUnreachable) as raised:
         client.languages()
     assert isinstance(raised.value, NmtError)
@@ -329,7 +336,7 @@ def test_every_status_has_its_exception(status: int, kind: type[NmtError]) -> No
 @pytest.mark.parametrize("retry_after", ["5", "date"])
 def test_a_quota_is_waited_for(monkeypatch: pytest.MonkeyPatch, retry_after: str) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("nmt.client.time.sleep", waits.append)
+    listen(monkeypatch, waits)
     if retry_after == "date":
         retry_after = format_datetime(datetime.now(UTC) + timedelta(seconds=6), usegmt=True)
     busy = httpx.Response(429, headers={"Retry-After": retry_after}, json={"error": "Slowdown: 3 per 1 minute"})

@@ -73,6 +73,8 @@ class Cell(nn.Module):
     gates: ClassVar[int]
     """G: how many those are."""
     state_type: ClassVar[type[HiddenState] | type[LSTMState]]
+    deviation: ClassVar[float]
+    """About that of h's entries in a network with fitted first weights: what a layer above has to allow for."""
 
     def __init_subclass__(cls) -> None:
         cls.gates = len(cls.gate_names)
@@ -166,6 +168,7 @@ class LSTMCell(Cell):
 
     gate_names = ("i", "f", "g", "o")
     state_type = LSTMState
+    deviation = 0.2
 
     def forward(
         self,
@@ -196,6 +199,7 @@ class PeepholeLSTMCell(Cell):
 
     gate_names = ("i", "f", "g", "o")
     state_type = LSTMState
+    deviation = 0.2
 
     def __init__(self, input_size: int, feed_size: int, hidden_size: int, options: CellOptions = PLAIN) -> None:
         super().__init__(input_size, feed_size, hidden_size, options)
@@ -237,6 +241,7 @@ class CoupledLSTMCell(Cell):
 
     gate_names = ("f", "g", "o")
     state_type = LSTMState
+    deviation = 0.15
 
     def equations(
         self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None
@@ -261,6 +266,7 @@ class GRUCell(Cell):
 
     gate_names = ("r", "z", "n")
     state_type = HiddenState
+    deviation = 0.4
 
     def __init__(self, input_size: int, feed_size: int, hidden_size: int, options: CellOptions = PLAIN) -> None:
         super().__init__(input_size, 0, hidden_size, options)
@@ -290,6 +296,7 @@ class RNNCell(Cell):
 
     gate_names = ("h",)
     state_type = HiddenState
+    deviation = 0.7
 
     def equations(
         self, projected: Tensor | None, feed: Tensor | None, state: State, product: Product | None

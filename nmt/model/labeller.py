@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from nmt.config import ModelConfig
 from nmt.model.dropout import Dropout
 from nmt.model.encoder import Encoder
-from nmt.model.seq2seq import build_encoder, embed, initialise
+from nmt.model.initialisation import initialise
+from nmt.model.seq2seq import build_encoder, embed, state_deviation
 
 
 class Labeller(nn.Module):
@@ -70,5 +71,5 @@ def build_labeller(
         word_dropout=config.word_dropout,
     )
     if draw_weights:
-        initialise(model, config.init_range, config.forget_bias)
+        initialise(model, config.init_range, config.forget_bias, state_deviation(config))
     return model

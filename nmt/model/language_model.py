@@ -16,7 +16,8 @@ from nmt.config import ModelConfig
 from nmt.model.cells import State, map_state
 from nmt.model.dropout import Dropout
 from nmt.model.encoder import Encoder
-from nmt.model.seq2seq import build_encoder, embed, initialise
+from nmt.model.initialisation import initialise
+from nmt.model.seq2seq import build_encoder, embed, state_deviation
 
 
 class LanguageState(NamedTuple):
@@ -105,5 +106,5 @@ def build_language_model(config: ModelConfig, vocab: int, *, draw_weights: bool 
     if config.tying != "none":
         model.output.weight = model.embedding.weight  # Press & Wolf 2017; Inan et al. 2017
     if draw_weights:
-        initialise(model, config.init_range, config.forget_bias)
+        initialise(model, config.init_range, config.forget_bias, state_deviation(config))
     return model

@@ -6,22 +6,18 @@ Implements the plain form of search's Stepper seam (`encode`, `start`, `step`) a
 
 from __future__ import annotations
 
-import re
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from nmt.config import ModelConfig
 from nmt.model.attention import Memory, build_attention
-from nmt.model.cells import CELLS, Cell, CellOptions
+from nmt.model.cells import CELLS, CellOptions
 from nmt.model.copy import Copying, in_vocabulary
 from nmt.model.decoder import WIRINGS, Bridge, Decoder, DecoderState
 from nmt.model.dropout import Dropout
 from nmt.model.encoder import Encoder, reversed_before_end
-
-_READS_WORDS = re.compile(r"\.(weight_ih_l0(_reverse)?|cells\.0\.(\d+\.)?weight_input)$")
-"""Names of the matrices whose input is an embedding: those of first layers."""
+from nmt.model.initialisation import initialise
 
 
 class Seq2Seq(nn.Module):
@@ -173,7 +169,7 @@ def build(config: ModelConfig, src_vocab: int, tgt_vocab: int, *, draw_weights: 
     )
     _tie(model, config.tying)
     if draw_weights:
-        initialise(model, config.init_range, config.forget_bias)
+        initialise(model, config.init_range, config.forget_bias, state_deviation(config))
     return model
 
 
@@ -199,6 +195,11 @@ def cell_options(config: ModelConfig) -> CellOptions:
     return CellOptions(config.nonlinearity, config.peepholes, config.layer_norm)
 
 
+def state_deviation(config: ModelConfig) -> float:
+    """That of what a recipe's layers give to the layers above them, at first. A relu makes nothing small."""
+    return 1.0 if (config.cell, config.nonlinearity) == ("rnn", "relu") else CELLS[config.cell].deviation
+
+
 def _tie(model: Seq2Seq, tying: str) -> None:
     if tying == "none":
         return
@@ -206,43 +207,3 @@ def _tie(model: Seq2Seq, tying: str) -> None:
     if tying == "all":
         assert model.src_embedding.weight.shape == model.tgt_embedding.weight.shape
         model.src_embedding.weight = model.tgt_embedding.weight
-
-
-def initialise(model: nn.Module, init_range: float, forget_bias: float) -> None:
-    """Draw all weights: uniform in ±init_range, or, where that is 0, fitted to each matrix's use.
-
-    Fitted means: recurrent blocks orthogonal (Saxe et al. 2014), other matrices Xavier-uniform (Glorot & Bengio 2010),
-    embeddings normal with deviation E^-1/2, as their use in the output layer wants it. Xavier counts on inputs of
-    deviation 1, so matrices that read embeddings are wider by E^1/2. (Vaswani et al. 2017, 3.4, widen the embeddings.)
-    Without that words hardly move the gates at first, and attention has nothing to tell them apart by (docs/model.md
-    says what it costs). Biases are 0 but the forget gates' (Jozefowicz et al. 2015: 1 learns longer spans); what else
-    is no matrix is the cell's matter (`Cell.reset_vectors`).
-    """
-    cells = [module for module in model.modules() if isinstance(module, Cell)]
-    hidden = {id(cell.weight_recurrent): cell.hidden_size for cell in cells}
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if weight.dim() == 1:
-                weight.zero_()
-            elif init_range:
-                weight.uniform_(-init_range, init_range)
-            elif "embedding" in name or name == "output.weight":
-                weight.normal_(std=weight.shape[1] ** -0.5)
-            elif "weight_hh" in name or "weight_recurrent" in name:
-                _orthogonal_blocks(weight, hidden.get(id(weight), weight.shape[1]))
-            else:
-                nn.init.xavier_uniform_(weight, gain=weight.shape[1] ** 0.5 if _READS_WORDS.search(name) else 1.0)
-        for cell in cells:
-            cell.reset_vectors(init_range, forget_bias)
-        for module in model.modules():
-            if isinstance(module, nn.LSTM):
-                for name, bias in module.named_parameters():
-                    if name.startswith("bias_ih"):  # of the two that are added up
-                        bias[module.hidden_size : 2 * module.hidden_size] = forget_bias
-
-
-def _orthogonal_blocks(weight: Float[Tensor, "GH R"], hidden: int) -> None:
-    """Each gate's square block on h orthogonal; its block on a fed input, the columns before it, Xavier-uniform."""
-    nn.init.xavier_uniform_(weight)
-    for rows in weight.split(hidden):
-        nn.init.orthogonal_(rows[:, -hidden:])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config import AttentionKind, AttentionSpan, ModelConfig
-from nmt.model.cells import CELLS, Cell, LSTMCell
+from nmt.model.cells import Cell
 from nmt.model.decoder import DecoderState
 from nmt.model.seq2seq import Seq2Seq, build
 from tests.model.networks import ATTENTIONS, TINY, VOCAB, sentences, tiny
@@ -56,11 +56,6 @@ def all_weights(model: Seq2Seq) -> dict[str, Array]:
     return {name: p.detach().numpy() for name, p in model.named_parameters(remove_duplicate=False)}
 
 
-def cells_of(model: Seq2Seq) -> list[LSTMCell]:
-    """The decoder's cells, bottom first."""
-    return [cell for cell in model.decoder.cells if isinstance(cell, LSTMCell)]
-
-
 def assert_equals_oracle(choices: dict[str, Any]) -> None:
     model = tiny(**choices)
     oracle = Seq2SeqOracle(ModelConfig.model_validate({**TINY.model_dump(), **choices}), all_weights(model))
@@ -94,7 +89,9 @@ def test_every_variant_equals_the_equations(variant: str) -> None:
 
 def test_decoder_without_feeding_equals_torch_lstm() -> None:
     model = tiny(input_feeding=False, decoder_layers=2)
-    bottom, upper = cells_of(model)
+    bottom, upper = model.decoder.cells
+    assert isinstance(bottom, Cell)
+    assert isinstance(upper, Cell)
     assert bottom.weight_input is not None
     theirs = nn.LSTM(5, 6, 2, batch_first=True, dtype=torch.float64)
     weights = {
@@ -285,94 +282,6 @@ def test_memory_dropout_drops_what_attention_reads_and_nothing_else(form: str) -
     assert float(kept.float().mean()) == pytest.approx(0.6, abs=0.05)
     assert bool((kept == kept[:, :1]).all()) == (form == "variational")
     torch.testing.assert_close(memory.keys, model.decoder.attention.score.keys(memory.states))
-
-
-@torch.no_grad()
-def test_weights_are_drawn_by_the_rules() -> None:
-    torch.manual_seed(0)
-    config = TINY.model_copy(update={"forget_bias": 1.5, "embedding_size": 64, "hidden_size": 32})
-    model = build(config, 500, 500)
-    for cell in cells_of(model):
-        bias = cell.bias.view(4, 32)
-        assert bias[1].tolist() == [1.5] * 32
-        assert not bias[[0, 2, 3]].any()
-        for block in cell.weight_recurrent[:, -32:].chunk(4):
-            torch.testing.assert_close(block @ block.T, torch.eye(32), atol=1e-5, rtol=0)
-    assert model.encoder.rnn is not None
-    rnn = dict(model.encoder.rnn.named_parameters())
-    for suffix in ("l0", "l0_reverse", "l1", "l1_reverse"):
-        total = (rnn[f"bias_ih_{suffix}"] + rnn[f"bias_hh_{suffix}"]).view(4, 16)
-        assert total[1].tolist() == [1.5] * 16  # once, not twice
-        assert not total[[0, 2, 3]].any()
-        for block in rnn[f"weight_hh_{suffix}"].chunk(4):
-            torch.testing.assert_close(block @ block.T, torch.eye(16), atol=1e-5, rtol=0)
-    assert float(model.tgt_embedding.weight.std()) == pytest.approx(64**-0.5, rel=0.05)
-    assert not model.output.bias.any()
-
-
-@pytest.mark.parametrize("form", FORMS, ids=name_of)
-@torch.no_grad()
-def test_first_layers_of_every_cell_feel_a_word(form: dict[str, Any]) -> None:
-    """What Xavier's deviation gives for inputs of deviation 1, though embeddings are much smaller."""
-    torch.manual_seed(0)
-    config = TINY.model_copy(update={"hidden_size": 32, "embedding_size": 64, **form})
-    model = build(config, VOCAB, VOCAB)
-    words = torch.randn(1000, 64) * 64**-0.5
-    read = [
-        (name, weight)
-        for name, weight in model.named_parameters()
-        if name.endswith("weight_input") or ".weight_ih" in name
-    ]
-    firsts = [weight for name, weight in read if "_l0" in name or ".cells.0." in name]
-    assert len(firsts) == 1 + model.encoder.directions
-    for weight in firsts:
-        expected = (2 / sum(weight.shape) * 64) ** 0.5
-        assert float((words @ weight.T).std()) == pytest.approx(expected, rel=0.1)
-    for name, weight in read:
-        if not any(weight is first for first in firsts):
-            assert float(weight.std()) == pytest.approx((2 / sum(weight.shape)) ** 0.5, rel=0.1), name
-
-
-@pytest.mark.parametrize("form", FORMS, ids=name_of)
-@torch.no_grad()
-def test_recurrent_blocks_of_every_cell_are_orthogonal(form: dict[str, Any]) -> None:
-    torch.manual_seed(0)
-    config = TINY.model_copy(update={"hidden_size": 32, "forget_bias": 1.5, **form})
-    model = build(config, VOCAB, VOCAB)
-    blocks = 0
-    for name, weight in model.named_parameters():
-        size = 32 if name.startswith("decoder") else 16
-        if name.endswith("weight_recurrent") or ".weight_hh" in name:
-            for block in weight[:, -size:].split(size):
-                torch.testing.assert_close(block @ block.T, torch.eye(size), atol=1e-5, rtol=0)
-                blocks += 1
-        elif "bias" in name:
-            assert weight.unique().tolist() in ([0.0], [0.0, 1.5])
-    gates = CELLS[config.cell].gates
-    assert blocks == gates * (config.decoder_layers + 2 * config.encoder_layers)
-    for cell in model.decoder.cells:
-        assert isinstance(cell, Cell)
-        for gate, bias in zip(cell.gate_names, cell.bias.split(32), strict=True):
-            assert bias.tolist() == [1.5 if gate == "f" else 0.0] * 32
-
-
-@torch.no_grad()
-def test_init_range_is_luongs_uniform() -> None:
-    torch.manual_seed(0)
-    model = build(TINY.model_copy(update={"init_range": 0.1, "hidden_size": 64}), 200, 200)
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    values = torch.cat([p.flatten() for p in matrices])
-    assert 0.099 < float(values.abs().max()) <= 0.1
-    assert float(values.std()) == pytest.approx(0.2 / 12**0.5, rel=0.02)
-    assert float(cells_of(model)[0].bias.view(4, 64)[1].mean()) == 1.0
-
-
-def test_the_same_random_state_draws_the_same_network() -> None:
-    def weights() -> list[Tensor]:
-        torch.manual_seed(12)
-        return [p.detach() for p in build(TINY, VOCAB, VOCAB).parameters()]
-
-    assert all(torch.equal(one, other) for one, other in zip(weights(), weights(), strict=True))
 
 
 def random_state(rows: int, seed: int) -> DecoderState:
