@@ -25,6 +25,7 @@ TRANSLATIONS = "test.txt"
 GIVEN, WRITTEN = "given.txt", "written.txt"
 MINIMUM_RISK: Overrides = {
     "training.criterion": "mrt",
+    "training.rdrop": 0.0,
     "training.batch_tokens": 512,
     "optimizer.learning_rate": 0.0003,
     "optimizer.schedule": "constant",

@@ -105,7 +105,7 @@ ROWS = (
     ),
     Row("ema", "moving average of the weights, 0.999", {"training.ema": 0.999}),
     Row("average-1", "the best checkpoint alone", {"training.average": 1}),
-    Row("rdrop", "R-Drop 3, as many updates (twice the work)", {"training.rdrop": 3.0}),
+    Row("rdrop", "R-Drop 1, as many updates (twice the work)", {"training.rdrop": 1.0}),
     Row(
         "finetune",
         "base, half the updates more at a tenth of the rate",
