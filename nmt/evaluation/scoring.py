@@ -7,6 +7,7 @@ What stands here chooses options, refuses what cannot be scored, and keeps the c
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -31,6 +32,23 @@ METRICS: Mapping[str, str] = {"BLEU": "bleu", "chrF2": "chrf", "chrF2++": "chrfp
 LOWER_IS_BETTER = frozenset({"TER"})
 WORDS_FOR_TER = 100
 """In longer lines TER's search for shifts takes seconds each: 1 s at 100 words, 5 s at 300, measured on poor output."""
+
+
+class _Once(logging.Filter):
+    """Lets each message through the first time: training scores tokenised text many times over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        is_new = message not in self._said
+        self._said.add(message)
+        return is_new
+
+
+logging.getLogger("sacrebleu").addFilter(_Once())
 
 
 @dataclass(frozen=True, slots=True)

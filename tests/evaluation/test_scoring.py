@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import sacrebleu
@@ -78,3 +81,13 @@ def test_a_metric_that_is_none_is_refused() -> None:
 def test_the_longest_line_is_of_any_version() -> None:
     assert longest_line(["a", "b b"], [["a a a", "b"], [None, "b b b b"]]) == (2, 4)
     assert longest_line(["a " * 7, "b"], [["a", "b"]]) == (1, 7)
+
+
+def test_what_sacrebleu_warns_of_is_said_once() -> None:
+    program = (
+        "from nmt.evaluation.scoring import bleu\n"
+        "lines = ['one , two .'] * 200\n"
+        "for _ in range(3): bleu(lines, [lines])\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
+    assert said.count("tokenized period") == 1
