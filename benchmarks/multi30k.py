@@ -44,15 +44,15 @@ TEXTS = (
 PAIRS = EN_DE.paths("train")
 MORE_TEXT: Overrides = {"training.epochs": 0, "training.updates": 7500, "model.dropout": 0.3}
 RISK: Overrides = MINIMUM_RISK | {
-    "training.init": "{likelihood}/bundle",
+    "training.init": "{single}/bundle",
     "training.epochs": 0,
     "training.updates": 300,
     "training.validate_every": 50,
 }
 
 ROWS = (
-    Row("likelihood", "one LSTM, the 29,000 pairs alone", {}),
-    Row("single", "the same, then minimum risk on the same pairs", RISK),
+    Row("single", "one LSTM, the 29,000 pairs alone", {}),
+    Row("risk", "the same, then minimum risk on the same pairs", RISK),
     Row("singles", "the three of `single` as one ensemble", {}, members="single"),
     Row(
         "back",
@@ -76,9 +76,9 @@ ROWS = (
             ],
         },
     ),
-    Row("raw", "`likelihood` on the files as people wrote them", OTHERS["raw"].settings()),
-    Row("en-fr", "`likelihood` from English to French", OTHERS["en-fr"].settings()),
-    Row("reverse", "`likelihood` from German to English", OTHERS["reverse"].settings(), is_shown=False),
+    Row("raw", "`single` on the files as people wrote them", OTHERS["raw"].settings()),
+    Row("en-fr", "`single` from English to French", OTHERS["en-fr"].settings()),
+    Row("reverse", "`single` from German to English", OTHERS["reverse"].settings(), is_shown=False),
 )
 
 CHAIN = Chain(RECIPE, {row.name: row for row in ROWS}, {text.name: text for text in TEXTS})
