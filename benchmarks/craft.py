@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.chains import BEAM, GIVEN, MINIMUM_RISK, TRANSLATIONS, WRITTEN, Chain, Row, Text, effort, keep
-from benchmarks.multi30k_text import TEST, VAL, Files, captions, corpus
+from benchmarks.multi30k_text import TEST, VAL, Files, captions, corpus, german
 from benchmarks.table_runs import SEEDS, Overrides, Places, Run, arguments, load, spread
 from nmt.data.corpus import read_lines
 from nmt.evaluation.scoring import Counts, bleu, count
@@ -58,7 +58,7 @@ class Result:
 
 TEXTS = (
     Text("written-de", "base", lambda: captions("en")),
-    Text("written-en", "de-en", lambda: captions("de")),
+    Text("written-en", "de-en", german),
     Text("retold", "base", lambda: corpus("train", "en")),
     Text("taught", "base", lambda: corpus("train", "en"), SEEDS),
 )

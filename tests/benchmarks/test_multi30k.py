@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.chains import COMMON, GIVEN, TRANSLATIONS, WRITTEN, Row
 from benchmarks.multi30k import CHAIN, HELD_OUT, OTHERS, RECIPE, ROWS, Result, main_one, table
-from benchmarks.multi30k_text import TEST, VAL, captions, corpus, tokenised
+from benchmarks.multi30k_text import TEST, VAL, captions, corpus, german, tokenised
 from benchmarks.table_runs import RESULT, SEEDS, Places, Run, load, override, save
 from nmt.config import load_recipe
 from nmt.data.corpus import check_corpus, read_lines
@@ -41,7 +41,7 @@ def test_every_row_can_be_trained(row: str, corpora: Path, tmp_path: Path) -> No
 def test_the_student_comes_last_and_everything_before_it_once(tmp_path: Path) -> None:
     found = CHAIN.waves([Run("student", seed) for seed in SEEDS], Places(tmp_path, tmp_path))
     assert [set(wave) for wave in found] == [
-        {Run("reverse", 1)},
+        {Run("reverse", 1), *(Run("single", seed) for seed in SEEDS)},
         {Run("written-en", COMMON)},
         {Run("back", seed) for seed in SEEDS},
         {Run("taught-train", COMMON), Run("taught-captions", COMMON)},
@@ -64,6 +64,14 @@ def test_captions_are_new_text_one_an_image(corpora: Path) -> None:
     write_gzip(path, [*lines[:2], known.upper().rstrip("."), *lines[3:]])
     images = [0, 1, 3, 4, 5, 6, 7, 8, 9]
     assert list(captions("de")) == [f"de caption {image % 5 + 1} of image {image} ." for image in images]
+
+
+def test_german_captions_end_in_a_mark(corpora: Path) -> None:
+    """Whether they were written with one or not; the mark they have stays."""
+    endings = ["", " .", "!", " ?", "..."]
+    for number, ending in enumerate(endings, start=1):
+        write_gzip(corpora / f"multi30k-captions/train.{number}.de.gz", [f"Bild {number}{ending}"])
+    assert sorted(german(5)) == ["bild 1 .", "bild 2 .", "bild 3 !", "bild 4 ?", "bild 5 ..."]
 
 
 def test_captions_look_like_the_files_of_the_record() -> None:
