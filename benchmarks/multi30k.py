@@ -42,20 +42,14 @@ TEXTS = (
     Text("taught-captions", "back", lambda: captions("en", CAPTIONS), SEEDS),
 )
 PAIRS = EN_DE.paths("train")
-MORE_TEXT: Overrides = {
-    "training.init": "{single}/bundle",
-    "training.epochs": 0,
+FROM_SINGLE: Overrides = {"training.init": "{single}/bundle", "training.epochs": 0}
+"""Of a row that goes on from `single`, and shares its vocabulary, so that all of them can speak as one ensemble."""
+MORE_TEXT: Overrides = FROM_SINGLE | {
     "training.updates": 5000,
     "training.validate_every": 250,
     "optimizer.learning_rate": 0.002,
 }
-"""Of a row that goes on from `single`, and shares its vocabulary, so that all of them can speak as one ensemble."""
-RISK: Overrides = MINIMUM_RISK | {
-    "training.init": "{single}/bundle",
-    "training.epochs": 0,
-    "training.updates": 300,
-    "training.validate_every": 50,
-}
+RISK: Overrides = FROM_SINGLE | MINIMUM_RISK | {"training.updates": 300, "training.validate_every": 50}
 
 ROWS = (
     Row("single", "one LSTM, the 29,000 pairs alone", {}),

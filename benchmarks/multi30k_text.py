@@ -9,6 +9,7 @@ from typing import Any
 from nmt.config import expand_path
 from nmt.data.cleaning import Overlap
 from nmt.data.corpus import read_lines
+from nmt.data.noise import FINAL
 from nmt.text.words import bare, split_words
 
 VAL, TEST = "val", "test_2016_flickr"
@@ -92,7 +93,7 @@ def german(of_an_image: int = 1) -> Iterator[str]:
     has.
     """
     for line in captions("de", of_an_image):
-        yield line if line.endswith((".", "!", "?", "&quot;")) else f"{line} ."
+        yield line if line.endswith((*FINAL, "&quot;")) else f"{line} ."
 
 
 def _turned(five: Sequence[str], by: int) -> list[str]:
