@@ -196,8 +196,8 @@ def save_bundle(bundle: Bundle, folder: Path, *, storage: Storage | None = None)
             (partial / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", "utf-8")
             (partial / CARD).write_text(bundle.card, "utf-8")
             write_sums(partial)
-    except OSError as error:
-        raise BundleError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    except (OSError, SafetensorError) as error:
+        raise _unwritten(folder, error) from None
 
 
 def rewrite_card(folder: Path, card: str) -> None:
@@ -227,8 +227,12 @@ def _rewritten(folder: Path, output: Path) -> Iterator[Path]:
                 shutil.copy2(file, partial / file.name)
             yield partial
             write_sums(partial)
-    except OSError as error:
-        raise BundleError(f"{output}: cannot be written: {error.strerror or error}") from None
+    except (OSError, SafetensorError) as error:
+        raise _unwritten(output, error) from None
+
+
+def _unwritten(folder: Path, error: Exception) -> BundleError:
+    return BundleError(f"{folder}: cannot be written: {getattr(error, 'strerror', None) or error}")
 
 
 def _let_everyone_read(folder: Path) -> None:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nmt.errors import CheckpointError
-from nmt.files import PARTIAL, atomic_folder
+from nmt.files import atomic_file, atomic_folder
 from nmt.training.learner import Learner
 
 CHECKPOINTS, BEST = "checkpoints", "best"
@@ -59,6 +59,8 @@ class Position:
     """Times the plateau schedule has lowered the rate."""
     since_plateau: int = 0
     """Validations without gain since the plateau schedule last looked."""
+    corpus: str = ""
+    """Fingerprint of the text whose batches are counted; empty in checkpoints from before it was kept."""
 
     def after_validation(self, value: float, *, keep: int, plateau_patience: int) -> Position:
         """The position with a validation's value (higher is better) entered."""
@@ -97,8 +99,8 @@ class CheckpointStore:
                     save_file({name: tensor.cpu().clone() for name, tensor in carried.items()}, partial / _CARRIED)
                 (partial / _POSITION).write_text(json.dumps(asdict(position), indent=1), "utf-8")
             self._prune(place, position)
-        except OSError as error:
-            raise CheckpointError(f"{place}: cannot be written: {error.strerror or error}") from None
+        except (OSError, SafetensorError) as error:
+            raise _unwritten(place, error) from None
 
     def load(self, learner: Learner) -> Position | None:
         """Put the newest checkpoint into model and optimiser; None where there is none.
@@ -128,12 +130,17 @@ class CheckpointStore:
         return found[-1] if found else None
 
     def keep_best(self, model: nn.Module, update: int) -> None:
-        """Keep these weights as a candidate for the end. Written before the checkpoint that lists them."""
+        """Keep these weights as a candidate for the end. Written before the checkpoint that lists them.
+
+        Raises CheckpointError where they cannot be written.
+        """
         place = self.best_path(update)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(place.name + PARTIAL)
-        save_file(_parameters(model), partial)
-        partial.replace(place)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(place) as partial:
+                save_file(_parameters(model), partial)
+        except (OSError, SafetensorError) as error:
+            raise _unwritten(place, error) from None
 
     def best_path(self, update: int) -> Path:
         return self.folder / BEST / f"update-{update:08d}.safetensors"
@@ -163,6 +170,10 @@ def average(all_weights: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def _parameters(model: nn.Module) -> dict[str, Tensor]:
     # copies, for they are views of one vector
     return {name: p.detach().cpu().clone() for name, p in model.named_parameters()}
+
+
+def _unwritten(place: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{place}: cannot be written: {getattr(error, 'strerror', None) or error}")
 
 
 def _fill(model: nn.Module, weights: dict[str, Tensor]) -> None:

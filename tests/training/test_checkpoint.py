@@ -16,6 +16,7 @@ from nmt.training.batches import make_batch
 from nmt.training.checkpoint import CheckpointStore, Kept, Position, average
 from nmt.training.learner import Learner
 from nmt.training.translation import TranslationLoss
+from tests.disk import full_after
 from tests.model.networks import TINY, VOCAB
 
 
@@ -168,6 +169,19 @@ def test_a_half_written_checkpoint_is_never_the_newest(tmp_path: Path) -> None:
     newest = store.newest()
     assert newest is not None
     assert newest.name == "update-00000005"
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> None:
+    """It is weights that do not fit, and safetensors has an error of its own for that."""
+    store, its_learner = saved(tmp_path)
+    before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    with full_after(100), pytest.raises(CheckpointError, match=r"update-00000009: cannot be written: ") as caught:
+        store.save(its_learner, Position(update=9))
+    assert "\n" not in str(caught.value)
+    with full_after(100), pytest.raises(CheckpointError, match=r"update-00000009\.safetensors: cannot be written: "):
+        store.keep_best(its_learner.model, 9)
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} - before == {Path("best")}
+    assert store.load(its_learner) == Position(update=5)
 
 
 def test_lost_best_weights_are_named(tmp_path: Path) -> None:
