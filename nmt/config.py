@@ -298,6 +298,14 @@ class OptimizerConfig(Section):
             raise ValueError(f'return_to_best is of schedule = "plateau" alone, not of "{self.schedule}"')
         return self
 
+    @model_validator(mode="after")
+    def _rules_have_these(self) -> OptimizerConfig:
+        if self.momentum and self.name not in ("sgd", "rmsprop"):
+            raise ValueError(f'momentum is of name = "sgd" and "rmsprop": the first of betas is that of "{self.name}"')
+        if self.betas != type(self).model_fields["betas"].default and self.name not in ("adam", "adamw"):
+            raise ValueError(f'betas are of name = "adam" and "adamw": "{self.name}" has none')
+        return self
+
 
 class TrainingConfig(Section):
     """How long, how much at once, and what is kept."""
@@ -474,12 +482,6 @@ class Recipe(Section):
                 filled[section] = {**given, name: value}
         return filled
 
-    @property
-    def learns_dictionary(self) -> bool:
-        """Whether training learns what will stand for unknown words: that needs words, and attention to choose one."""
-        says_unknown = self.task == "translation" and self.text.kind == "word"
-        return says_unknown and self.search.unknown_words == "replace" and self.model.attention != "none"
-
     @model_validator(mode="after")
     def _parts_agree(self) -> Recipe:
         for key, reason in SENSELESS[self.task].items():
@@ -503,6 +505,12 @@ class Recipe(Section):
     def vocabulary(self) -> str:
         """The bundle whose vocabulary is taken; empty where one is learnt."""
         return self.text.vocabulary or self.training.init
+
+    @model_validator(mode="after")
+    def _only_pieces_are_sampled(self) -> Recipe:
+        if self.text.sampling and not self.vocabulary and self.text.kind not in ("unigram", "bpe"):
+            raise ValueError(f'text.sampling cuts words otherwise, which text.kind = "{self.text.kind}" never does')
+        return self
 
     @model_validator(mode="after")
     def _one_vocabulary(self) -> Recipe:
@@ -659,8 +667,9 @@ def _describe(mistake: Any, section: type[Section]) -> str:
         hint = f", did you mean {_full_name(near[0], known)}?" if near else ""
         return f"unknown key {name}{hint}"
     message = mistake["msg"].removeprefix("Value error, ")
-    is_of_section = mistake["type"] == "value_error" and isinstance(mistake["input"], Mapping)  # names its keys itself
-    return f"{name}: {message} (got {mistake['input']!r})" if name and not is_of_section else message
+    if mistake["type"] == "value_error" and isinstance(mistake["input"], Mapping):  # of a section: it names the keys
+        return f"{name}: {message}" if name and not message.startswith(f"{name}.") else message
+    return f"{name}: {message} (got {mistake['input']!r})" if name else message
 
 
 def _full_name(key: str, known: list[str]) -> str:

@@ -76,7 +76,11 @@ def test_all_mistakes_are_reported_together() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ({"model": {"hidden_size": 7}}, "must be even"),
+        ({"model": {"hidden_size": 7}}, "recipe: model: hidden_size must be even"),
+        ({"data": {"noise": {"lower": 0.7, "upper": 0.7}}}, "recipe: data.noise: lower + upper"),
+        ({"optimizer": {"momentum": 0.9}}, 'is of name = "sgd"'),
+        ({"optimizer": {"name": "sgd", "betas": [0.9, 0.99]}}, 'are of name = "adam"'),
+        ({"text": {"kind": "word", "sampling": 0.1}}, "never does"),
         ({"text": {"joint": False}}, "needs text.joint"),
         ({"training": {"epochs": 0}}, "never end"),
         ({"model": {"attention": "none", "attention_span": "local-p"}}, "has no span"),
@@ -164,7 +168,10 @@ recipes = st.fixed_dictionaries(
                 "input_feeding": st.booleans(),
             }
         ),
-        "text": st.fixed_dictionaries({"kind": st.sampled_from(get_args(SubwordKind)), "sampling": st.floats(0, 1)}),
+        "text": st.one_of(
+            st.fixed_dictionaries({"kind": st.sampled_from(get_args(SubwordKind))}),
+            st.fixed_dictionaries({"sampling": st.floats(0, 1)}),
+        ),
         "optimizer": st.fixed_dictionaries(
             {"learning_rate": st.floats(1e-9, 10), "betas": st.tuples(st.floats(0, 0.9), st.floats(0, 0.9999))}
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +21,10 @@ TRY: Mapping[TaskName, str] = {
     "classification": "echo 'Some text.' | nmt label {}",
 }
 """A first use of what has been trained."""
+
+
+_OVERRIDE = re.compile(r"[-\w.]+\s*=")
+"""What no path to a recipe in a folder looks like: runs/lr=0.01/recipe.toml is one."""
 
 
 class StorageOption(StrEnum):
@@ -47,8 +52,12 @@ def train(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the run.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
     storage: Annotated[
-        StorageOption, typer.Option(help="How the bundle's weights lie on disk.")
-    ] = StorageOption.float16,
+        StorageOption | None,
+        typer.Option(
+            help="How the bundle's weights lie on disk.",
+            show_default="that of the run's bundle with --resume, else float16",
+        ),
+    ] = None,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard events into the run folder.")] = True,
 ) -> None:
     """Train a translator on parallel text; or a language model, tagger or classifier, as the recipe's task says.
@@ -66,7 +75,7 @@ def train(
         )
     from nmt.training.trainer import train as run
 
-    outcome = run(recipe, resume=resume, storage=storage.value, tensorboard=tensorboard)
+    outcome = run(recipe, resume=resume, storage=storage.value if storage else None, tensorboard=tensorboard)
     if outcome.reason == "interrupted":
         typer.echo(f"interrupted at update {outcome.position.update}: go on with --resume", err=True)
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -75,10 +84,11 @@ def train(
 
 def _split(settings: list[str]) -> tuple[Path | None, list[str]]:
     """The recipe's path, if one is given, and the overrides."""
-    paths = [item for item in settings if "=" not in item]
+    overrides = [item for item in settings if _OVERRIDE.match(item)]
+    paths = [item for item in settings if item not in overrides]
     if len(paths) > 1:
         raise ConfigError(f"one recipe at a time, not {len(paths)}: {' '.join(paths)}")
-    return (Path(paths[0]) if paths else None), [item for item in settings if "=" in item]
+    return (Path(paths[0]) if paths else None), overrides
 
 
 def _from_options(corpus: list[Path], source: str | None, target: str | None, output: Path | None) -> list[str]:

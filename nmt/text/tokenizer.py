@@ -143,14 +143,14 @@ class VocabularyTokenizer:
     """Whole words or single characters from a list; what is not in the list is `<unk>` (`nmt.text.words`)."""
 
     def __init__(self, unit: str, pieces: Sequence[str], normalization: str, rule: str = "words") -> None:
-        """`rule`: how words are split, a key of `RULES`."""
+        """`unit`: `word` or `char`. `rule`: how words are split, a key of `RULES`."""
         if unit not in ("word", "char"):
             raise TokenizerError(f"a vocabulary holds words or characters, not {unit!r}")
         if rule not in RULES:
             raise TokenizerError(f"no rule {rule!r} to split words: {', '.join(RULES)}")
         if tuple(pieces[: len(SPECIAL_PIECES)]) != SPECIAL_PIECES:
             raise TokenizerError(f"a vocabulary begins with {', '.join(SPECIAL_PIECES)}")
-        self._unit = unit
+        self.unit = unit
         self._rule = rule
         self._pieces = list(pieces)
         self._normalization = normalization
@@ -185,7 +185,7 @@ class VocabularyTokenizer:
     def split(self, text: str) -> list[str]:
         if self._normalization != "identity":
             text = unicodedata.normalize("NFKC", text)
-        return split_characters(text) if self._unit == "char" else RULES[self._rule](text)
+        return split_characters(text) if self.unit == "char" else RULES[self._rule](text)
 
     def encode(self, text: str) -> list[int]:
         return [self._ids.get(piece, UNK_ID) for piece in self.split(text)]
@@ -208,7 +208,7 @@ class VocabularyTokenizer:
 
     def _content(self) -> str:
         content = {
-            "unit": self._unit,
+            "unit": self.unit,
             "rule": self._rule,
             "normalization": self._normalization,
             "pieces": self._pieces,

@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nmt.config import Recipe
 from nmt.text.dictionary import Dictionary
-from nmt.text.tokenizer import UNK_ID, TokenizerPair, reservoir
+from nmt.text.tokenizer import UNK_ID, TokenizerPair, VocabularyTokenizer, reservoir
 from nmt.text.words import bare
 
 TextPair = tuple[str, str]
@@ -47,6 +48,13 @@ class Translations(NamedTuple):
     """[n]"""
     probability: Floats
     """[n]; adds up to one for each source word."""
+
+
+def needs_dictionary(recipe: Recipe, tokenizers: TokenizerPair) -> bool:
+    """Whether something is to stand for unknown words: that takes words, and attention to choose one."""
+    says_unknown = isinstance(tokenizers.target, VocabularyTokenizer) and tokenizers.target.unit == "word"
+    is_replaced = recipe.task == "translation" and recipe.search.unknown_words == "replace"
+    return says_unknown and is_replaced and recipe.model.attention != "none"
 
 
 def learn_dictionary(pairs: Iterable[TextPair], tokenizers: TokenizerPair, *, seed: int) -> Dictionary:

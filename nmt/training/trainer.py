@@ -7,6 +7,7 @@ A run folder holds `recipe.toml`, `data/` (the cleaned corpus), `vocabulary/`, `
 from __future__ import annotations
 
 import fcntl
+import shutil
 import signal
 import threading
 import time
@@ -20,7 +21,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.bundle import DICTIONARY, FORMAT_VERSION, Array, Bundle, BundleConfig, Storage, save_bundle, weights_of
+from nmt.bundle import (
+    CONFIG,
+    DICTIONARY,
+    FORMAT_VERSION,
+    Array,
+    Bundle,
+    BundleConfig,
+    Storage,
+    load_config,
+    save_bundle,
+    weights_of,
+)
 from nmt.config import Recipe, dump_recipe, load_recipe
 from nmt.data.prepared import PreparedCorpus, Progress
 from nmt.errors import CheckpointError, ConfigError
@@ -32,7 +44,7 @@ from nmt.text.dictionary import Dictionary
 from nmt.text.tokenizer import TokenizerPair, load_tokenizers
 from nmt.training.card import bundle_card
 from nmt.training.checkpoint import CheckpointStore, Position, average
-from nmt.training.dictionary import learn_dictionary
+from nmt.training.dictionary import learn_dictionary, needs_dictionary
 from nmt.training.initial import initial_weights
 from nmt.training.optim import Schedule
 from nmt.training.report import Reporter, ValidationResult
@@ -53,7 +65,9 @@ MAY_CHANGE = frozenset(
         "training.workers",
     }
 )
-"""Keys that a resumed run may set anew; any other would make it a different run."""
+"""Keys that a resumed run may set anew, beside those of `[search]`; any other would make it a different run."""
+DECIDES_TRAINING = frozenset({"search.max_length_factor", "search.max_length_offset", "search.unknown_words"})
+"""Keys of `[search]` that training goes by: how long what it judges may be, and whether it learns a dictionary."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +85,13 @@ def train(
     recipe: Recipe,
     *,
     resume: bool = False,
-    storage: Storage = "float16",
+    storage: Storage | None = None,
     progress: Progress | None = None,
     tensorboard: bool = True,
 ) -> Outcome:
     """Train a recipe in its output folder, or go on there with `resume=True`.
 
+    `storage`: how the bundle's weights lie on disk; by default as in the bundle that the run has, at first float16.
     Ctrl-C and SIGTERM end it after the current update, with a checkpoint. Raises ConfigError, CorpusError,
     TokenizerError before any time is spent, CheckpointError where a run cannot be resumed or is under way elsewhere,
     TrainingError where one of its processes fails.
@@ -86,6 +101,8 @@ def train(
     task = TASKS[recipe.task](recipe)
     with _run_folder(folder, recipe, resume=resume):
         is_new = CheckpointStore(folder).newest() is None
+        if is_new and not resume:
+            shutil.rmtree(folder / "vocabulary", ignore_errors=True)  # of a run that died before its first checkpoint
         initial = initial_weights(recipe) if recipe.training.init and is_new else None
         torch.set_num_threads(max(1, recipe.training.threads))
         corpus = task.prepare(folder / "data", progress)
@@ -102,7 +119,8 @@ def train(
                 workers=pick_workers(recipe.training, device, len(corpus)) if task.is_shared else 1,
             )
             with _Interruption() as interruption, Team(plan, corpus, tokenizers, device) as team:
-                trainer = Trainer(recipe, task, corpus, tokenizers, device, team, reporter, storage, initial)
+                kept_as = storage or _storage(folder)
+                trainer = Trainer(recipe, task, corpus, tokenizers, device, team, reporter, kept_as, initial)
                 return trainer.run(interruption)
         finally:
             reporter.close()
@@ -143,13 +161,18 @@ class Trainer:
         per_epoch = -(-self._batches_an_epoch // training.accumulation)
         self._total_updates = min(x for x in (training.updates, training.epochs * per_epoch) if x)
         self._schedule = Schedule(recipe.optimizer, self._total_updates)
-        self._position = Position()
+        self._position = Position(corpus=corpus.fingerprint)
         self._began = self._last_checkpoint = time.monotonic()
 
     def run(self, interruption: _Interruption) -> Outcome:
         """Train from the newest checkpoint, or from the beginning, to an end."""
         if (position := self._store.load(self._team.learner)) is not None:
-            self._position = position
+            if position.corpus not in ("", self._position.corpus):
+                raise CheckpointError(
+                    f"{self._folder}: the files of data.train or data.dev hold other text than when the run began: "
+                    "put that back, or start anew in another folder"
+                )
+            self._position = replace(position, corpus=self._position.corpus)
         elif self._initial is not None:
             self._team.learner.restart({name: torch.from_numpy(weight) for name, weight in self._initial.items()})
         self._began -= self._position.seconds
@@ -348,9 +371,15 @@ def _vocabulary(folder: Path, recipe: Recipe, task: Task, corpus: PreparedCorpus
     tokenizers = task.learn_vocabulary(corpus)
     with atomic_folder(folder) as partial:
         tokenizers.save(partial)
-        if recipe.learns_dictionary:
+        if needs_dictionary(recipe, tokenizers):
             learn_dictionary(iter(corpus), tokenizers, seed=recipe.training.seed).save(partial / DICTIONARY)
     return tokenizers
+
+
+def _storage(folder: Path) -> Storage:
+    """As in the bundle of a run that goes on."""
+    bundle = folder / "bundle"
+    return load_config(bundle).storage if (bundle / CONFIG).is_file() else "float16"
 
 
 @contextmanager
@@ -390,8 +419,12 @@ def _remove_untouched(folder: Path) -> None:
 def _check_same_run(stored: Recipe, given: Recipe, path: Path) -> None:
     before, now = (_flat(recipe.model_dump(mode="json")) for recipe in (stored, given))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if wrong := [key for key in changed if key not in MAY_CHANGE and not key.startswith("search.")]:
+    if wrong := [key for key in changed if not _may_change(key)]:
         raise ConfigError(f"{path}: a resumed run cannot change {', '.join(wrong)}: start anew in another folder")
+
+
+def _may_change(key: str) -> bool:
+    return key in MAY_CHANGE or (key.startswith("search.") and key not in DECIDES_TRAINING)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -225,7 +225,14 @@ def test_resuming_nothing_is_refused(corpus: tuple[Path, Path], tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "changes", [["model.hidden_size=16"], ["training.seed=5", "optimizer.name=sgd"], ["data.cleaning.empty=false"]]
+    "changes",
+    [
+        ["model.hidden_size=16"],
+        ["training.seed=5", "optimizer.name=sgd"],
+        ["data.cleaning.empty=false"],
+        ["search.max_length_factor=3.0"],
+        ["search.unknown_words=bar"],
+    ],
 )
 def test_a_resumed_run_names_the_keys_that_changed(
     corpus: tuple[Path, Path], tmp_path: Path, changes: Sequence[str]
@@ -239,8 +246,59 @@ def test_a_resumed_run_names_the_keys_that_changed(
 
 def test_a_resumed_run_may_go_on_for_longer(corpus: tuple[Path, Path], tmp_path: Path) -> None:
     run(corpus, tmp_path / "run")
-    outcome = run(corpus, tmp_path / "run", "training.updates=5", "training.patience=9", resume=True)
+    longer = ["training.updates=5", "training.patience=9", "search.length_penalty=1.5"]
+    outcome = run(corpus, tmp_path / "run", *longer, resume=True)
     assert (outcome.reason, outcome.position.update) == ("finished", 5)
+
+
+def test_a_resumed_run_is_of_the_same_text(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """The position counts batches of the text that the run began with, and its dev set judged the best weights."""
+    run(corpus, tmp_path / "run")
+    before = corpus[0].read_text("utf-8")
+    corpus[0].write_text(before.replace("dog", "table"), "utf-8")
+    with pytest.raises(CheckpointError, match=r"data\.train or data\.dev hold other text"):
+        run(corpus, tmp_path / "run", "training.updates=5", resume=True)
+    corpus[0].write_text(before, "utf-8")
+    assert run(corpus, tmp_path / "run", "training.updates=5", resume=True).position.update == 5
+
+
+def test_a_resumed_run_keeps_the_storage_of_its_bundle(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    def stored(**options: Any) -> str:
+        bundle = run(corpus, tmp_path / "run", **options).bundle
+        assert bundle is not None
+        return load_bundle(bundle).config.storage
+
+    assert stored(storage="int8") == "int8"
+    assert stored(resume=True) == "int8"
+    assert stored(resume=True, storage="float32") == "float32"
+
+
+def test_a_run_that_died_before_its_first_checkpoint_leaves_no_vocabulary(
+    corpus: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of memory, say; what is changed then must not meet the vocabulary of the first attempt."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Trainer, "run", fail)
+        with pytest.raises(MemoryError):
+            run(corpus, tmp_path / "run", "text.vocab_size=12")
+    bundle = run(corpus, tmp_path / "run").bundle
+    assert bundle is not None
+    assert load_bundle(bundle).tokenizers.source.size > 12
+
+
+def test_a_word_model_keeps_a_dictionary_when_it_is_fine_tuned(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """Whether there are unknown words is the vocabulary's business, and here that is the bundle's."""
+    few = ["text.joint=false", "model.tying=target"]
+    base = run(corpus, tmp_path / "base", "text.vocab_size=12", *few).bundle
+    tuned = run(corpus, tmp_path / "tuned", f'training.init="{base}"', "text.kind=unigram", *few).bundle
+    assert base is not None
+    assert tuned is not None
+    assert load_bundle(base).dictionary is not None
+    assert load_bundle(tuned).dictionary is not None
 
 
 def test_two_processes_cannot_train_in_one_folder(corpus: tuple[Path, Path], tmp_path: Path) -> None:
