@@ -175,13 +175,15 @@ class _Noisy:
 def _repeated(corpora: Sequence[int], weights: Sequence[float], rng: np.random.Generator) -> Places:
     """The index of each pair as often as its corpus weighs: of a weight of 2.5 some pairs twice, some three times.
 
-    `corpora`: how many pairs each has.
+    `corpora`: how many pairs each has. One pair there is at least, however little they weigh.
     """
     pairs = np.arange(sum(corpora))
     if not weights:
         return pairs
     weight = np.repeat(np.array(weights), corpora)
     times = np.floor(weight) + (rng.random(len(pairs)) < weight % 1)
+    if not times.any():
+        times[rng.integers(len(pairs))] = 1
     return np.repeat(pairs, times.astype(np.int64))
 
 

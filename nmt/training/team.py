@@ -266,7 +266,7 @@ def _serve(plan: Plan, rank: int, memory: SharedMemory, connection: Connection) 
                     learner.apply(rate, squares)
                     learner.follow(number)
                     connection.send(None)
-    except (EOFError, OSError):
-        return
+    except (EOFError, ConnectionError):
+        return  # the first one is gone
     except Exception:
         connection.send(_Failure(traceback.format_exc()))

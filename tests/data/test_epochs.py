@@ -66,6 +66,12 @@ def test_pairs_come_as_often_as_their_corpus_weighs(corpus: PreparedCorpus) -> N
     assert counts[0] != counts[1]
 
 
+def test_an_epoch_has_a_pair_however_little_they_weigh(corpus: PreparedCorpus) -> None:
+    found = [samples(epoch(corpus, number, weights=(1e-9, 1e-9), noise={"join": 1.0})) for number in range(3)]
+    assert [len(one) for one in found] == [1, 1, 1]
+    assert len({one[0] for one in found}) > 1
+
+
 def test_a_tag_marks_a_corpus_and_takes_a_token(corpus: PreparedCorpus) -> None:
     tagged = epoch(corpus, tags=("", "<bt>"))
     assert [sample.tag for sample in samples(tagged)] == [""] * 300 + ["<bt>"] * 500

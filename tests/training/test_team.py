@@ -15,9 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 from nmt.config import TrainingConfig, load_recipe
+from nmt.data.prepared import PreparedCorpus
 from nmt.errors import ConfigError, TrainingError
+from nmt.text.tokenizer import TokenizerPair
 from nmt.training import team as team_module
 from nmt.training import trainer
+from nmt.training.task import Stream
 from nmt.training.team import SharedMemory, pick_workers
 from tests.corpora import write_toy_corpus
 from tests.training import sittings  # noqa: F401  (its server of processes has imported everything already)
@@ -117,6 +120,22 @@ def test_a_process_that_fails_tells_why(
 
     monkeypatch.setattr(trainer, "Plan", without_vocabulary)
     with pytest.raises(TrainingError, match=r"(?s)training process 1 failed:.*no vocabulary"):
+        run(corpus, tmp_path / "run", "training.workers=2")
+
+
+class PlanOfAnUnreadableCorpus(team_module.Plan):
+    def stream(self, corpus: PreparedCorpus, tokenizers: TokenizerPair, rank: int) -> Stream:
+        if rank:
+            raise OSError(5, "Input/output error")
+        return super().stream(corpus, tokenizers, rank)
+
+
+def test_an_error_of_the_system_in_a_process_is_told(
+    corpus: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the end of the first process, upon which the others end in silence."""
+    monkeypatch.setattr(trainer, "Plan", PlanOfAnUnreadableCorpus)
+    with pytest.raises(TrainingError, match=r"(?s)training process 1 failed:.*Input/output error"):
         run(corpus, tmp_path / "run", "training.workers=2")
 
 
