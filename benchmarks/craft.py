@@ -30,7 +30,7 @@ from benchmarks.multi30k_text import TEST, VAL, Files, captions, corpus, german
 from benchmarks.table_runs import SEEDS, Overrides, Places, Run, arguments, load, spread
 from nmt.data.corpus import read_lines
 from nmt.evaluation.scoring import Counts, bleu, count
-from nmt.evaluation.significance import bootstrap_p, resampled
+from nmt.evaluation.significance import resampled, two_sided_bootstrap_p
 from nmt.inference import TranslateOptions, Translator
 
 RECIPE = Path(__file__).with_name("craft.toml")
@@ -170,8 +170,8 @@ def pooled(systems: Iterable[Sequence[str]], references: Sequence[str]) -> Count
 
 
 def p_value(ours: Counts, theirs: Counts) -> float:
-    """p of a difference in BLEU by the paired bootstrap over sentences."""
-    return bootstrap_p(resampled(ours), resampled(theirs), ours.score().value - theirs.score().value)
+    """p of a difference in BLEU by the paired bootstrap over sentences, two-sided."""
+    return two_sided_bootstrap_p(resampled(ours), resampled(theirs), ours.score().value - theirs.score().value)
 
 
 def p_values(found: Mapping[str, Sequence[Result]], results: Path) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -16,7 +17,14 @@ from sacrebleu.significance import PairedTest
 from nmt.errors import CorpusError
 from nmt.evaluation import significance
 from nmt.evaluation.scoring import Counts, count
-from nmt.evaluation.significance import compare, confidence, interval_of, randomisation_p, resampled
+from nmt.evaluation.significance import (
+    compare,
+    confidence,
+    interval_of,
+    randomisation_p,
+    resampled,
+    two_sided_bootstrap_p,
+)
 from tests.evaluation.systems import sentences, worsened
 
 _, REFERENCES = sentences(120)
@@ -141,3 +149,13 @@ def test_other_lines_cannot_be_paired() -> None:
         compare(counted("BLEU", OURS), count("BLEU", OURS[:3], [REFERENCES[:3]]))
     with pytest.raises(CorpusError, match="cannot be paired"):
         compare(counted("BLEU", OURS), count("BLEU", OURS, [REFERENCES], lowercase=True))
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.3, -1.0, 2.0])
+def test_the_two_sided_bootstrap_is_that_of_a_normal_difference(difference: float) -> None:
+    rng = np.random.default_rng(1)
+    theirs = rng.normal(30, 2, 100_000)
+    ours = theirs + rng.normal(difference, 1, 100_000)
+    expected = math.erfc(abs(difference) / math.sqrt(2))
+    assert two_sided_bootstrap_p(ours, theirs, difference) == pytest.approx(expected, abs=0.01)
+    assert two_sided_bootstrap_p(theirs, ours, -difference) == two_sided_bootstrap_p(ours, theirs, difference)
