@@ -55,6 +55,8 @@ _COMMA_DECIMAL = frozenset(
     ]
 )
 """Languages that write 1.234,5 (or 1 234,5) where English writes 1,234.5."""
+_GROUPED_BY_BLANKS = frozenset(["fr", "pl", "ru", "cs", "sv", "nb", "fi", "uk", "hu", "bg", "sk", "et", "lv", "lt"])
+"""Those of them that part thousands by a blank that does not break, in French a narrow one."""
 _CURRENCY_LAST = _COMMA_DECIMAL - {"nl", "tr", "pt"}
 
 _UNITS = {
@@ -138,6 +140,14 @@ def _split(body: str) -> list[str]:
 def _marks(language: str) -> tuple[str, str]:
     """The signs for fractions and for groups of three."""
     return (",", ".") if language in _COMMA_DECIMAL else (".", ",")
+
+
+def _written(language: str) -> tuple[str, str]:
+    """The signs that a language is to be written with, as `_marks`."""
+    decimal, group = _marks(language)
+    if language in _GROUPED_BY_BLANKS:
+        group = "\u202f" if language == "fr" else "\u00a0"
+    return decimal, group
 
 
 def _value(body: str, decimal: str, group: str) -> Decimal | None:
@@ -280,10 +290,10 @@ def localised(number: Number, languages: tuple[str, str]) -> str:
     """
     source, target = languages
     body = number.body
-    if _marks(source) != _marks(target) and not _is_digits(body) and _value(body, *_marks(source)) is not None:
-        decimal, group = _marks(source)
-        if not (decimal == "." and re.fullmatch(r"\d{1,2}\.\d\d\.\d{2,4}", body)):
-            body = body.translate({ord(decimal): ord(group), ord(group): ord(decimal)})
+    if _written(source) != _written(target) and not _is_digits(body) and _value(body, *_marks(source)) is not None:
+        whole, point, fraction = body.partition(_marks(source)[0])
+        decimal, group = _written(target)
+        body = group.join(re.split(r"\D", whole)) + (decimal + fraction if point else "")
     if not number.sign:
         return body
     if number.sign in "$€£¥":
@@ -315,10 +325,8 @@ def _is_spelt(number: Number, lowered: str, language: str) -> bool:
 def _says(lowered: str, value: Decimal, language: str) -> bool:
     if language not in _WORDS or value > _LARGEST or value % 1:
         return False
-    forms = _WORDS[language]().get(int(value), ())
-    if language == "de":  # words grow together there: "zweimal", "dreißigjährig"
-        return any(form in lowered for form in forms)
-    return any(re.search(rf"\b{form}", lowered) for form in forms)
+    forms = "|".join(_WORDS[language]().get(int(value), ()))
+    return bool(forms) and re.search(rf"\b(?<!ty-)(?:{forms}){_ENDINGS[language]}", lowered) is not None
 
 
 def _numbered(words: Sequence[str], start: int = 0) -> dict[int, list[str]]:
@@ -373,7 +381,7 @@ def _german() -> dict[int, Collection[str]]:
     words = _numbered(
         [
             "null|kein|mitternacht",
-            "ein|erst",
+            "ein(?:e[nmrs]?|s|mal\\w*|zig\\w*)?\\b|erst",
             "zwei|zweit|beid|paar",
             "drei|dritt",
             "vier",
@@ -464,4 +472,12 @@ def _spanish() -> dict[int, Collection[str]]:
     }
 
 
+_ENDINGS = {
+    "en": r"(?:s|h|th|ths|fold)?\b(?!-(?:one|two|three|four|five|six|seven|eight|nine)\b)",
+    # words grow together there: "zweimal", "dreißigjährig"; but not to other numbers
+    "de": r"(?!zehn|zig|ßig|ßen|und|hundert|tausend|tel|ung|sam|los)",
+    "fr": r"(?:e|s|es|er|ère|ers|ières?|ième|ièmes|ème|èmes|aine|aines)?\b",
+    "es": r"(?:a|o|as|os|to|tos|es)?\b",
+}
+"""What may stand behind the word for a number."""
 _WORDS = {"en": _english, "de": _german, "fr": _french, "es": _spanish}

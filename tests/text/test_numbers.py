@@ -54,12 +54,41 @@ def test_the_same_number_in_another_form_is_equal(source: str, target: str) -> N
         ("It costs 5 €.", "Es kostet fünf.", ["5"], []),
         ("10:30", "12:30", ["10:30"], ["12:30"]),
         ("100", "1000", ["100"], ["1000"]),
+        ("3 items", "dreißig Dinge", ["3"], []),
+        ("8 items", "Achtung", ["8"], []),
+        ("1 item", "mein Stein", ["1"], []),
+        ("5 items", "fünfundfünfzig", ["5"], []),
     ],
 )
 def test_another_number_is_not(source: str, target: str, missing: list[str], extra: list[str]) -> None:
     found = compare(source, target, PAIR)
     assert [number.body for number in found.missing] == missing
     assert [number.body for number in found.extra] == extra
+
+
+@pytest.mark.parametrize(
+    ("languages", "source", "target", "is_equal"),
+    [
+        (("de", "en"), "6 Katzen", "six cats", True),
+        (("de", "en"), "6 Katzen", "sixty cats", False),
+        (("de", "en"), "10 Spiele", "tennis", False),
+        (("de", "en"), "0 Fehler", "now", False),
+        (("de", "en"), "der 4. Mann", "the fourth man", True),
+        (("de", "en"), "20 Katzen", "twenty cats", True),
+        (("de", "en"), "20 Katzen", "twenty-one cats", False),
+        (("de", "en"), "1 Katze", "twenty-one cats", False),
+        (("en", "de"), "2 times", "zweimal", True),
+        (("en", "de"), "a 5-year-old", "ein fünfjähriges Kind", True),
+        (("en", "fr"), "7 cats", "en septembre", False),
+        (("en", "fr"), "the 4th cat", "le quatrième chat", True),
+        (("en", "es"), "1000 cats", "un milagro", False),
+        (("en", "es"), "1 cat", "una gata", True),
+    ],
+)
+def test_a_word_is_a_number_only_where_it_says_it(
+    languages: tuple[str, str], source: str, target: str, is_equal: bool
+) -> None:
+    assert compare(source, target, languages).is_equal == is_equal
 
 
 def test_one_wrong_number_is_put_right_where_it_is_plain_which() -> None:
@@ -85,6 +114,10 @@ def test_one_wrong_number_is_put_right_where_it_is_plain_which() -> None:
         ("12/31/2024", ("en", "de"), "12/31/2024"),
         ("1.2.3", ("en", "de"), "1.2.3"),
         ("1,5", ("de", "fr"), "1,5"),
+        ("12,345.5", ("en", "fr"), "12\u202f345,5"),
+        ("1.234.567", ("de", "fr"), "1\u202f234\u202f567"),
+        ("1 500,5", ("fr", "en"), "1,500.5"),
+        ("12,345", ("en", "pl"), "12\u00a0345"),
     ],
 )
 def test_a_number_is_written_as_the_target_does(text: str, languages: tuple[str, str], expected: str) -> None:
