@@ -26,6 +26,7 @@ from nmt.inference.types import TranslateOptions
 from nmt.text import numbers, protect
 from nmt.text.casing import Casing, casing_of, normal, restored
 from nmt.text.clauses import part_edits
+from nmt.text.finals import final_edits
 from nmt.text.markup import Mark, tags
 from nmt.text.pieces import Range
 from nmt.text.planning import Sentence
@@ -139,6 +140,8 @@ class Speaker:
     """Carries sentences of one model through. `translate` is what it is for."""
 
     languages: tuple[str, str]
+    fold: Callable[[str], str]
+    """A text as the source's vocabulary can read it, as long as before (`nmt.text.folding`)."""
     cost: Callable[[str], int]
     """Pieces of a word in the source's vocabulary."""
     target_cost: Callable[[str], int]
@@ -162,15 +165,22 @@ class Speaker:
 
     def _everyday(self, sentence: Sentence, options: TranslateOptions) -> Attempts:
         """A sentence in which there is nothing to look after: searched, and looked at no longer than need be."""
-        (reply,) = yield [Query(_LINE_ENDS.sub(" ", sentence.text))]
+        (reply,) = yield [Query(self.fold(_LINE_ENDS.sub(" ", sentence.text)))]
         outputs = reply.outputs
-        if not sentence.is_markup and all(map(_is_everyday, outputs)):
+        if not sentence.is_markup and all(self._is_everyday(sentence.text, output) for output in outputs):
             said = [Said(output.text, output, is_as_searched=True) for output in outputs]
             return _spoken(sentence, said, [reply])
         work = _Work(self, sentence, Casing.NORMAL, options)
         if said := work.read(_Way(), reply):
             return (yield from self._improved(work, _Way(), reply, said))
         return (yield from self._in_pieces(work))
+
+    def _is_everyday(self, text: str, output: Output) -> bool:
+        """Whether a translation of an everyday sentence can have no fault."""
+        tokens = output.found.tokens
+        if len(tokens) - len(set(tokens)) > 1 or not protect.is_everyday(output.text):
+            return False
+        return not any(final_edits(text, output.text, self.languages[1]))
 
     def _climb(self, sentence: Sentence, casing: Casing, options: TranslateOptions) -> Attempts:
         ways = self._ways(sentence, options)
@@ -212,7 +222,7 @@ class Speaker:
                 if len(others[other].flags) < len(faults):
                     reply, said, best = again, others, other
         if not is_drawn:
-            said = said[best:]
+            said = _different(said[best:])
         return _spoken(work.sentence, said[: max(1, work.options.n_best)], [reply])
 
     def _in_pieces(self, work: _Work) -> Attempts:
@@ -233,6 +243,11 @@ class Speaker:
 def _fewest_faults(said: Sequence[Said]) -> int:
     """The first of those with the fewest."""
     return min(range(len(said)), key=lambda i: len(said[i].flags))
+
+
+def _different(said: Sequence[Said]) -> list[Said]:
+    """The first of each text: what was found may have differed in its last mark alone."""
+    return [one for number, one in enumerate(said) if all(one.text != other.text for other in said[:number])]
 
 
 @dataclass(frozen=True)
@@ -262,7 +277,8 @@ class _Work:
         self.options = options
         self.looks_wanted = options.alignments or options.attention
         self.terms = [span for span in sentence.spans if span.kind == "term"]
-        self.normal = _LINE_ENDS.sub(lambda m: " " * len(m[0]), normal(sentence.text, casing, speaker.cost))
+        text = speaker.fold(_LINE_ENDS.sub(lambda m: " " * len(m[0]), sentence.text))
+        self.normal = normal(text, casing, speaker.cost)
         self.signature = protect.signature(sentence.text)
         self._tags = tags(sentence.raw) if sentence.marks or sentence.spans else Counter()
 
@@ -306,7 +322,7 @@ class _Work:
                 text = better
         if is_loop(reply.query.text, output.text):
             flags.append("repetition")
-        edits = self._part_edits(text)
+        edits = self._end_edits(text)
         text = _edited(text, edits)
         is_same = text == output.text
         looks = self._looks(reply, output, _Way(), edits) if self.looks_wanted else ()
@@ -355,7 +371,7 @@ class _Work:
         if is_loop(reply.query.text, output.text):
             flags.add("repetition")
         edits += [
-            one for one in self._part_edits(text) if not any(one.start < e.end and e.start < one.end for e in edits)
+            one for one in self._end_edits(text) if not any(one.start < e.end and e.start < one.end for e in edits)
         ]
         if self.sentence.marks:
             marks = [self._mark(mark, way) for mark in self.sentence.marks]
@@ -370,12 +386,13 @@ class _Work:
         looks = self._looks(reply, output, way, edits) if self.looks_wanted else ()
         return Said(final, output, frozenset(flags), looks)
 
-    def _part_edits(self, text: str) -> list[Edit]:
-        """What makes a translation fit to those of the sentence's other parts."""
+    def _end_edits(self, text: str) -> list[Edit]:
+        """What makes a translation end as its sentence does, or fit to those of the sentence's other parts."""
         one = self.sentence
-        if not one.continues and not one.is_open:
-            return []
-        found = part_edits(one.text, text, self.speaker.target_cost, continues=one.continues, is_open=one.is_open)
+        if one.continues or one.is_open:
+            found = part_edits(one.text, text, self.speaker.target_cost, continues=one.continues, is_open=one.is_open)
+        else:
+            found = final_edits(one.text, text, self.speaker.languages[1]) if not self.options.prefix else iter(())
         return [Edit(*edit) for edit in found]
 
     def _expected(self, way: _Way) -> Counter[str]:
@@ -585,12 +602,6 @@ def _bare(text: str, bit: _Bit) -> str:
     while bit.is_cut_behind and start < end and _is_edge(text[end - 1]):
         end -= 1
     return text[start:end] or text
-
-
-def _is_everyday(output: Output) -> bool:
-    """Whether a translation of an everyday sentence can have no fault."""
-    tokens = output.found.tokens
-    return len(tokens) - len(set(tokens)) < 2 and protect.is_everyday(output.text)
 
 
 def _spoken(sentence: Sentence, said: list[Said], replies: Sequence[Reply]) -> Spoken:

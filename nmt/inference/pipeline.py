@@ -36,6 +36,7 @@ from nmt.inference.runner import Found, Runner, SearchOptions
 from nmt.inference.types import Attention, Hypothesis, Links, ModelInfo, Result, TranslateOptions, Translation
 from nmt.inference.unknown import stand_ins
 from nmt.text.copying import encode_to_copy, split_copies
+from nmt.text.folding import Folding
 from nmt.text.pieces import Range, offsets
 from nmt.text.planning import Plan, Planner, Sentence, Wishes
 from nmt.text.tokenizer import UNK_ID, UNKNOWN, Tokenizer, VocabularyTokenizer, with_unknown
@@ -137,17 +138,20 @@ class Pipeline:
         self._texts: dict[int, _Text] = {}
         self._searches: dict[int, tuple[_Text, _Job, int, Sequence[int]]] = {}
         """Text, job, place among its queries and source of each ticket."""
+        is_known = lru_cache(maxsize=4096)(self._knows)
+        fold = Folding(is_known, lambda character: self._source.encode(f"a{character}b") == self._source.encode("ab"))
         self._cost = lru_cache(maxsize=4096)(self._count)
         self._planner = Planner(
             bundle.config.source_lang,
-            lru_cache(maxsize=4096)(self._knows),
+            is_known,
             bundle.config.search.max_source_tokens,
-            self._count,
+            lambda text: self._count(fold(text)),
             letters_are_known=not _is_of_words(self._source),
             clause_limit=bundle.config.search.clause_tokens,
         )
         self._speaker = Speaker(
             (bundle.config.source_lang.lower()[:2], bundle.config.target_lang.lower()[:2]),
+            fold,
             self._cost,
             lru_cache(maxsize=4096)(lambda word: len(self._target.encode(word))),
             self._source_offsets,
@@ -356,7 +360,7 @@ class Pipeline:
             outputs = [self._output(query.text, found, one.options) for found in answer]
             if not one.options.raw:
                 for output in outputs:
-                    output.text = _tidy(output.text)
+                    output.text = tidy(output.text, query.text)
             job.replies[place] = Reply(query, ids, outputs)
             replies = [reply for reply in job.replies if reply is not None]
             if len(replies) == len(job.queries):
@@ -565,9 +569,16 @@ def _as_it_is(sentence: Sentence) -> Attempts:
     return Spoken(sentence, said, reply.ids, flags, source_tokens=len(reply.ids), target_tokens=tokens)
 
 
-def _tidy(text: str) -> str:
-    """Without blanks at the ends and without control characters, which no sentence has and XML forbids."""
-    return text.strip() if text.isprintable() else _CONTROL.sub("", text).strip()
+def tidy(text: str, source: str) -> str:
+    """Without blanks at the ends, control characters, which no sentence has and XML forbids, and halves of characters.
+
+    The latter are U+FFFD, which bytes become that are no character; where there is nothing else they stay.
+    """
+    if not text.isprintable():
+        text = _CONTROL.sub("", text)
+    if "\ufffd" in text and "\ufffd" not in source:
+        text = text.replace("\ufffd", "").strip() or text
+    return text.strip()
 
 
 def _has_attributes(options: TranslateOptions) -> bool:

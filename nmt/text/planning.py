@@ -15,7 +15,7 @@ from typing import NamedTuple
 from nmt.text import protect
 from nmt.text.markup import Block, Mark, Rules, attributes, is_html, parse
 from nmt.text.protect import HOLE, Span
-from nmt.text.sentences import Segment, fit, fit_clauses, split
+from nmt.text.sentences import Segment, fit, fit_clauses, split, without_marker
 from nmt.text.terms import Terms, glossary
 
 _HIDDEN = "É"
@@ -23,7 +23,7 @@ _HIDDEN = "É"
 
 Not an X: "X." is somebody's initial, and "XX." a number in German, behind which no sentence ends.
 """
-LOOSE = ("tag", "symbol", "bracket")
+LOOSE = ("tag", "symbol", "opening", "closing")
 """What is taken out of a text and put back."""
 _RUN = re.compile(f"{_HIDDEN}{{4,}}")
 _LINE_ENDS = re.compile(r"[\r\n\u2028\u2029]")
@@ -143,7 +143,7 @@ class Planner:
         spans = self._protected(block, wishes)
         if any(span.kind in LOOSE for span in spans):
             block, spans = _without_loose(block, spans)
-        if not spans and not block.marks and not block.written and not block.quote:
+        if not spans and not block.marks and not wishes.markup:
             return _plain(block.text, self._segments(block.text, (), wishes))
         segments = self._segments(block.text, spans, wishes)
         return list(_parts(block, spans, segments, bool(wishes.markup)))
@@ -153,7 +153,7 @@ class Planner:
         found = [
             *protect.find(text),
             *protect.find_symbols(text, self.is_known),
-            *protect.find_brackets(text, self.is_known),
+            *protect.find_pairs(text, self.is_known),
         ]
         if self.language[:2] in protect.AND:
             found[:0] = protect.find_ands(text, self.is_known)  # before symbols, of which it would be one
@@ -175,7 +175,7 @@ class Planner:
         """Sentences of a text, with protected parts hidden: places, not texts, are what counts of them."""
         shown = _hidden(text, spans)
         if wishes.splitting == "none":
-            segments = _whole(shown)
+            segments = [without_marker(segment, self.language, begins_item=True) for segment in _whole(shown)]
         else:
             if wishes.markup == "html" or wishes.splitting == "punctuation":
                 shown = _LINE_ENDS.sub(" ", shown)
@@ -295,14 +295,16 @@ def _tag_pairs(spans: Sequence[Span]) -> dict[int, tuple[int, bool]]:
     first = -2 - len(spans)  # numbers that no pair of the block's own has
     found: dict[int, tuple[int, bool]] = {}
     open_: list[tuple[str, int]] = []
-    bracket = 0
+    opening = -1
     for number, span in enumerate(spans):
         if span.kind == "symbol":
             found[number] = (-1, False)
-        if span.kind == "bracket":  # they come in pairs, one behind the other
-            if span.out == "(":
-                bracket = number
-            found[number] = (first + bracket, span.out == ")")
+        if span.kind == "opening":
+            opening = number
+            found[number] = (first + number, False)
+        if span.kind == "closing":  # none stands in another
+            found[number] = (-1, False) if opening < 0 else (first + opening, True)
+            opening = -1
         if span.kind != "tag":
             continue
         match = _TAG_NAME.match(span.out)
@@ -464,7 +466,7 @@ def _has_words(sentence: Sentence) -> bool:
     if any(span.kind == "term" for span in sentence.spans):
         return True
     return any(
-        character.isalnum()
+        character.isalpha()
         for part in protect.parts(sentence.text, sentence.spans)
         if isinstance(part, str)
         for character in part

@@ -42,8 +42,9 @@ _CODE = {
     "path": r"(?<![\w/\\])(?:(?:~|\.{1,2})/[\w.@/-]*\w|(?:/[\w.@-]*[\w@-]){2,}+/?|[A-Za-z]:\\[^\s\"<>|]*[\w\\])",
     "file": r"(?<![\w.-])[\w-]++(?:\.[\w-]++)*?\.(?:txt|pdf|docx?|xlsx?|pptx?|odt|csv|tsv|json|ya?ml|toml|xml|html?|css"
     r"|js|ts|py|sh|zip|tar|gz|png|jpe?g|gif|svg|mp[34]|exe|dll|so|ini|cfg|conf|log|md|po|xlf|tmx|srt)(?![\w-]|\.\w)",
-    "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d[\d:.]*(?:Z|[+-]\d\d:?\d\d)?",
+    "time": r"(?<![\w-])\d{4}-\d\d-\d\d(?:T\d\d:\d\d[\d:.]*(?:Z|[+-]\d\d:?\d\d)?)?(?![\w-])",
     "uuid": r"(?<![\w-])[\da-fA-F]{8}(?:-[\da-fA-F]{4}){3}-[\da-fA-F]{12}(?![\w-])|(?<!\w)0x[\da-fA-F]++(?!\w)",
+    "range": r"(?<![\w.,:/-])\d++(?::\d\d)?(?:[-–]\d++(?::\d\d)?)++(?![\w-]|[.,:/]\d)",
     "phone": r"(?<![\w+])\+\d{1,3}(?:[ ()/.-]{0,2}\d){6,14}(?!\w)",
     "option": r"(?<![\w-])--[a-z][\w-]*+(?:=[^\s,;]*\w)?",
     "mention": r"(?<![\w&/@#])[@#]\w(?:[\w-]*\w)?",
@@ -53,9 +54,10 @@ _CODE = {
 
 TAG = (
     r"(?!<unk>)</?[A-Za-z][\w:.-]*+(?:\s(?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+|/)?>"
-    r"|\[/?(?:[a-z*]{1,10}|[A-Z]{1,10})(?:=[^\]\s]*+)?\]"
+    r"|\[/?(?i:[bisup*]|url|img|quote|code|size|colou?r|font|list|li|[uo]l|table|t[rdh]|left|center|right|spoiler|su[bp]"
+    r"|email|h[1-6r]|br|youtube|video)(?:=[^\]\s]*+)?\]"
 )
-"""A tag of HTML or XML, or one in brackets, in a text that is neither."""
+"""A tag of HTML or XML, or one in brackets (BBCode), in a text that is neither."""
 _ESCAPE = r"(?:\\[nrt])++"
 """A line break or tabulator as strings of programs write it."""
 
@@ -67,7 +69,7 @@ _ALL = re.compile(
     )
 )
 # Whether a look is worth while: everyday sentences have none of these.
-_HINT = re.compile(r"[{}%$\[\]<>&@#/\\`_\d.+-]")
+_HINT = re.compile(r"[{}%$\[\]<>&@#/\\`_\d.+(-]")
 _CAMEL = re.compile(r"[A-Z](?<=[a-z].)")
 _NUMBER_FORM = re.compile(r"%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?[diufxoeg]|%n")
 _NAME_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
@@ -138,7 +140,7 @@ def without_placeholders(text: str) -> str:
 
 def looks_like_number(span: Span, text: str, language: str) -> bool:
     """Whether what comes in the place of a placeholder is a number, as far as its name and the next word tell."""
-    if span.kind in ("phone", "time"):
+    if span.kind in ("phone", "time", "range"):
         return True
     if _NUMBER_FORM.fullmatch(span.out):
         return True
@@ -162,7 +164,7 @@ _SYMBOL = re.compile(
     r"[^\w\s!-~¡-ÿ\u2010-\u2027\u2030-\u205e\u3000-\u30ff\uff00-\uffef\ufffc]*"
     rf"|[¦§©¬®¯°±¶·×÷†‡•‣※]|{_LONE})"
 )
-_SYMBOL_HINT = re.compile(r"[^\w\s.,;:!?'\"’“”„()–-]")
+_SYMBOL_HINT = re.compile(r"[^\w\s.,;:!?'\"’“”„()-]")
 
 
 def find_symbols(text: str, is_known: Callable[[str], bool]) -> list[Span]:
@@ -183,18 +185,49 @@ def find_symbols(text: str, is_known: Callable[[str], bool]) -> list[Span]:
     ]
 
 
-_BRACKETED = re.compile(r"(?<!\S)\((?=[^()\n]*[^\W\d_])[^()\n]+\)(?!\w)")
+_MOST_QUOTED = 4
+"""Words between quotation marks that are kept: what is longer may be a sentence, with marks that belong to it."""
+_PAIRED = re.compile(
+    r"(?<!\S)(?:"
+    r"\([^()\n]+\)"
+    r"|\[[^\[\]\n]+\](?!\()"
+    r"|(?P<quote>\"[^\"\n]+\"|“[^“”\n]+[”“]|„[^„“”\n]+[“”]|»[^«»\n]+«|«[^«»\n]+»|‘[^‘’\n]+’)"
+    r"|(?P<sign>\*{1,3}|_{1,2}|~~)(?=[^\s*_~])[^*_~\n]*[^\s*_~](?P=sign)"
+    r")(?!\w)"
+)
+_FINAL = ".,!?…"
 
 
-def find_brackets(text: str, is_known: Callable[[str], bool]) -> list[Span]:
-    """Brackets around words, where the vocabulary lacks them: both are kept as a pair of tags would be."""
-    if "(" not in text or is_known("("):
+def find_pairs(text: str, is_known: Callable[[str], bool]) -> list[Span]:
+    """What stands around words in pairs and is kept as tags would be: quotation marks, signs of emphasis, brackets.
+
+    Quotation marks around a few words; those around a sentence, whose full stop stands inside, are the model's. Others
+    where the vocabulary lacks them. A pair around figures alone is kept with them, as one.
+    """
+    if _PAIR_HINT.search(text) is None:
         return []
-    return [
-        Span(place, place + 1, "bracket", text[place])
-        for found in _BRACKETED.finditer(text)
-        for place in (found.start(), found.end() - 1)
-    ]
+    spans: list[Span] = []
+    for found in _PAIRED.finditer(text):
+        width = len(found["sign"] or "(")
+        start, end = found.span()
+        inner = text[start + width : end - width]
+        if _ITEM.fullmatch(found[0]) and not text[:start].rpartition("\n")[2].strip():
+            continue  # "(a) first": of a list
+        if found["quote"]:
+            if inner.rstrip()[-1:] in _FINAL or len(inner.split()) > _MOST_QUOTED:
+                continue
+        elif is_known(text[start]):
+            continue
+        if any(map(str.isalpha, inner)):
+            spans.append(Span(start, start + width, "opening", text[start : start + width]))
+            spans.append(Span(end - width, end, "closing", text[end - width : end]))
+        elif not found["quote"]:
+            spans.append(Span(start, end, "figures", found[0]))
+    return spans
+
+
+_ITEM = re.compile(r"\((?:[A-Za-z]|[ivx]{1,5}|[IVX]{1,5}|\d{1,3})\)")
+_PAIR_HINT = re.compile(r"[(\[\"“„»«‘*_~]")
 
 
 def find_ands(text: str, is_known: Callable[[str], bool]) -> list[Span]:
@@ -209,14 +242,26 @@ AND = {"en": "and", "de": "und", "fr": "et", "es": "y", "it": "e", "nl": "en", "
 
 
 def find_unknown_words(text: str, is_known: Callable[[str], bool]) -> list[Span]:
-    """Words of which a vocabulary has no letter: those of another script."""
+    """Words of which a vocabulary has no letter, which are those of another script; and names of which it lacks one.
+
+    What begins with a capital and goes on in small letters is taken for a name.
+    """
     if text.isascii():
         return []
     return [
         Span(found.start(), found.end(), "word", found[0])
         for found in _WORD.finditer(text)
-        if not found[0].isascii() and not any(is_known(c) for c in found[0] if c.isalpha())
+        if not found[0].isascii() and _is_unreadable(found[0], is_known)
     ]
+
+
+def _is_unreadable(word: str, is_known: Callable[[str], bool]) -> bool:
+    letters = [character for character in word if character.isalpha()]
+    if not any(map(is_known, letters)):
+        return True
+    is_name = word[0].isupper() and not word.isupper()
+    # a capital may be rare where its small letter is not
+    return is_name and not all(is_known(letter) or is_known(letter.lower()) for letter in letters)
 
 
 # Combining marks are no letters for `re`, though words of many writing systems have them.

@@ -35,10 +35,10 @@ WINDOW = 8192
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One sentence and the white space around it: `before + text + after` of all segments is the whole input.
+    """One sentence and what stands around it: `before + text + after` of all segments is the whole input.
 
-    `after` is empty but for the last segment. A text without any letter or digit (punctuation, emoji, nothing at all)
-    is not `translatable`: a model can only spoil it.
+    `before` is white space and what marks an item of a list, `after` is empty but for the last segment. A text without
+    any letter (figures, punctuation, emoji, nothing at all) is not `translatable`: a model can only spoil it.
     """
 
     text: str
@@ -51,15 +51,39 @@ class Segment:
 
     @property
     def translatable(self) -> bool:
-        return any(character.isalnum() for character in self.text)
+        return any(map(str.isalpha, self.text))
 
 
 def split(text: str, language: str) -> list[Segment]:
     """Cut a text at every line break and, within a line, after every sentence. `language` is a code such as "de-AT".
 
-    Empty text has no segment; white space alone is one segment with an empty text.
+    What marks an item of a list ("- ", "1. ", "a) ") is not part of a sentence. Empty text has no segment; white space
+    alone is one segment with an empty text.
     """
-    return _segments(piece for line in re.split(r"([\r\n]+)", text) for piece in _sentences(line, language))
+    segments = _segments(piece for line in re.split(r"([\r\n]+)", text) for piece in _sentences(line, language))
+    found: list[Segment] = []
+    begins_item = True  # so does every sentence of a line that begins with an item
+    for segment in segments:
+        begins_line = not found or not _LINE_END.isdisjoint(segment.before)
+        found.append(without_marker(segment, language, begins_item=begins_item or begins_line))
+        begins_item = found[-1] is not segment
+    return found
+
+
+def without_marker(segment: Segment, language: str, *, begins_item: bool) -> Segment:
+    """A segment with what marks it as an item of a list moved to `before`.
+
+    `begins_item`: whether a number may do so, because the segment begins a line; dashes and bullets always do.
+    """
+    text = segment.text
+    found = _ITEM.match(text)
+    if found is None or not any(map(str.isalpha, text[found.end() :])):
+        return segment
+    if text[0] not in _DASHES and not begins_item:
+        return segment
+    if language[:2] == "de" and _GERMAN_MONTH.match(text, found.end()):  # "1. Mai"
+        return segment
+    return replace(segment, text=text[found.end() :], before=segment.before + found[0])
 
 
 def split_long(text: str, limit: int, count: Callable[[str], int]) -> list[Segment]:
@@ -191,6 +215,12 @@ _GERMAN_ORDINAL = re.compile(
 )
 _GERMAN_MONTH = re.compile(r"(?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jh|Jahrh)")
 
+_LINE_END = frozenset("\r\n")
+_DASHES = "-–—*+•·▪‣◦"
+_ITEM = re.compile(
+    rf"(?:[{_DASHES}]\s+(?:\[[ xX]\]\s+)?|\[[ xX]\]\s+|\d{{1,3}}[.)]\s+|\(\d{{1,3}}\)\s+"
+    r"|\(?(?:[A-Za-z]|[ivx]{1,5}|[IVX]{1,5})\)\s+)(?=\S)"
+)
 _LIST_MARKER = re.compile(r"\(?(?:\d{1,3}|[A-Za-z]|[ivx]+|[IVX]+)[.)]")
 _LAST_WORD = re.compile(r"([^\s(\[\"'„“”‚‘»«/]+)\.$")
 _CONTEXT = 40

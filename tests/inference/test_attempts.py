@@ -11,6 +11,7 @@ import pytest
 from nmt.inference.attempts import Output, Query, Reply, Speaker, Spoken
 from nmt.inference.runner import Found
 from nmt.inference.types import TranslateOptions
+from nmt.text.folding import Folding
 from nmt.text.planning import Planner, Sentence, Wishes
 
 Model = Callable[[Query], Sequence[str]]
@@ -29,6 +30,7 @@ def ranges(text: str) -> list[tuple[int, int]]:
 
 SPEAKER = Speaker(
     ("en", "de"),
+    fold=Folding(str.isascii, lambda _: False),
     cost=lambda word: 1 if word.islower() or word == "Tom" else 2,
     target_cost=lambda word: 1 if word.islower() or word == "Tom" else 2,
     source_offsets=lambda reply: ranges(reply.query.text),
@@ -88,6 +90,23 @@ def test_a_plain_sentence_is_searched_once_and_returned_as_found() -> None:
     assert asked == ["I see the dog."]
     assert [said.text for said in spoken.said] == ["Ich sehe den Hund."]
     assert spoken.flags == set()
+
+
+def test_a_sentence_is_read_as_its_vocabulary_can_and_ends_as_it_did() -> None:
+    """Translations that differ in their last mark alone are one; a beginning that is asked for is left alone."""
+    model = by({"don't see dogs": ["mein alter Hund.", "mein alter Hund!", "mein Hund"]})
+    spoken, asked = speak("don’t see dogs", model, TranslateOptions(n_best=3))
+    assert asked == ["don't see dogs"]
+    assert [said.text for said in spoken.said] == ["mein alter Hund", "mein Hund"]
+    spoken, _ = speak("don’t see dogs", model, TranslateOptions(prefix="mein"))
+    assert spoken.said[0].text == "mein alter Hund."
+
+
+@pytest.mark.parametrize(("markup", "written"), [("", "Otto & Ich."), ("html", "Otto &amp; Ich.")])
+def test_what_is_said_is_written_as_its_document_is(markup: str, written: str) -> None:
+    """Though nothing in the document is written otherwise than it reads."""
+    spoken, _ = speak("Otto and I.", by({"Otto and I.": "Otto & Ich."}), markup=markup)
+    assert spoken.said[0].text == written
 
 
 @pytest.mark.parametrize(

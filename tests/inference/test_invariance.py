@@ -82,7 +82,7 @@ def test_texts_are_translated_at_all(folder: Path) -> None:
     """Guards the test above: outputs that are all alike would be invariant too."""
     with Translator.load(folder) as translator:
         results = translator.translate(toy_sentences(50))
-    assert len({result.text for result in results}) > 20
+    assert len({result.text for result in results}) > 15
     assert all(result.text for result in results)
 
 

@@ -15,7 +15,7 @@ from nmt.bundle import Bundle
 from nmt.errors import Cancelled, DeadlineExceeded, TranslationError
 from nmt.inference import TranslateOptions, Translation
 from nmt.inference.alignment import word_attention, word_links, words_of
-from nmt.inference.pipeline import Pipeline
+from nmt.inference.pipeline import Pipeline, tidy
 from nmt.inference.runner import Found, Sentence
 from nmt.inference.torch_runner import TorchRunner
 from nmt.inference.types import LEAST_WEIGHT, Result
@@ -227,3 +227,17 @@ print(pipeline.info.runner == "torch" or "torch" not in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\nTrue\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "expected"),
+    [
+        (" a b ", "", "a b"),
+        ("a\x07b\u2028", "", "ab"),
+        ("a \ufffd\ufffd b", "x", "a  b"),
+        ("a \ufffd", "a \ufffd", "a \ufffd"),
+        ("\ufffd", "x", "\ufffd"),
+    ],
+)
+def test_what_no_sentence_has_is_left_out(text: str, source: str, expected: str) -> None:
+    assert tidy(text, source) == expected

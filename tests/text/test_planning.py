@@ -154,9 +154,27 @@ def test_brackets_and_ampersands_that_the_vocabulary_lacks_are_looked_after() ->
 
     assert shown("He (my brother) is here.") == [("He my brother is here.", [], ["(", ")"])]
     assert shown("(All of it.)") == [("All of it.", [], [])]
-    assert shown("f(x) and (5)") == [("f(x) and (5)", [], [])]
+    assert shown("f(x) and (5)") == [("f(x) and (5)", ["figures"], [])]
+    assert shown("(a) He is here.\n(b) So am I.") == [("He is here.", [], []), ("So am I.", [], [])]
     assert shown("Tom & Mary") == [("Tom & Mary", ["and"], [])]
     assert PLANNER.plan("He (my brother) & I.") == [Sentence("He (my brother) & I.")]
+
+
+def test_quotation_marks_and_emphasis_around_a_few_words_are_looked_after() -> None:
+    """As a pair each; a sentence in quotation marks is the model's with them, as are signs that the vocabulary has."""
+    poor = Planner("en", lambda character: character not in "*_[]”", limit=40, count=lambda text: len(text.split()))
+
+    def shown(text: str) -> list[tuple[str, list[str]]]:
+        plan = poor.plan(text)
+        assert raw(plan) == text
+        return [(s.text, [mark.raw for mark in s.marks]) for s in plan if not isinstance(s, str)]
+
+    assert shown("The word “house” is short.") == [("The word house is short.", ["“", "”"])]
+    assert shown('Say "yes" and *no*, **now**.') == [("Say yes and no, now.", ['"', '"', "*", "*", "**", "**"])]
+    assert shown("It is _very_ [much] so.") == [("It is very much so.", ["_", "_", "[", "]"])]
+    assert shown('He said, "I am tired." So am I.') == [('He said, "I am tired."', []), ("So am I.", [])]
+    assert shown("5* is a lot, 6* too.") == [("5* is a lot, 6* too.", [])]
+    assert [s.marks for s in PLANNER.plan("It is *so*.") if isinstance(s, Sentence)] == [()]
 
 
 def test_a_long_sentence_is_cut_into_clauses_where_sentences_are_looked_for() -> None:

@@ -12,6 +12,7 @@ from nmt.text.protect import (
     NAMES,
     NUMBERS,
     find,
+    find_pairs,
     find_symbols,
     find_unknown_words,
     is_everyday,
@@ -49,6 +50,11 @@ def found(text: str) -> list[str]:
         ("a <b>big</b> one, &nbsp; and [i]x[/i]", ["<b>", "</b>", "&nbsp;", "[i]", "[/i]"]),
         ("one\\ntwo \\t", ["\\n", "\\t"]),
         ("@bob likes #tag", ["@bob", "#tag"]),
+        ("I like foo() very much.", ["foo()"]),
+        ("It takes 5-10 minutes.", ["5-10"]),
+        ("9:00-17:00, 1999–2005, 555-1234", ["9:00-17:00", "1999–2005", "555-1234"]),
+        ("on 2024-01-31.", ["2024-01-31"]),
+        ("[url=x]a[/url] [B]b[/B]", ["[url=x]", "[/url]", "[B]", "[/B]"]),
     ],
 )
 def test_what_must_come_through_is_found(text: str, parts: list[str]) -> None:
@@ -71,6 +77,8 @@ def test_what_must_come_through_is_found(text: str, parts: list[str]) -> None:
         "and/or",
         'Tom\'s (old) dog: "yes"!',
         "well-known",
+        "a 5-star hotel, 1990-ish, a 10-",
+        "[laughs] I know.",
         "<unk>",
     ],
 )
@@ -97,12 +105,41 @@ def test_spans_lie_in_order_and_everyday_texts_have_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["{", "<a ", "[[", "http://", "`", "%(", "/a", "a@", "a_", "{a", "<a b='", "\\n", "0x", "1-", "{% ", "a.b-", "+1"],
+    [
+        "{",
+        "<a ",
+        "[[",
+        "http://",
+        "`",
+        "%(",
+        "/a",
+        "a@",
+        "a_",
+        "{a",
+        "<a b='",
+        "\\n",
+        "0x",
+        "1-",
+        "{% ",
+        "a.b-",
+        "+1",
+        '"a ',
+        "“a",
+        "(a",
+        " *a",
+        " _a b",
+    ],
 )
 def test_a_hostile_text_takes_no_longer_than_its_length_explains(part: str) -> None:
     """Ten times as long may take ten times as long, and some noise: not a hundred times."""
-    limit_s = 40 * max(effort_s(lambda: (find(part * 1_000), signature(part * 1_000)), 0.01), 0.01)
-    assert effort_s(lambda: (find(part * 10_000), signature(part * 10_000)), limit_s) < limit_s
+
+    def look(text: str) -> None:
+        find(text)
+        signature(text)
+        find_pairs(text, str.isalnum)
+
+    limit_s = 40 * max(effort_s(lambda: look(part * 1_000), 0.01), 0.01)
+    assert effort_s(lambda: look(part * 10_000), limit_s) < limit_s
 
 
 def known(character: str) -> bool:
@@ -121,6 +158,12 @@ def test_symbols_are_what_the_vocabulary_lacks() -> None:
 
 def test_words_of_another_script_are_unknown_and_borrowed_letters_are_not() -> None:
     assert [s.out for s in find_unknown_words("I like Москва, हिन्दी and a café in Köln.", known)] == ["Москва", "हिन्दी"]
+
+
+def test_a_name_with_a_letter_that_is_lacking_is_unknown() -> None:
+    """Of a word in small letters or in capitals the rest may be enough; a name has to be all there."""
+    found = find_unknown_words("Dvořák hört in Łódź naïve Musik, ÜBER ÅL und Österreich.", known)
+    assert [span.out for span in found] == ["Dvořák", "Łódź"]
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,6 @@ CASES = [
     ("en", "I have a cat.|(It is black.)|It eats."),
     ("en", "Wait for it... now.|No way!!!|You??|Yes."),
     ("en", "Open www.example.com/a.B?c=D now.|Node.Js is foo.Bar(x) here."),
-    ("en", "1. First item.|2. Second item.|a) Third item."),
     ("en", "Approx. Ten of them met Max.|Yahoo! is big."),
     ("en", "He saw me.|Tom said it's OK.|“No.”|They fell ill.|Tom left."),
     ("de", "Er sah mich.|Tom tut, was er mag.|Vgl. Art. 5 der Satzung."),
@@ -154,8 +153,27 @@ def test_text_without_characters(text: str, expected: list[Segment]) -> None:
 
 def test_punctuation_and_emoji_are_copied() -> None:
     segments = split("***\nHello there.\n\n😀 !?\n42", "en")
-    assert [segment.translatable for segment in segments] == [False, True, False, True]
+    assert [segment.translatable for segment in segments] == [False, True, False, False]
     assert whole(segments) == "***\nHello there.\n\n😀 !?\n42"
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "sentences"),
+    [
+        ("en", "- First item.\n* Second.\n  • Third\n– Fourth", ["First item.", "Second.", "Third", "Fourth"]),
+        ("en", "1. First item. 2. Second item. a) Third item.", ["First item.", "Second item.", "Third item."]),
+        ("en", "(a) One\n(ii) Two\n- [ ] Three\n[x] Four\n12) Five", ["One", "Two", "Three", "Four", "Five"]),
+        ("en", "Hello! - Hello, Tom.", ["Hello!", "Hello, Tom."]),
+        ("en", "There are two. 3) is wrong.", ["There are two.", "3) is wrong."]),
+        ("en", "-5 degrees\n- 5", ["-5 degrees", "- 5"]),
+        ("en", "A. Smith met Max.\n2024. That was late.", ["A. Smith met Max.", "2024.", "That was late."]),
+        ("de", "1. Mai ist Feiertag.\n2. Auflage", ["1. Mai ist Feiertag.", "Auflage"]),
+    ],
+)
+def test_what_marks_an_item_of_a_list_is_no_part_of_a_sentence(language: str, text: str, sentences: list[str]) -> None:
+    segments = split(text, language)
+    assert [segment.text for segment in segments] == sentences
+    assert whole(segments) == text
 
 
 def test_long_segments_are_cut_at_the_best_place() -> None:
