@@ -19,8 +19,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from nmt.errors import ConfigError
 
 PREFIX = "NMT_"
-FOREIGN = frozenset({"NMT_DATA", "NMT_HOST", "NMT_PORT"})
-"""Variables with our prefix that other parts of the project read: corpora of recipes, the address of `nmt serve`."""
+FOREIGN = frozenset({"NMT_DATA", "NMT_HOST", "NMT_PORT", "NMT_NO_NATIVE"})
+"""Variables with our prefix that others read: corpora of recipes, the address of `nmt serve`, the build of kernels."""
 ALIASES = {
     "LT_CHAR_LIMIT": "max_text_chars",
     "LT_BATCH_LIMIT": "max_texts",

@@ -23,7 +23,7 @@ try:
     from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as error:  # pragma: no cover
-    raise ConfigError(f"NMT_TRACING needs the extra `otel`: pip install 'selfhost-nmt[otel]' ({error})") from None
+    raise ConfigError(f"NMT_TRACING needs the extra `otel` ({error})") from None
 
 SERVICE_NAME = "nmt"
 _HEADERS = ("traceparent", "tracestate")

@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks.near_copies import NearCopies
 from nmt.bundle import Bundle, load_bundle, rewrite_card
+from nmt.config import load_recipe
 from nmt.data.corpus import read_lines
 from nmt.evaluation.quality import EvaluationSet, QualityRow, evaluate, read_evaluation_set
 from nmt.evaluation.robustness import Cost, costs_of, variants
@@ -165,7 +166,8 @@ def commands(bundle: Bundle, model: Path, recipes: Sequence[Path]) -> str:
         sides = (
             f'--{side} {folder}/train.{language}.gz"' for side, language in (("source", source), ("target", target))
         )
-        lines.append(shlex.join(["nmt", "shortlist", str(model)]) + " " + " ".join(sides))
+        run = load_recipe(recipes[-1]).output
+        lines.append(shlex.join(["nmt", "shortlist", f"{run}/bundle"]) + " " + " ".join(sides) + f" -o {model}")
     return "\n".join(lines)
 
 
