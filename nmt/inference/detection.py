@@ -5,8 +5,12 @@ The library behind it is loaded with the first `Detector`, not with this module.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 MOST_CHARS = 1_000
 """As much of a text is looked at: more makes no guess better."""
@@ -16,6 +20,12 @@ COMPANY = (
     *("ko", "nl", "no", "pl", "pt", "ro", "ru", "sv", "tr", "uk", "vi", "zh"),
 )
 """Languages that a text may be in although nobody asks for them. Without them it would be one of few for sure."""
+FEW_WORDS = 2
+"""Runs of letters say little of texts of no more: those are told by the commonest words of the languages that have a
+list of them, where one of their words is on a list."""
+_WORD = re.compile(r"[^\W\d_]+")
+_LEAST_SHARE = 1e-5
+"""What a word that is on no list has of a language."""
 _BASES = {"pb": "pt", "zt": "zh", "nb": "no"}
 
 
@@ -52,10 +62,41 @@ class Detector:
         for code in codes:
             if base := self._base_of.get(code):
                 wanted.setdefault(base, code)
+        words = words_of(text[:MOST_CHARS])
+        if len(words) <= FEW_WORDS and (known := _by_words(words, wanted)):
+            return [Detection(wanted[base], share) for base, share in known][:MOST_GUESSES]
         ranked = self._identifier.rank(text[:MOST_CHARS])
         if ranked[0][1] == ranked[-1][1]:  # nothing in it points to any language
             return []
         return [Detection(wanted[base], share) for base, share in ranked if base in wanted][:MOST_GUESSES]
+
+
+def words_of(text: str) -> list[str]:
+    """Words as the lists of common ones have them."""
+    return _WORD.findall(text.lower())
+
+
+@cache
+def _shares() -> Mapping[str, Mapping[str, float]]:
+    """By language: what share of its text a common word has, as Zipf's law would have it."""
+    lines = (Path(__file__).parent / "common_words.txt").read_text("utf-8").splitlines()
+    lists = [line.split() for line in lines if not line.startswith("#")]
+    total = sum(1 / rank for rank in range(1, 1 + max(map(len, lists))))
+    return {
+        language: {word: 1 / rank / total for rank, word in enumerate(words, start=1)} for language, *words in lists
+    }
+
+
+def _by_words(words: Sequence[str], languages: Iterable[str]) -> list[tuple[str, float]]:
+    """These languages by the common words of a text, best first, with their probabilities; none where it has none."""
+    lists = {language: _shares()[language] for language in languages if language in _shares()}
+    if not any(word in common for common in lists.values() for word in words):
+        return []
+    scores = {
+        language: math.prod(common.get(word, _LEAST_SHARE) for word in words) for language, common in lists.items()
+    }
+    total = sum(scores.values())
+    return sorted(((language, score / total) for language, score in scores.items()), key=lambda pair: -pair[1])
 
 
 def _base(code: str) -> str:
