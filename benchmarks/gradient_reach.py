@@ -38,6 +38,7 @@ KEYS = [
     "optimizer.learning_rate=0.005",
     'optimizer.schedule="cosine"',
     "optimizer.warmup_updates=20",
+    "optimizer.betas=[0.9, 0.999]",
     "optimizer.clip_norm=1.0",
     "training.epochs=0",
     "training.batch_tokens=1200",

@@ -24,7 +24,7 @@ from nmt.data.synthetic import SyntheticLanguage, write_corpus
 from nmt.evaluation.alignment import AlignmentScore, GoldLinks, score
 
 SIZES = {"embedding_size": 32, "hidden_size": 64, "encoder_layers": 1, "decoder_layers": 1, "dropout": 0.0}
-OPTIMIZER = OptimizerConfig(learning_rate=0.02, betas=(0.9, 0.98), schedule="cosine", warmup_updates=20)
+OPTIMIZER = OptimizerConfig(learning_rate=0.02, betas=(0.9, 0.98), schedule="cosine", warmup_updates=20, clip_norm=5.0)
 UPDATES = 600
 TRAIN_PAIRS, TEST_PAIRS = 2000, 200
 LANGUAGE_SIZE = 2

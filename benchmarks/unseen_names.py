@@ -47,6 +47,7 @@ BASE: Mapping[str, Any] = {
     "optimizer.warmup_updates": 20,
     "optimizer.schedule": "cosine",
     "optimizer.betas": [0.9, 0.98],
+    "optimizer.clip_norm": 5.0,
     "training.epochs": 0,
     "training.batch_tokens": 600,
     "training.label_smoothing": 0.0,

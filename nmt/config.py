@@ -209,7 +209,7 @@ class ModelConfig(Section):
     """How the decoder's first state comes from the encoder's last."""
     tying: Literal["none", "target", "all"] = "all"
     """Shared embeddings: none; target input = output layer; both, and the source too (needs a joint vocabulary)."""
-    dropout: Probability = 0.2
+    dropout: Probability = 0.3
     """On non-recurrent connections: embeddings, between layers, and the attentional vector (Zaremba et al. 2014)."""
     dropout_form: Literal["zaremba", "variational"] = "zaremba"
     """What is dropped: at every step anew, or one mask for all steps of a sequence (Gal & Ghahramani 2016)."""
@@ -269,15 +269,15 @@ class OptimizerConfig(Section):
     """The update rule and the course of its learning rate."""
 
     name: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0.0)] = 0.003
     momentum: Probability = 0.0
-    betas: tuple[Probability, Probability] = (0.9, 0.999)
+    betas: tuple[Probability, Probability] = (0.9, 0.98)
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    schedule: Literal["constant", "luong", "inverse-sqrt", "plateau", "cosine", "cosine-restarts"] = "inverse-sqrt"
+    schedule: Literal["constant", "luong", "inverse-sqrt", "plateau", "cosine", "cosine-restarts"] = "cosine"
     """`luong`: halve each `halve_every` epochs after `halve_after`. `plateau`: times `factor` after `plateau_patience`
     validations without gain. `cosine`: down to `final_factor` at the last update. `cosine-restarts`: again and again,
     at first within `restart_updates`. `inverse-sqrt`: after the warm-up."""
-    warmup_updates: NonNegative = 500
+    warmup_updates: NonNegative = 100
     halve_after: NonNegative = 5
     halve_every: Annotated[float, Field(gt=0.0)] = 1.0
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
@@ -289,7 +289,7 @@ class OptimizerConfig(Section):
     restart_growth: Annotated[float, Field(ge=1.0)] = 2.0
     """`cosine-restarts`: each period is so many times as long as the one before."""
     final_factor: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
-    clip_norm: Annotated[float, Field(ge=0.0)] = 5.0
+    clip_norm: Annotated[float, Field(ge=0.0)] = 1.0
     """g <- g * min(clip_norm / |g|, 1) over all weights together. 0 = off."""
 
     @model_validator(mode="after")
@@ -313,12 +313,12 @@ class TrainingConfig(Section):
     seed: int = 1
     init: str = ""
     """A bundle whose weights and vocabulary training begins with: fine-tuning. Empty: weights that the seed draws."""
-    epochs: NonNegative = 20
-    """Upper limit; 0 = none (then `updates` must be given)."""
+    epochs: NonNegative = 0
+    """Upper limit. 0: none where `updates` is given, else 10 to 40, the less text the more (`nmt.training.amount`)."""
     updates: NonNegative = 0
     """Upper limit; 0 = none."""
-    batch_tokens: Positive = 4096
-    """Padded tokens of the longer side in one batch."""
+    batch_tokens: NonNegative = 0
+    """Padded tokens of the longer side in one batch. 0: 256 to 2,048, so that little text makes many batches too."""
     accumulation: Positive = 1
     """Batches summed into one update."""
     bptt: NonNegative = 0
@@ -349,7 +349,7 @@ class TrainingConfig(Section):
     """Seconds between checkpoints beside those of the validations; 0: only those."""
     metric: Literal["perplexity", "bleu", "chrf", "accuracy"] = "bleu"
     """What decides the best checkpoint and early stopping, on the dev set."""
-    patience: NonNegative = 5
+    patience: NonNegative = 0
     """Validations without gain before training stops; 0: never."""
     average: Positive = 3
     """Best checkpoints averaged into the bundle's weights (1: the best alone), if the dev set agrees."""
@@ -357,18 +357,12 @@ class TrainingConfig(Section):
     """Dev sentences translated (greedily) for BLEU and chrF; 0: all."""
     sample_translations: NonNegative = 3
 
-    @model_validator(mode="after")
-    def _ends(self) -> TrainingConfig:
-        if not self.epochs and not self.updates:
-            raise ValueError("epochs and updates are both 0: training would never end")
-        return self
-
 
 class SearchConfig(Section):
     """How a trained model is asked for its translation."""
 
     beam_size: Annotated[int, Field(ge=1, le=1000)] = 5
-    length_penalty: Annotated[float, Field(ge=0.0)] = 0.6
+    length_penalty: Annotated[float, Field(ge=0.0)] = 1.0
     """alpha of ((5 + length) / 6)^alpha, which divides the log-probability (Wu et al. 2016, eq. 14). 0 = off."""
     coverage_penalty: Annotated[float, Field(ge=0.0)] = 0.0
     """beta of the coverage term (Wu et al. 2016, eq. 14). 0 = off."""

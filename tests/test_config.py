@@ -82,7 +82,6 @@ def test_all_mistakes_are_reported_together() -> None:
         ({"optimizer": {"name": "sgd", "betas": [0.9, 0.99]}}, 'are of name = "adam"'),
         ({"text": {"kind": "word", "sampling": 0.1}}, "never does"),
         ({"text": {"joint": False}}, "needs text.joint"),
-        ({"training": {"epochs": 0}}, "never end"),
         ({"model": {"attention": "none", "attention_span": "local-p"}}, "has no span"),
         ({"model": {"attention": "none", "memory_dropout": 0.1}}, "reads nothing"),
         ({"model": {"attention": "none", "bridge": "zero"}}, "nothing of the source"),

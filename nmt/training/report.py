@@ -139,14 +139,13 @@ def _update(record: Record) -> int:
 class Reporter:
     """Progress of one run. `train` is called at every update and costs microseconds; a context manager closes it.
 
-    `folder` is the run's; `total_updates` is None where only epochs are limited, and no time left is shown then.
+    `folder` is the run's.
     `console` and `clock` (seconds, monotonic) are there for tests and for callers with a console of their own.
     """
 
     def __init__(
         self,
         folder: Path,
-        total_updates: int | None,
         tensorboard: bool = False,
         *,
         console: Console | None = None,
@@ -154,7 +153,7 @@ class Reporter:
     ) -> None:
         self.history = History(folder / HISTORY_FILE)
         self._folder = folder
-        self._total = total_updates
+        self._total = 0
         self._wants_tensorboard = tensorboard
         self._console = console or Console()
         self._clock = clock
@@ -174,9 +173,10 @@ class Reporter:
     ) -> None:
         self.close()
 
-    def start(self, update: int, epoch: int) -> None:
-        """Begin, or go on, after `update` updates. The history of later ones, lost in a kill, is dropped."""
+    def start(self, update: int, epoch: int, total_updates: int) -> None:
+        """Begin, or go on, after `update` updates of so many. The history of later ones, lost in a kill, is dropped."""
         self.history.truncate(update)
+        self._total = total_updates
         self._first_update = update
         self._first_time = self._shown_time = self._clock()
         self._window, self._earlier = _Window(self._clock()), _Window(self._clock())
@@ -247,16 +247,15 @@ class Reporter:
         tokens = window.tokens + earlier.tokens
         loss = (window.loss_sum + earlier.loss_sum) / max(1, tokens)
         seconds = earlier.seconds + now - window.since
-        total = "" if self._total is None else f"/{self._total:,}"
         parts = [
-            f"update {window.update:,}{total}",
+            f"update {window.update:,}/{self._total:,}",
             f"epoch {window.epoch}",
             f"loss {loss:.3f}",
             f"{tokens / max(1e-9, seconds):,.0f} tokens/s",
             f"lr {window.learning_rate:.3g}",
         ]
         done = window.update - self._first_update
-        if self._total is not None and done > 0:
+        if done > 0:
             left_s = max(0, self._total - window.update) * (now - self._first_time) / done
             parts.append(f"{timedelta(seconds=round(left_s))} left")
         return "  ".join(parts)

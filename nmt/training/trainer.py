@@ -42,6 +42,7 @@ from nmt.hardware import pick_device, pick_precision
 from nmt.native import training as native
 from nmt.text.dictionary import Dictionary
 from nmt.text.tokenizer import TokenizerPair, load_tokenizers
+from nmt.training.amount import fitted
 from nmt.training.card import bundle_card
 from nmt.training.checkpoint import CheckpointStore, Position, average
 from nmt.training.dictionary import learn_dictionary, needs_dictionary
@@ -107,15 +108,20 @@ def train(
         torch.set_num_threads(max(1, recipe.training.threads))
         corpus = task.prepare(folder / "data", progress)
         write_atomic(folder / "recipe.toml", dump_recipe(recipe))
-        reporter = Reporter(folder, total_updates=recipe.training.updates or None, tensorboard=tensorboard)
+        reporter = Reporter(folder, tensorboard=tensorboard)
         try:
             reporter.message(str(corpus.report))
             tokenizers = _vocabulary(folder / "vocabulary", recipe, task, corpus)
+            measured = task.measure(corpus, tokenizers)
+            recipe = fitted(
+                recipe, lambda tried: TASKS[tried.task](tried).stream(corpus, tokenizers, measured, (0, 1)).count(0)
+            )
+            task = TASKS[recipe.task](recipe)
             plan = Plan(
                 recipe,
                 data=folder / "data",
                 vocabulary=folder / "vocabulary",
-                measured=task.measure(corpus, tokenizers),
+                measured=measured,
                 workers=pick_workers(recipe.training, device, len(corpus)) if task.is_shared else 1,
             )
             with _Interruption() as interruption, Team(plan, corpus, tokenizers, device) as team:
@@ -177,7 +183,7 @@ class Trainer:
             self._team.learner.restart({name: torch.from_numpy(weight) for name, weight in self._initial.items()})
         self._began -= self._position.seconds
         self._describe()
-        self._reporter.start(self._position.update, self._position.epoch)
+        self._reporter.start(self._position.update, self._position.epoch, self._total_updates)
         reason = self._finished() or self._epochs(interruption)
         if reason == "interrupted":
             self._save()
@@ -335,7 +341,8 @@ class Trainer:
             if (threads := torch.get_num_threads()) > 1:
                 where += f" of {threads} threads"
         size = f"{count / 1e6:.1f} M weights, {self._pairs:,} {self._task.unit}"
-        self._reporter.message(f"{size}, {self._batches_an_epoch:,} batches an epoch, {where}")
+        batches = f"{self._batches_an_epoch:,} batches an epoch of {self._recipe.training.batch_tokens:,} tokens"
+        self._reporter.message(f"{size}, {batches}, {where}")
         if self._device.type == "cpu" and native.load() is None:
             self._reporter.message("compiled kernels are missing: training takes longer (python -m nmt.native.build)")
         if self._position.update:

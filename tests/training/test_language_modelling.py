@@ -91,7 +91,7 @@ def test_a_validation_shows_lines_that_the_model_writes(tmp_path: Path) -> None:
     assert {letter for _, _, output in result.samples for letter in output} <= set("abcde")
     assert dev.validate(model).samples == result.samples
     file = io.StringIO()
-    Reporter(tmp_path, None, console=Console(file=file, width=200)).validation(1, 0, result)
+    Reporter(tmp_path, console=Console(file=file, width=200)).validation(1, 0, result)
     printed = file.getvalue()
     assert printed.count("  output     ") == 3
     assert "source" not in printed

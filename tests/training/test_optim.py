@@ -120,9 +120,9 @@ def adam(decay: float) -> float:
     """Kingma & Ba 2015, algorithm 1; with decoupled decay (Loshchilov & Hutter 2019, algorithm 2)."""
     w, m, v = 1.0, 0.0, 0.0
     for t, g in enumerate((2.0, -1.0), 1):
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        m, v = 0.9 * m + 0.1 * g, 0.98 * v + 0.02 * g * g
         w -= 0.1 * decay * w
-        w -= 0.1 * (m / (1 - 0.9**t)) / (math.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        w -= 0.1 * (m / (1 - 0.9**t)) / (math.sqrt(v / (1 - 0.98**t)) + 1e-8)
     return w
 
 

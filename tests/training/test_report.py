@@ -29,10 +29,10 @@ class Clock:
 class Run:
     """A reporter whose output and time the test holds."""
 
-    def __init__(self, folder: Path, total: int | None = None, *, terminal: bool = False, tensorboard: bool = False):
+    def __init__(self, folder: Path, *, terminal: bool = False, tensorboard: bool = False):
         self.clock, self.out = Clock(), io.StringIO()
         console = Console(file=self.out, force_terminal=terminal, width=120, _environ={"TERM": "xterm"})
-        self.reporter = Reporter(folder, total, tensorboard, console=console, clock=self.clock)
+        self.reporter = Reporter(folder, tensorboard, console=console, clock=self.clock)
 
     def train(self, first: int, last: int, *, seconds: float = 1.0, loss: float = 2.0, tokens: int = 100) -> None:
         for update in range(first, last + 1):
@@ -136,7 +136,7 @@ def test_every_line_is_strict_json(history: History) -> None:
 
 def test_loss_is_the_mean_over_target_tokens_and_speed_leaves_validation_out(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    run.reporter.start(0, 1)
+    run.reporter.start(0, 1, 1000)
     for update, (loss, tokens) in enumerate([(4.0, 100), (1.0, 300)], start=1):
         run.clock.now += 2.0
         run.reporter.train(update, 1, loss, tokens, 0.5)
@@ -168,7 +168,7 @@ def test_loss_is_the_mean_over_target_tokens_and_speed_leaves_validation_out(tmp
 
 def test_records_are_counted_in_updates(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    run.reporter.start(0, 1)
+    run.reporter.start(0, 1, 1000)
     run.train(1, 3 * RECORD_EVERY + 7)
     run.reporter.close()
     run.reporter.close()
@@ -178,18 +178,18 @@ def test_records_are_counted_in_updates(tmp_path: Path) -> None:
 
 def test_resume_goes_on_where_the_checkpoint_was(tmp_path: Path) -> None:
     killed = Run(tmp_path)
-    killed.reporter.start(0, 1)
+    killed.reporter.start(0, 1, 1000)
     killed.train(1, 4 * RECORD_EVERY)
     resumed = Run(tmp_path)
-    resumed.reporter.start(2 * RECORD_EVERY, 1)
+    resumed.reporter.start(2 * RECORD_EVERY, 1, 1000)
     resumed.train(2 * RECORD_EVERY + 1, 3 * RECORD_EVERY, loss=1.0)
     found = [(each["update"], each["loss"]) for each in resumed.reporter.history.records()]
     assert found == [(RECORD_EVERY, 2.0), (2 * RECORD_EVERY, 2.0), (3 * RECORD_EVERY, 1.0)]
 
 
 def test_plain_lines_come_at_a_bounded_rate_with_the_right_figures(tmp_path: Path) -> None:
-    run = Run(tmp_path, 1000)
-    run.reporter.start(0, 1)
+    run = Run(tmp_path)
+    run.reporter.start(0, 1, 1000)
     run.train(1, 200, seconds=0.5, loss=2.5, tokens=100)
     assert len(run.lines) == int(200 * 0.5 / PLAIN_EVERY_S)
     # 60 updates in 30 s: 940 more take 470 s; 100 tokens in half a second are 200 a second.
@@ -197,16 +197,9 @@ def test_plain_lines_come_at_a_bounded_rate_with_the_right_figures(tmp_path: Pat
     assert "\x1b" not in run.out.getvalue()
 
 
-def test_without_a_total_no_time_left_is_promised(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    run.reporter.start(0, 1)
-    run.train(1, 31)
-    assert run.lines == ["update 30  epoch 1  loss 2.000  100 tokens/s  lr 0.001"]
-
-
 def test_time_left_counts_from_the_resumed_update(tmp_path: Path) -> None:
-    run = Run(tmp_path, 1000)
-    run.reporter.start(900, 9)
+    run = Run(tmp_path)
+    run.reporter.start(900, 9, 1000)
     run.train(901, 930)
     assert run.lines[-1].endswith("0:01:10 left")
 
@@ -221,8 +214,8 @@ def test_validation_shows_scores_samples_and_each_signature_once(tmp_path: Path)
         samples=[("This is good. " * 20, "Das ist gut.", "Das ist [bold]gut[/bold].\x1b[31m")],
         seconds=12.34,
     )
-    run = Run(tmp_path, 100)
-    run.reporter.start(0, 1)
+    run = Run(tmp_path)
+    run.reporter.start(0, 1, 1000)
     run.reporter.validation(1200, 3, result)
     run.reporter.validation(1300, 3, result)
     assert result.bleu is not None
@@ -240,9 +233,9 @@ def test_validation_shows_scores_samples_and_each_signature_once(tmp_path: Path)
 
 
 def test_a_terminal_gets_a_bar_that_goes_away_and_messages_that_stay(tmp_path: Path) -> None:
-    run = Run(tmp_path, 100, terminal=True)
+    run = Run(tmp_path, terminal=True)
     with run.reporter as reporter:
-        reporter.start(0, 1)
+        reporter.start(0, 1, 100)
         run.train(1, 50)
         reporter.message("checkpoint [written]")
     output = run.out.getvalue()
@@ -254,8 +247,8 @@ def test_a_terminal_gets_a_bar_that_goes_away_and_messages_that_stay(tmp_path: P
 
 
 def test_the_bar_is_drawn_seldom(tmp_path: Path) -> None:
-    run = Run(tmp_path, 10_000, terminal=True)
-    run.reporter.start(0, 1)
+    run = Run(tmp_path, terminal=True)
+    run.reporter.start(0, 1, 10_000)
     run.train(1, 10_000, seconds=0.001)
     drawn = run.out.getvalue().count("tokens/s")
     run.reporter.close()
@@ -270,7 +263,7 @@ def no_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_tensorboard_is_one_line_and_training_goes_on(tmp_path: Path, no_tensorboard: None) -> None:
     run = Run(tmp_path, tensorboard=True)
     with run.reporter as reporter:
-        reporter.start(0, 1)
+        reporter.start(0, 1, 1000)
         run.train(1, 3)
         reporter.validation(3, 1, ValidationResult(loss=1.0, perplexity=2.7))
     assert run.lines[0].startswith("no TensorBoard events written: tensorboard is not installed")
@@ -285,7 +278,7 @@ def test_tensorboard_events_can_be_read_back_and_a_resume_replaces_later_ones(tm
     def run_updates(start: int, last: int, loss: float) -> None:
         run = Run(tmp_path, tensorboard=True)
         with run.reporter as reporter:
-            reporter.start(start, 1)
+            reporter.start(start, 1, 1000)
             run.train(start + 1, last, loss=loss)
             result = ValidationResult(1.0, 2.7, bleu(["a b c d"], [["a b c d"]]), samples=[("x", "y", "z")])
             reporter.validation(last, 1, result)
@@ -305,7 +298,7 @@ def test_tensorboard_events_can_be_read_back_and_a_resume_replaces_later_ones(tm
 def test_without_tensorboard_torch_is_not_imported(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from nmt.training.report import Reporter\n"
-        f"reporter = Reporter(Path({str(tmp_path)!r}), 10); reporter.start(0, 1)\n"
+        f"reporter = Reporter(Path({str(tmp_path)!r})); reporter.start(0, 1, 1000)\n"
         "reporter.train(1, 1, 2.0, 10, 0.1); reporter.close(); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -72,6 +72,19 @@ def test_a_run_ends_with_a_bundle_that_remembers_it(corpus: tuple[Path, Path], t
     assert all(np.array_equal(weight, stored[name].numpy()) for name, weight in bundle.weights.items())
 
 
+def test_what_a_recipe_leaves_to_the_text_is_told_by_its_bundle(corpus: tuple[Path, Path], tmp_path: Path) -> None:
+    """And the same when the run goes on."""
+    left_open = ["training.batch_tokens=0", "training.updates=0", "training.validate_every=1000"]
+    outcome = run(corpus, tmp_path / "run", *left_open)
+    assert outcome.bundle is not None
+    training = load_bundle(outcome.bundle).config.training["recipe"]["training"]
+    assert (training["batch_tokens"], training["epochs"]) == (256, 40)
+    assert outcome.position.epoch == 40
+    assert run(corpus, tmp_path / "run", *left_open, resume=True).position == outcome.position
+    longer = run(corpus, tmp_path / "run", *left_open, "training.epochs=41", resume=True)
+    assert longer.position.epoch == 41
+
+
 @pytest.mark.parametrize("tying", ["all", "none"])
 def test_accumulated_batches_are_one_big_batch(corpus: tuple[Path, Path], tmp_path: Path, tying: str) -> None:
     """Plain SGD over a whole epoch in one update: cut into batches or not, each token weighs the same."""

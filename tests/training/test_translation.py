@@ -106,7 +106,9 @@ def test_a_tag_is_a_piece_that_no_text_has(tmp_path: Path) -> None:
     genuine, synthetic = (write_toy_corpus(tmp_path, 60, seed=seed, stem=f"c{seed}") for seed in (1, 2))
     corpora = [[str(path) for path in paths] for paths in (genuine, synthetic)]
     text = {"vocab_size": 330, "sampling": 0.2}
-    recipe = parse_recipe({"data": {"train": corpora, "tags": ["", "<bt>"]}, "text": text})
+    recipe = parse_recipe(
+        {"data": {"train": corpora, "tags": ["", "<bt>"]}, "text": text, "training": {"batch_tokens": 500}}
+    )
     task = Translation(recipe)
     corpus = task.prepare(tmp_path / "data")
     tokenizers = task.learn_vocabulary(corpus)
