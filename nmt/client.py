@@ -29,7 +29,7 @@ from nmt.errors import ConfigError, DeadlineExceeded, InputTooLong, NmtError, Ov
 try:
     import httpx
 except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError("nmt.client needs httpx: install the extra `client`", name="httpx") from missing
+    raise ModuleNotFoundError("nmt.client needs httpx: pip install httpx", name="httpx") from missing
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 FIRST_WAIT_S = 0.25
