@@ -195,7 +195,9 @@ _PAIRED = re.compile(
     r"|(?P<sign>\*{1,3}|_{1,2}|~~)(?=[^\s*_~])[^*_~\n]*[^\s*_~](?P=sign)"
     r")(?!\w)"
 )
+_PAIR_HINT = re.compile(r"[(\[\"“„»«‘*_~]")
 _FINAL = ".,!?…"
+_ITEM = re.compile(r"\((?:[A-Za-z]|[ivx]{1,5}|[IVX]{1,5}|\d{1,3})\)")
 
 
 def find_pairs(text: str, is_known: Callable[[str], bool]) -> list[Span]:
@@ -224,10 +226,6 @@ def find_pairs(text: str, is_known: Callable[[str], bool]) -> list[Span]:
         elif not found["quote"]:
             spans.append(Span(start, end, "figures", found[0]))
     return spans
-
-
-_ITEM = re.compile(r"\((?:[A-Za-z]|[ivx]{1,5}|[IVX]{1,5}|\d{1,3})\)")
-_PAIR_HINT = re.compile(r"[(\[\"“„»«‘*_~]")
 
 
 def find_ands(text: str, is_known: Callable[[str], bool]) -> list[Span]:
