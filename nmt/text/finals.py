@@ -26,14 +26,15 @@ def final_edits(source: str, text: str, language: str) -> Iterator[tuple[int, in
     """
     if source.endswith(".") and text.endswith(".") and not source.endswith(".."):
         return
-    theirs, ours = _mark(source), _mark(text)
+    theirs, _ = _last(source)
+    ours, end = _last(text)
     if theirs in (ours, ".") or (theirs == "!" and ours == "."):
         return
     if not theirs:
         if ours in (".", "!") and source[-1:].isalnum() and len(source.split()) <= _FEW_WORDS:
             if text[0] == _TURNED.get(language, {}).get(ours):
                 yield 0, 1, ""
-            yield len(text) - len(_tail(text)), len(text), ""
+            yield end, len(text), ""
         return
     if not text or not (ours or text[-1].isalnum()):  # a closing bracket, or a writing system with marks of its own
         return
@@ -43,14 +44,10 @@ def final_edits(source: str, text: str, language: str) -> Iterator[tuple[int, in
         return
     if begins and begins not in text:
         yield 0, 0, begins
-    yield len(text) - len(_tail(text)), len(text), _BLANK_BEFORE.get(language, {}).get(theirs[0], "") + theirs
+    yield end, len(text), _BLANK_BEFORE.get(language, {}).get(theirs[0], "") + theirs
 
 
-def _tail(text: str) -> str:
+def _last(text: str) -> tuple[str, int]:
+    """The last mark, and where the text ends without it."""
     found = _RUN.search(text)
-    return found[0] if found else ""
-
-
-def _mark(text: str) -> str:
-    found = _RUN.search(text)
-    return found[1].replace("…", "...") if found else ""
+    return (found[1].replace("…", "..."), found.start()) if found else ("", len(text))

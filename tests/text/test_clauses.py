@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nmt.text.clauses import part_edits
+from tests.text.edits import edited
 
 
 def cost(word: str) -> int:
@@ -13,9 +14,7 @@ def cost(word: str) -> int:
 
 
 def fitted(source: str, text: str, *, continues: bool = False, is_open: bool = False) -> str:
-    for start, end, written in sorted(part_edits(source, text, cost, continues=continues, is_open=is_open))[::-1]:
-        text = text[:start] + written + text[end:]
-    return text
+    return edited(text, part_edits(source, text, cost, continues=continues, is_open=is_open))
 
 
 @pytest.mark.parametrize(

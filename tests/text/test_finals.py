@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from nmt.text.finals import final_edits
+from tests.text.edits import edited
 
 
 def ended(source: str, text: str, language: str = "de") -> str:
-    for start, end, written in sorted(final_edits(source, text, language), reverse=True):
-        text = text[:start] + written + text[end:]
-    return text
+    return edited(text, final_edits(source, text, language))
 
 
 @pytest.mark.parametrize(
