@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 
 from nmt.config import ModelConfig, SearchConfig, Section, TaskName, parse_section
 from nmt.errors import BundleError, ConfigError, TokenizerError
-from nmt.files import atomic_folder, sha256
+from nmt.files import atomic_folder, sha256, unwritten
 from nmt.shortlist import Shortlist
 from nmt.text.dictionary import Dictionary
 from nmt.text.tokenizer import UNK_ID, TokenizerPair, load_tokenizers
@@ -197,7 +197,7 @@ def save_bundle(bundle: Bundle, folder: Path, *, storage: Storage | None = None)
             (partial / CARD).write_text(bundle.card, "utf-8")
             write_sums(partial)
     except (OSError, SafetensorError) as error:
-        raise _unwritten(folder, error) from None
+        raise BundleError(unwritten(folder, error)) from None
 
 
 def rewrite_card(folder: Path, card: str) -> None:
@@ -228,11 +228,7 @@ def _rewritten(folder: Path, output: Path) -> Iterator[Path]:
             yield partial
             write_sums(partial)
     except (OSError, SafetensorError) as error:
-        raise _unwritten(output, error) from None
-
-
-def _unwritten(folder: Path, error: Exception) -> BundleError:
-    return BundleError(f"{folder}: cannot be written: {getattr(error, 'strerror', None) or error}")
+        raise BundleError(unwritten(output, error)) from None
 
 
 def _let_everyone_read(folder: Path) -> None:

@@ -70,6 +70,11 @@ def _exchange(one: Path, other: Path) -> None:
     aside.rename(one)
 
 
+def unwritten(place: Path, error: Exception) -> str:
+    """What to say where a file or folder could not be written. `error`: of the system, or of a library that wrote."""
+    return f"{place}: cannot be written: {getattr(error, 'strerror', None) or error}"
+
+
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nmt.errors import CheckpointError
-from nmt.files import atomic_file, atomic_folder
+from nmt.files import atomic_file, atomic_folder, unwritten
 from nmt.training.learner import Learner
 
 CHECKPOINTS, BEST = "checkpoints", "best"
@@ -100,7 +100,7 @@ class CheckpointStore:
                 (partial / _POSITION).write_text(json.dumps(asdict(position), indent=1), "utf-8")
             self._prune(place, position)
         except (OSError, SafetensorError) as error:
-            raise _unwritten(place, error) from None
+            raise CheckpointError(unwritten(place, error)) from None
 
     def load(self, learner: Learner) -> Position | None:
         """Put the newest checkpoint into model and optimiser; None where there is none.
@@ -140,7 +140,7 @@ class CheckpointStore:
             with atomic_file(place) as partial:
                 save_file(_parameters(model), partial)
         except (OSError, SafetensorError) as error:
-            raise _unwritten(place, error) from None
+            raise CheckpointError(unwritten(place, error)) from None
 
     def best_path(self, update: int) -> Path:
         return self.folder / BEST / f"update-{update:08d}.safetensors"
@@ -170,10 +170,6 @@ def average(all_weights: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def _parameters(model: nn.Module) -> dict[str, Tensor]:
     # copies, for they are views of one vector
     return {name: p.detach().cpu().clone() for name, p in model.named_parameters()}
-
-
-def _unwritten(place: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(f"{place}: cannot be written: {getattr(error, 'strerror', None) or error}")
 
 
 def _fill(model: nn.Module, weights: dict[str, Tensor]) -> None:

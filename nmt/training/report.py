@@ -23,6 +23,7 @@ from rich.text import Text
 
 from nmt.errors import CheckpointError
 from nmt.evaluation.quality import Score
+from nmt.files import unwritten
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -77,7 +78,7 @@ class History:
             with self.path.open("ab", buffering=0) as file:
                 written = file.write(line)
         except OSError as error:
-            raise CheckpointError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+            raise CheckpointError(unwritten(self.path, error)) from None
         if written != len(line):
             self._is_mended = False
             raise CheckpointError(f"{self.path}: only {written} of {len(line)} bytes were written; is the disk full?")

@@ -37,7 +37,7 @@ from nmt.config import Recipe, dump_recipe, load_recipe
 from nmt.data.prepared import PreparedCorpus, Progress
 from nmt.errors import CheckpointError, ConfigError
 from nmt.evaluation.pictures import learning_curve
-from nmt.files import atomic_folder, write_atomic
+from nmt.files import atomic_folder, unwritten, write_atomic
 from nmt.hardware import pick_device, pick_precision
 from nmt.native import training as native
 from nmt.text.dictionary import Dictionary
@@ -404,7 +404,7 @@ def _run_folder(folder: Path, recipe: Recipe, *, resume: bool) -> Iterator[None]
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        raise CheckpointError(unwritten(folder, error)) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
