@@ -548,7 +548,7 @@ class _Work:
                 mark = marks.pop(0)
                 out.append(self.sentence.written(position, max(position, mark.at)))
                 position = max(position, mark.at)
-                out.append(mark.raw)
+                out.append(mark.out)
             out.append(self.sentence.written(position, to))
             position = to
 

@@ -143,6 +143,7 @@ class Pipeline:
         self._cost = lru_cache(maxsize=4096)(self._count)
         self._planner = Planner(
             bundle.config.source_lang,
+            bundle.config.target_lang,
             is_known,
             bundle.config.search.max_source_tokens,
             lambda text: self._count(fold(text)),

@@ -268,8 +268,9 @@ def _emit(view: View, element: _Element) -> list[tuple[int, Mark]]:
         if child.range[0] == child.range[1]:
             # nothing to be put around: written as one, whatever it holds
             gap = child.range[0]
-            raw = "".join(mark.raw for _, mark in _marks_of(child))
-            items.append(((gap, 0, child.start), [(gap, Mark(child.start, raw))]))
+            marks = [mark for _, mark in _marks_of(child)]
+            raw, out = "".join(mark.raw for mark in marks), "".join(mark.out for mark in marks)
+            items.append(((gap, 0, child.start), [(gap, Mark(child.start, raw, translation=out))]))
             continue
         items.append(((child.range[0], int(child.range[1] > child.range[0]), child.start), _emit(view, child)))
     for number, mark in enumerate(element.points):
@@ -317,7 +318,7 @@ def _edit(view: View, gap: int, marks: Sequence[Mark]) -> Edit:
         ends = sum(1 for mark in marks if mark.is_end)
         chosen[ends if blanks[ends] or not any(blanks) else blanks.index(True)] = True
     written = "".join(
-        (" " if blank else "") + (marks[i].raw if i < len(marks) else "") for i, blank in enumerate(chosen)
+        (" " if blank else "") + (marks[i].out if i < len(marks) else "") for i, blank in enumerate(chosen)
     )
     return Edit(start, end, written)
 

@@ -13,7 +13,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from nmt.text.protect import HOLE
@@ -77,10 +77,17 @@ class Mark:
     pair: int = -1
     """The same for the start of an element and its end; -1 for what has no counterpart."""
     is_end: bool = False
+    translation: str = ""
+    """What it is in the other language, where that is not itself."""
+
+    @property
+    def out(self) -> str:
+        """What stands in the translation."""
+        return self.translation or self.raw
 
     def moved(self, by: int) -> Mark:
         """The same so many characters further."""
-        return Mark(self.at + by, self.raw, self.pair, self.is_end)
+        return replace(self, at=self.at + by)
 
 
 @dataclass(frozen=True)

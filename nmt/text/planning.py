@@ -110,6 +110,8 @@ class Planner:
     """Takes texts of one language apart."""
 
     language: str
+    target_language: str
+    """Quotation marks become this language's."""
     is_known: Callable[[str], bool]
     """Whether the vocabulary has a character."""
     limit: int
@@ -153,7 +155,7 @@ class Planner:
         found = [
             *protect.find(text),
             *protect.find_symbols(text, self.is_known),
-            *protect.find_pairs(text, self.is_known),
+            *protect.find_pairs(text, self.is_known, self.target_language),
         ]
         if self.language[:2] in protect.AND:
             found[:0] = protect.find_ands(text, self.is_known)  # before symbols, of which it would be one
@@ -267,7 +269,8 @@ def _without_loose(block: Block, spans: Sequence[Span]) -> tuple[Block, list[Spa
             held.append(Span(start, length, "hole" if span.kind == "tag" else span.kind, span.out))
             continue
         raw = block.raw(span.start, span.end)
-        marks.append(Mark(length, raw, kind[0], kind[1]))
+        is_itself = span.out == block.text[span.start : span.end]
+        marks.append(Mark(length, raw, *kind, "" if is_itself else block.escaped(span.out)))
         position = span.end
         joins = span.kind == "symbol" and _touches(block.text, span)
         if joins:
@@ -479,6 +482,6 @@ def _raw(block: Block, start: int, end: int, marks: Sequence[Mark]) -> str:
     position = start
     for mark in marks:
         place = min(max(mark.at, position), end)
-        out += (block.raw(position, place), mark.raw)
+        out += (block.raw(position, place), mark.out)
         position = place
     return "".join([*out, block.raw(position, end)])

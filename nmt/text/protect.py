@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from nmt.text.quotation import quotation_marks
+
 _INNER = r"[^{}\n]"
 _BRACES = rf"\{{(?:{_INNER}|\{{(?:{_INNER}|\{{{_INNER}*+\}})*+\}})*+\}}"
 """A brace and what it holds, as deep as messages in ICU's syntax go."""
@@ -90,7 +92,7 @@ class Span:
     start: int
     end: int
     kind: str
-    """`tag`, `symbol`, `break`, or the name of another pattern; `term` where `out` is not the text itself."""
+    """`tag`, `symbol`, `break`, or the name of another pattern; `term` where the caller says what `out` is."""
     out: str
     """What stands in the translation."""
 
@@ -188,7 +190,7 @@ def find_symbols(text: str, is_known: Callable[[str], bool]) -> list[Span]:
 _MOST_QUOTED = 4
 """Words between quotation marks that are kept: what is longer may be a sentence, with marks that belong to it."""
 _PAIRED = re.compile(
-    r"(?<!\S)(?:"
+    r"(?<![^\s>])(?:"
     r"\([^()\n]+\)"
     r"|\[[^\[\]\n]+\](?!\()"
     r"|(?P<quote>\"[^\"\n]+\"|“[^“”\n]+[”“]|„[^„“”\n]+[“”]|»[^«»\n]+«|«[^«»\n]+»|‘[^‘’\n]+’)"
@@ -200,11 +202,12 @@ _FINAL = ".,!?…"
 _ITEM = re.compile(r"\((?:[A-Za-z]|[ivx]{1,5}|[IVX]{1,5}|\d{1,3})\)")
 
 
-def find_pairs(text: str, is_known: Callable[[str], bool]) -> list[Span]:
+def find_pairs(text: str, is_known: Callable[[str], bool], language: str) -> list[Span]:
     """What stands around words in pairs and is kept as tags would be: quotation marks, signs of emphasis, brackets.
 
-    Quotation marks around a few words; those around a sentence, whose full stop stands inside, are the model's. Others
-    where the vocabulary lacks them. A pair around figures alone is kept with them, as one.
+    Quotation marks around a few words, which become those of `language`; those around a sentence, whose full stop
+    stands inside, are the model's. Others where the vocabulary lacks them. A pair around figures alone is kept with
+    them, as one.
     """
     if _PAIR_HINT.search(text) is None:
         return []
@@ -212,7 +215,13 @@ def find_pairs(text: str, is_known: Callable[[str], bool]) -> list[Span]:
     for found in _PAIRED.finditer(text):
         width = len(found["sign"] or "(")
         start, end = found.span()
-        inner = text[start + width : end - width]
+        low, high = start + width, end - width
+        if found["quote"] and not text[start].isascii():  # « so »
+            while low < high and text[low].isspace():
+                low += 1
+            while low < high and text[high - 1].isspace():
+                high -= 1
+        inner = text[low:high]
         if _ITEM.fullmatch(found[0]) and not text[:start].rpartition("\n")[2].strip():
             continue  # "(a) first": of a list
         if found["quote"]:
@@ -221,8 +230,11 @@ def find_pairs(text: str, is_known: Callable[[str], bool]) -> list[Span]:
         elif is_known(text[start]):
             continue
         if any(map(str.isalpha, inner)):
-            spans.append(Span(start, start + width, "opening", text[start : start + width]))
-            spans.append(Span(end - width, end, "closing", text[end - width : end]))
+            opening, closing = text[start:low], text[high:end]
+            if found["quote"]:
+                opening, closing = quotation_marks(opening, closing, language)
+            spans.append(Span(start, low, "opening", opening))
+            spans.append(Span(high, end, "closing", closing))
         elif not found["quote"]:
             spans.append(Span(start, end, "figures", found[0]))
     return spans

@@ -37,7 +37,7 @@ SPEAKER = Speaker(
     target_offsets=lambda output: ranges(output.text),
     beam_size=5,
 )
-PLANNER = Planner("en", str.isascii, limit=100, count=lambda text: len(text.split()))
+PLANNER = Planner("en", "en", str.isascii, limit=100, count=lambda text: len(text.split()))
 
 
 def reply(query: Query, texts: Sequence[str]) -> Reply:

@@ -15,7 +15,7 @@ def is_known(character: str) -> bool:
     return character.isascii() or character in "äöüßé–„“’"
 
 
-PLANNER = Planner("en", is_known, limit=40, count=lambda text: len(text.split()))
+PLANNER = Planner("en", "en", is_known, limit=40, count=lambda text: len(text.split()))
 
 
 def raw(plan: Plan) -> str:
@@ -86,7 +86,7 @@ def test_sentences_do_not_end_within_what_is_protected() -> None:
 @pytest.mark.parametrize("language", ["en", "de"])
 @pytest.mark.parametrize("thing", ["%s", "{a}", '<x id="1"/>', "%1$s"])
 def test_a_sentence_may_end_with_what_is_protected(language: str, thing: str) -> None:
-    planner = Planner(language, is_known, limit=40, count=lambda text: len(text.split()))
+    planner = Planner(language, "en", is_known, limit=40, count=lambda text: len(text.split()))
     plan = planner.plan(f"Otto {thing}. Anna {thing}! Otto", Wishes(markup="xml"))
     assert len([part for part in plan if isinstance(part, Sentence)]) == 3
 
@@ -141,7 +141,7 @@ def test_terms_come_before_what_looks_like_code() -> None:
 
 
 def test_brackets_and_ampersands_that_the_vocabulary_lacks_are_looked_after() -> None:
-    poor = Planner("en", lambda character: character not in "(&)", limit=40, count=lambda text: len(text.split()))
+    poor = Planner("en", "en", lambda character: character not in "(&)", limit=40, count=lambda text: len(text.split()))
 
     def shown(text: str) -> list[tuple[str, list[str], list[str]]]:
         plan = poor.plan(text)
@@ -162,7 +162,9 @@ def test_brackets_and_ampersands_that_the_vocabulary_lacks_are_looked_after() ->
 
 def test_quotation_marks_and_emphasis_around_a_few_words_are_looked_after() -> None:
     """As a pair each; a sentence in quotation marks is the model's with them, as are signs that the vocabulary has."""
-    poor = Planner("en", lambda character: character not in "*_[]”", limit=40, count=lambda text: len(text.split()))
+    poor = Planner(
+        "en", "en", lambda character: character not in "*_[]”", limit=40, count=lambda text: len(text.split())
+    )
 
     def shown(text: str) -> list[tuple[str, list[str]]]:
         plan = poor.plan(text)
@@ -174,11 +176,12 @@ def test_quotation_marks_and_emphasis_around_a_few_words_are_looked_after() -> N
     assert shown("It is _very_ [much] so.") == [("It is very much so.", ["_", "_", "[", "]"])]
     assert shown('He said, "I am tired." So am I.') == [('He said, "I am tired."', []), ("So am I.", [])]
     assert shown("5* is a lot, 6* too.") == [("5* is a lot, 6* too.", [])]
+    assert shown('<b>"Never"</b> is one.') == [("Never is one.", ["<b>", '"', '"', "</b>"])]
     assert [s.marks for s in PLANNER.plan("It is *so*.") if isinstance(s, Sentence)] == [()]
 
 
 def test_a_long_sentence_is_cut_into_clauses_where_sentences_are_looked_for() -> None:
-    planner = Planner("en", is_known, limit=40, count=lambda text: len(text.split()), clause_limit=5)
+    planner = Planner("en", "en", is_known, limit=40, count=lambda text: len(text.split()), clause_limit=5)
     text = "Otto sees Anna, who sees {a, b}, and <b>Anna, too,</b> sees Otto. Anna sleeps."
 
     def found(**wishes: Any) -> list[tuple[str, bool, bool]]:

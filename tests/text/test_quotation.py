@@ -1,0 +1,42 @@
+"""Quotation marks become those of the language, from whichever style."""
+
+from __future__ import annotations
+
+import pytest
+
+from nmt.text.planning import Planner, Sentence
+from nmt.text.quotation import quotation_marks
+
+
+@pytest.mark.parametrize(
+    ("marks", "language", "expected"),
+    [
+        ("“ ”", "de", "„ “"),
+        ("„ “", "en", "“ ”"),
+        ("» «", "en-GB", "“ ”"),
+        ("« »", "de_CH", "« »"),
+        ("« »", "de-AT", "„ “"),
+        ("‘ ’", "de", "‚ ‘"),
+        ("“ ”", "ja", "「 」"),
+        ("“ ”", "xx", "“ ”"),
+        ("“ ”", "", "“ ”"),
+        ('" "', "de", '" "'),
+    ],
+)
+def test_a_pair_is_written_as_the_language_has_it(marks: str, language: str, expected: str) -> None:
+    assert quotation_marks(*marks.split(" "), language) == tuple(expected.split(" "))
+
+
+def test_blanks_inside_french_marks_are_a_part_of_them() -> None:
+    assert quotation_marks("« ", " »", "de") == ("„", "“")
+    assert quotation_marks("„", "“", "fr") == ("«\u00a0", "\u00a0»")
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\u00a0", "\u202f"])
+def test_a_plan_has_both_what_was_written_and_what_will_be(blank: str) -> None:
+    planner = Planner("fr", "de", str.isalnum, limit=40, count=lambda text: len(text.split()))
+    text = f"Le mot «{blank}maison{blank}» est court."
+    [sentence] = [part for part in planner.plan(text) if isinstance(part, Sentence)]
+    assert (sentence.raw, sentence.text) == (text, "Le mot maison est court.")
+    assert [mark.out for mark in sentence.marks] == ["„", "“"]
+    assert planner.plan(f"«{blank}Maison{blank}»")[::2] == ["„", "“"]
