@@ -66,7 +66,8 @@ def _pairs(source: Path, lines: Iterable[list[str]]) -> Iterator[list[tuple[str,
     """Each block with the lines of the source beside it. Raises CorpusError where one text is longer."""
     sources = (line for block in blocks_of(source) for line in block)
     for block in lines:
-        pairs = list(zip(sources, block, strict=False))
+        # the block first: at its end nothing of the source has been taken
+        pairs = [(source_line, line) for line, source_line in zip(block, sources, strict=False)]
         if len(pairs) < len(block):
             raise CorpusError("fewer lines than its translation", path=source)
         yield pairs

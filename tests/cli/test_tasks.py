@@ -12,7 +12,7 @@ import pytest
 
 from nmt.bundle import load_bundle
 from nmt.errors import BundleError
-from nmt.inference import Fusion, TranslateOptions, Translator, load_models
+from nmt.inference import Fusion, TranslateOptions, Translator, load_models, offline
 from nmt.inference.labels import TextLabeller
 from nmt.inference.language import PairScorer, TextModel
 from nmt.inference.offline import Journal, bundle_hash
@@ -92,7 +92,11 @@ def test_score_prints_a_line_a_line_and_the_sum(folder: Path, capsys: Output, mo
     assert err == f"log p {total:,.2f}, {count:,} tokens, perplexity {math.exp(-total / count):.4f}\n"
 
 
-def test_score_judges_translations(folder: Path, bundle: Path, capsys: Output, tmp_path: Path) -> None:
+@pytest.mark.parametrize("block_lines", [offline.BLOCK_LINES, 2])
+def test_score_judges_translations(
+    folder: Path, bundle: Path, capsys: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_lines: int
+) -> None:
+    monkeypatch.setattr(offline, "BLOCK_LINES", block_lines)
     target = tmp_path / "target"
     target.write_text("".join(f"{line}\n" for line in reversed(LINES)), "utf-8")
     out, _ = printed(capsys, "score", bundle, target, "--source", folder / "text")
