@@ -131,6 +131,8 @@ class DataConfig(Section):
     tags: tuple[Annotated[str, Field(pattern=r"^(<[a-z][a-z0-9_-]+>)?$")], ...] = ()
     """A piece in front of the sources of each corpus of `train`, such as <bt> (Caswell et al. 2019); empty: none."""
     noise: NoiseConfig = NoiseConfig()
+    phrases: Share = 0.0
+    """Words and phrases that an epoch has in addition, learnt from the pairs: how many, as share of the pairs."""
 
     @model_validator(mode="after")
     def _one_for_each_corpus(self) -> DataConfig:
@@ -429,7 +431,8 @@ _LABELS_ONLY = dict.fromkeys(
 _OF_LANGUAGE_MODELS = dict.fromkeys(("data.running_text", "training.bptt"), "only a language model has it")
 _NOISE = tuple(f"data.noise.{name}" for name in NoiseConfig.model_fields)
 _OF_TRANSLATORS = dict.fromkeys(
-    ("data.weights", "data.tags", *_NOISE, "training.criterion", "training.rdrop"), "only a translator has it"
+    ("data.weights", "data.tags", "data.phrases", *_NOISE, "training.criterion", "training.rdrop"),
+    "only a translator has it",
 )
 _OF_LABELS = _LABELS_ONLY | {"training.init": "its labels are the corpus's own, and a bundle's may be others"}
 SENSELESS: Mapping[TaskName, Mapping[str, str]] = {

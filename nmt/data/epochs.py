@@ -1,7 +1,7 @@
 """What one epoch of training consists of: every pair of a corpus once, or a mixture drawn by seed and epoch.
 
-A mixture repeats corpora by weight, marks them by tag, adds noise and joins short pairs to longer ones. It is a
-function of seed and epoch: whoever asks again, in another process or after a kill, gets the same. Knows nothing of
+A mixture repeats corpora by weight, marks them by tag, adds phrases and noise and joins short pairs to longer ones. It
+is a function of seed and epoch: whoever asks again, in another process or after a kill, gets the same. Knows nothing of
 batches.
 """
 
@@ -23,6 +23,10 @@ Places = npt.NDArray[np.int64]
 Item_co = TypeVar("Item_co", covariant=True)
 
 MOST_JOINED = 3
+CAPITALS = 0.5
+"""Share of the phrases that begin with a capital on both sides."""
+MOST_REPEATED = 2
+"""How often an epoch has a phrase at most: of little text few can be learnt."""
 _MIXTURE, _VOCABULARY = 1, 2
 """What numbers are drawn for, so that no two uses share them."""
 
@@ -35,7 +39,7 @@ class PairLengths(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The lengths of a corpus's pairs."""
+    """The lengths of a corpus's pairs, and of its phrases behind them."""
 
     plain: PairLengths
     upper: PairLengths | None = None
@@ -100,6 +104,12 @@ class Mixture:
         pairs = _repeated(corpora, config.weights, rng)
         mark_of = np.repeat(marks, corpora)
         members = _joined(pairs, mark_of, self._lengths, noise, rng) if noise.join else pairs[:, np.newaxis]
+        if self._corpus.phrases:
+            mark_of = np.append(mark_of, np.repeat(marks, self._corpus.phrases))
+            drawn_phrases = _drawn_phrases(self._corpus, config, rng)
+            alone = np.full((len(drawn_phrases), members.shape[1]), -1, dtype=np.int64)
+            alone[:, 0] = drawn_phrases
+            members = np.concatenate([members, alone])
         drawn = Noise.draw(noise, len(members), rng)
         tags = mark_of[members[:, 0]]
         is_upper = drawn.case == Case.UPPER
@@ -126,9 +136,10 @@ class MixedEpoch:
     ) -> None:
         """`members` [n, most]: the pairs of each sample, -1 where it has fewer.
 
-        `key`: what typing errors are drawn by, besides the sample's index.
+        `key`: what typing errors and phrases' capitals are drawn by, besides the sample's index.
         """
         self._corpus = corpus
+        self._key = key
         self._noisy = _Noisy(config, noise, key)
         self._members = members
         self._tags = tags
@@ -138,8 +149,11 @@ class MixedEpoch:
         return [self._sample(int(index)) for index in indices]
 
     def _sample(self, index: int) -> Sample:
-        pairs = self._corpus.pairs(member for member in self._members[index].tolist() if member >= 0)
+        members = self._members[index].tolist()
+        pairs = self._corpus.pairs(member for member in members if member >= 0)
         source, target = pairs[0] if len(pairs) == 1 else (" ".join(side) for side in zip(*pairs, strict=True))
+        if members[0] >= len(self._corpus) and random.Random(f"{self._key} {index} capital").random() < CAPITALS:
+            source, target = source[:1].upper() + source[1:], target[:1].upper() + target[1:]
         return Sample(*self._noisy(index, source, target), str(self._tags[index]))
 
 
@@ -180,11 +194,24 @@ def _repeated(corpora: Sequence[int], weights: Sequence[float], rng: np.random.G
     pairs = np.arange(sum(corpora))
     if not weights:
         return pairs
-    weight = np.repeat(np.array(weights), corpora)
-    times = np.floor(weight) + (rng.random(len(pairs)) < weight % 1)
-    if not times.any():
-        times[rng.integers(len(pairs))] = 1
-    return np.repeat(pairs, times.astype(np.int64))
+    chosen = _times(np.repeat(np.array(weights), corpora), rng)
+    return chosen if len(chosen) else rng.integers(len(pairs), size=1)
+
+
+def _times(weights: npt.NDArray[np.float64], rng: np.random.Generator) -> Places:
+    """Each index as often as it weighs, rising: with 2.5 twice, and half of them thrice."""
+    times = np.floor(weights) + (rng.random(len(weights)) < weights % 1)
+    return np.repeat(np.arange(len(weights)), times.astype(np.int64))
+
+
+def _drawn_phrases(corpus: PreparedCorpus, config: DataConfig, rng: np.random.Generator) -> Places:
+    """The index of each phrase as often as an epoch has it: all those of a corpus equally often, on average."""
+    weights = config.weights or [1.0] * len(corpus.corpora)
+    wanted = [
+        min(MOST_REPEATED, config.phrases * weight * pairs / phrases) if phrases else 0.0
+        for weight, pairs, phrases in zip(weights, corpus.corpora, corpus.phrases, strict=True)
+    ]
+    return len(corpus) + _times(np.repeat(wanted, corpus.phrases), rng)
 
 
 def _joined(

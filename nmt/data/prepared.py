@@ -2,19 +2,20 @@
 
 A pair is what `nmt.data.forms` says: a sentence and its translation, a text and its labels, a line and nothing. A
 prepared corpus is a folder: `pairs.tsv` (source, tab, target), `pairs.offsets` (where each line begins, and the end:
-int64, little-endian), the same two for `dev`, and `prepared.json`. It appears whole or not at all.
+int64, little-endian), the same two for `dev` and `phrases`, and `prepared.json`. It appears whole or not at all.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
+import operator
 import shutil
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from hashlib import blake2b
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, SupportsIndex
@@ -25,6 +26,7 @@ from nmt.config import DataConfig
 from nmt.data.cleaning import Cleaner, CleaningReport, Overlap, collapse_blanks, example, is_visible
 from nmt.data.corpus import Pair
 from nmt.data.forms import Form, Parallel
+from nmt.data.phrases import phrase_pairs
 from nmt.errors import ConfigError, CorpusError
 from nmt.files import PARTIAL, atomic_folder
 
@@ -74,9 +76,10 @@ def prepare(
 class PreparedCorpus:
     """Clean pairs by index (source, target), memory-mapped, with the dev set and the report of the cleaning.
 
-    `corpora`: how many of the pairs each of `data.train` gave; they lie in that order. `fingerprint` depends on the
-    pairs and the dev set alone, not on where their files lay. Others may keep arrays that
-    belong to these pairs in `folder`; they go when the corpus is prepared anew.
+    `corpora`: how many of the pairs each of `data.train` gave; they lie in that order. `phrases`: how many phrases were
+    learnt from each; they are no part of the corpus, but have the indices behind it. `fingerprint` depends on the
+    pairs, phrases and dev set alone, not on where their files lay. Others may keep arrays that belong to these pairs in
+    `folder`; they go when the corpus is prepared anew.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -88,8 +91,10 @@ class PreparedCorpus:
         self.fingerprint: str = meta["fingerprint"]
         self.report = CleaningReport(**meta["report"])
         self.corpora: tuple[int, ...] = tuple(meta["corpora"])
+        self.phrases: tuple[int, ...] = tuple(meta.get("phrases", ()))
         self.dev: list[TextPair] = list(_Store(self.folder, "dev"))
         self._store = _Store(self.folder, "pairs")
+        self._phrases = _Store(self.folder, "phrases") if sum(self.phrases) else ()
 
     def __len__(self) -> int:
         return len(self._store)
@@ -101,8 +106,15 @@ class PreparedCorpus:
         return iter(self._store)
 
     def pairs(self, indices: Iterable[SupportsIndex]) -> list[TextPair]:
-        """The pairs of these indices, in their order."""
-        return [self._store[index] for index in indices]
+        """The pairs and phrases of these indices, in their order."""
+        size = len(self._store)
+        places = map(operator.index, indices)
+        return [self._store[place] if place < size else self._phrases[place - size] for place in places]
+
+    def with_phrases(self) -> Iterator[TextPair]:
+        """All pairs, and behind them all phrases."""
+        yield from self._store
+        yield from self._phrases
 
 
 class _Store:
@@ -183,16 +195,40 @@ def _build(config: DataConfig, form: Form, folder: Path, seed: int, key: str, pr
     if not report.kept:
         raise CorpusError(f"no training pair is left of {report.read:,}; the cleaning dropped {report.dropped}")
     dev_summary = _write(folder, "dev", dev)
-    fingerprint = blake2b(f"{FORMAT_VERSION} {train['digest']} {dev_summary['digest']}".encode(), digest_size=16)
+    stores = {"pairs": train, "dev": dev_summary}
+    phrases: list[int] = []
+    if config.phrases:
+        overlap = Overlap([*dev, *test] if rules.overlap else ())
+        stores["phrases"], phrases = _learn_phrases(folder, corpora, config, overlap, seed)
+    digests = " ".join(store["digest"] for store in stores.values())
+    fingerprint = blake2b(f"{FORMAT_VERSION} {digests}".encode(), digest_size=16)
     meta = {
         "format": FORMAT_VERSION,
         "key": key,
         "fingerprint": fingerprint.hexdigest(),
-        "stores": {"pairs": train, "dev": dev_summary},
+        "stores": stores,
         "corpora": corpora,
+        "phrases": phrases,
         "report": asdict(report),
     }
     (folder / META_FILE).write_text(json.dumps(meta, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _learn_phrases(
+    folder: Path, corpora: Sequence[int], config: DataConfig, overlap: Overlap, seed: int
+) -> tuple[dict[str, Any], list[int]]:
+    """Write the phrases of each corpus's pairs, without what stands in held-out text; the store and their numbers."""
+    pairs = iter(_Store(folder, "pairs"))
+    counts: list[int] = []
+    with _StoreWriter(folder, "phrases") as writer:
+        for size in corpora:
+            before = writer.pairs
+            languages = config.source_lang, config.target_lang
+            for source, target in phrase_pairs(islice(pairs, size), languages, seed=seed):
+                if not overlap.has(source, target):
+                    writer.add(source, target)
+            counts.append(writer.pairs - before)
+    return writer.summary(), counts
 
 
 def _hold_out(
@@ -303,7 +339,8 @@ def _key(config: DataConfig, seed: int, form: Form) -> str:
             except OSError as error:
                 raise CorpusError(f"cannot be read: {error.strerror}", path=path) from None
             files.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
-    settings = config.model_dump(mode="json", exclude={"weights", "tags", "noise"})  # they change no pair
+    settings = config.model_dump(mode="json", exclude={"weights", "tags", "noise", "phrases"})  # they change no pair
+    settings |= {"phrases": True} if config.phrases else {}
     content = json.dumps([FORMAT_VERSION, form.name, settings, seed, files])
     return blake2b(content.encode(), digest_size=16).hexdigest()
 

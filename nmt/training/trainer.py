@@ -111,6 +111,8 @@ def train(
         reporter = Reporter(folder, tensorboard=tensorboard)
         try:
             reporter.message(str(corpus.report))
+            if corpus.phrases:
+                reporter.message(f"{sum(corpus.phrases):,} phrases learnt")
             tokenizers = _vocabulary(folder / "vocabulary", recipe, task, corpus)
             measured = task.measure(corpus, tokenizers)
             recipe = fitted(

@@ -53,10 +53,12 @@ class Translation:
         return tokenizers
 
     def measure(self, corpus: PreparedCorpus, tokenizers: TokenizerPair) -> Measured:
-        lengths = token_lengths(corpus, tokenizers)
+        lengths = token_lengths(corpus.with_phrases(), tokenizers)
         if not self._recipe.data.noise.upper:
             return Measured(lengths)
-        return Measured(lengths, token_lengths((in_case(*pair, Case.UPPER) for pair in corpus), tokenizers))
+        return Measured(
+            lengths, token_lengths((in_case(*pair, Case.UPPER) for pair in corpus.with_phrases()), tokenizers)
+        )
 
     def stream(
         self, corpus: PreparedCorpus, tokenizers: TokenizerPair, measured: Measured, part: tuple[int, int]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nmt.config import DataConfig
-from nmt.data.epochs import Measured, MixedEpoch, Mixture, PairLengths, Sample, noisy_pairs
+from nmt.data.epochs import MOST_REPEATED, Measured, MixedEpoch, Mixture, PairLengths, Sample, noisy_pairs
 from nmt.data.prepared import PreparedCorpus, prepare
 
 SIZES = (300, 500)
@@ -164,3 +164,70 @@ def test_held_out_pairs_are_taken_off_their_corpus(tmp_path: Path) -> None:
     prepared = prepare(DataConfig(train=train), tmp_path / "data", 1)
     assert prepared.corpora == tuple(sum(source.startswith(f"s{n} ") for source, _ in prepared) for n in range(2))
     assert sum(prepared.corpora) == 120 - 16
+
+
+WORDS = (("aa", "bb", "cc"), ("dd",))
+
+
+@pytest.fixture(scope="module")
+def with_phrases(tmp_path_factory: pytest.TempPathFactory) -> PreparedCorpus:
+    folder = tmp_path_factory.mktemp("phrases")
+    for number, words in enumerate(WORDS):
+        lines = (f"{word} {i}\t{word}{word} {i}\n" for word in words for i in range(20))
+        (folder / f"{number}.tsv").write_text("".join(lines), "utf-8")
+    (folder / "dev.tsv").write_text("dev\tdev\n")
+    train = tuple((str(folder / f"{number}.tsv"),) for number in range(len(WORDS)))
+    corpus = prepare(DataConfig(train=train, dev=(str(folder / "dev.tsv"),), phrases=0.1), folder / "data", 1)
+    assert corpus.phrases == (3, 1)
+    return corpus
+
+
+def phrases_of(corpus: PreparedCorpus, number: int = 0, **settings: Any) -> list[Sample]:
+    """The samples of an epoch that are phrases."""
+    measured = Measured(*(lengths_with_phrases(corpus, factor) for factor in (1, 2)))
+    config = DataConfig.model_validate({"train": (("a.tsv",), ("b.tsv",)), "source_lang": "en", **settings})
+    one = Mixture(corpus, config, measured, 1).epoch(number)
+    found = samples(one)
+    assert len(found) == len(one.lengths.src) == len(one.lengths.tgt)
+    return [sample for sample in found if not any(map(str.isdecimal, sample.source))]
+
+
+def lengths_with_phrases(corpus: PreparedCorpus, factor: int) -> PairLengths:
+    sides = zip(*((factor * len(s.split()), factor * len(t.split())) for s, t in corpus.with_phrases()), strict=True)
+    return PairLengths(*(np.array(side, dtype=np.int32) for side in sides))
+
+
+def test_phrases_are_a_share_of_their_corpus(with_phrases: PreparedCorpus) -> None:
+    """Of 60 pairs 0.05 are one each of three phrases; of 20, weighed twice, two of the one."""
+    found = Counter(s.target.lower() for s in phrases_of(with_phrases, phrases=0.05, weights=(1.0, 2.0)))
+    assert found == {"aaaa": 1, "bbbb": 1, "cccc": 1, "dddd": 2}
+
+
+def test_an_epoch_has_no_phrase_too_often(with_phrases: PreparedCorpus) -> None:
+    found = Counter(s.target.lower() for s in phrases_of(with_phrases, phrases=1.0))
+    assert set(found.values()) == {MOST_REPEATED}
+
+
+def test_phrases_have_tags_and_are_never_joined(with_phrases: PreparedCorpus) -> None:
+    found = phrases_of(with_phrases, phrases=1.0, tags=("", "<dd>"), noise={"join": 1.0})
+    assert {(s.source.lower(), s.tag) for s in found} == {("aa", ""), ("bb", ""), ("cc", ""), ("dd", "<dd>")}
+
+
+def test_some_phrases_begin_with_a_capital_on_both_sides(with_phrases: PreparedCorpus) -> None:
+    every = [phrases_of(with_phrases, number, phrases=1.0) for number in range(20)]
+    capitals = [s.source[0].isupper() for found in every for s in found]
+    assert 0.35 < sum(capitals) / len(capitals) < 0.65
+    assert all(s.source[0].isupper() == s.target[0].isupper() for found in every for s in found)
+    assert every[3] == phrases_of(with_phrases, 3, phrases=1.0)
+
+
+def test_phrases_change_nothing_of_the_pairs(with_phrases: PreparedCorpus) -> None:
+    settings: dict[str, Any] = {"weights": (1.5, 0.5), "noise": {"join": 0.5}}
+    measured = Measured(lengths_with_phrases(with_phrases, 1))
+    config = DataConfig.model_validate({"train": (("a.tsv",), ("b.tsv",)), "source_lang": "en", **settings})
+    pairs, more = (
+        samples(Mixture(with_phrases, config.model_copy(update={"phrases": share}), measured, 1).epoch(2))
+        for share in (0.0, 1.0)
+    )
+    assert len(more) == len(pairs) + MOST_REPEATED * sum(with_phrases.phrases)
+    assert more[: len(pairs)] == pairs

@@ -244,3 +244,47 @@ def test_the_stored_text_is_plain(tmp_path: Path) -> None:
     lines = (corpus.folder / "pairs.tsv").read_bytes().decode().split("\n")
     assert lines == [*(f"{source}\t{target}" for source, target in corpus), ""]
     assert json.loads((corpus.folder / "prepared.json").read_text("utf-8"))["report"]["read"] == 40
+
+
+def lexical_texts(*words: str, lines: int = 6) -> Texts:
+    return [(f"{word} {i}", f"{word.upper()} {i}") for word in words for i in range(lines)]
+
+
+def test_phrases_lie_behind_the_pairs_by_corpus(tmp_path: Path) -> None:
+    """They are no pairs: neither counted nor gone through, but found by index."""
+    both = [*lexical_texts("aa", lines=8), *lexical_texts("bb", lines=4)]
+    texts = both, lexical_texts("cc"), lexical_texts("dd", lines=1)
+    train = tuple(write_tsv(tmp_path / f"{number}.tsv", own) for number, own in enumerate(texts))
+    dev = write_tsv(tmp_path / "dev.tsv", [("x", "y")])
+    corpus = prepare(DataConfig(train=train, dev=dev, phrases=0.1), tmp_path / "data", 1)
+    pairs = [pair for own in texts for pair in own]
+    learnt = [("aa", "AA"), ("bb", "BB"), ("cc", "CC")]
+    assert (list(corpus), len(corpus), corpus.corpora, corpus.phrases) == (pairs, 19, (12, 6, 1), (2, 1, 0))
+    assert list(corpus.with_phrases()) == pairs + learnt
+    assert corpus.pairs([0, 21, 18, 19]) == [pairs[0], learnt[2], pairs[18], learnt[0]]
+    assert PreparedCorpus(tmp_path / "data").fingerprint == corpus.fingerprint
+
+
+def test_phrases_of_held_out_text_are_dropped(tmp_path: Path) -> None:
+    config = data(tmp_path, lexical_texts("aa", "bb"), dev=[("Aa!", "x")], phrases=0.1)
+    assert list(prepare(config, tmp_path / "data", 1).with_phrases())[12:] == [("bb", "BB")]
+    lenient = config.model_copy(update={"cleaning": CleaningConfig(overlap=False)})
+    assert prepare(lenient, tmp_path / "lenient", 1).phrases == (2,)
+
+
+def test_phrases_change_the_fingerprint_and_their_share_does_not(tmp_path: Path) -> None:
+    config = data(tmp_path, lexical_texts("aa", "bb"), dev=[("x", "y")])
+    plain = prepare(config, tmp_path / "data", 1)
+    assert (plain.phrases, list(plain.with_phrases())) == ((), list(plain))
+    some = prepare(config.model_copy(update={"phrases": 0.1}), tmp_path / "data", 1)
+    assert some.fingerprint != plain.fingerprint
+    made = (tmp_path / "data" / "pairs.tsv").stat().st_ino
+    more = prepare(config.model_copy(update={"phrases": 0.9}), tmp_path / "data", 1)
+    assert (more.fingerprint, (tmp_path / "data" / "pairs.tsv").stat().st_ino) == (some.fingerprint, made)
+    assert prepare(config, tmp_path / "data", 1).fingerprint == plain.fingerprint
+
+
+def test_no_phrase_is_an_empty_list(tmp_path: Path) -> None:
+    corpus = prepare(data(tmp_path, [("a", "b"), ("c", "d")], dev=[("x", "y")], phrases=0.5), tmp_path / "data", 1)
+    assert corpus.phrases == (0,)
+    assert list(corpus.with_phrases()) == list(corpus)

@@ -82,6 +82,7 @@ def final_state(output: Path) -> dict[str, torch.Tensor]:
             "data.noise.typos=0.5",
             "data.noise.upper=0.2",
             "data.noise.join=0.3",
+            "data.phrases=0.3",
             "optimizer.return_to_best=true",
             "optimizer.plateau_patience=0",
         ],
