@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
 
 from app.errors import BadRequest, BodyTimeout
+from app.forms import read_form
 from app.settings import Settings
 
 Fields = Mapping[str, Any]
@@ -69,15 +69,14 @@ async def read_fields(request: Request, settings: Settings) -> Fields:
         async with asyncio.timeout(settings.deadline_s):
             if is_json(request):
                 return parse_json(await request.body())
-            form = await request.form(max_files=0, max_part_size=settings.max_body_bytes)
+            form = await read_form(request, settings.max_body_bytes)
     except ValueError:  # a form whose parts or charset make no sense
         raise BadRequest(UNREADABLE) from None
     except TimeoutError:
         raise BodyTimeout.after(settings.deadline_s) from None
     fields: dict[str, Any] = {}
-    for name, value in (*request.query_params.multi_items(), *form.multi_items()):
-        if not isinstance(value, UploadFile):
-            fields.setdefault(name, value)  # of a repeated field only the first counts
+    for name, value in (*request.query_params.multi_items(), *form):
+        fields.setdefault(name, value)  # of a repeated field only the first counts
     if "q" in fields:
         fields["q"] = _plain_lines(fields["q"])
     return fields

@@ -7,12 +7,13 @@ reading, where of a repeated field the first counts, is in `app.parameters`.)
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
 
 from app.errors import BadRequest
+from app.forms import read_form
 from app.parameters import UNREADABLE, is_json, parse_json
 from app.settings import Settings
 
@@ -23,8 +24,11 @@ _FALSE = ("0", "false", "no", "")
 class Values:
     """The fields of one request: lists of strings, or whatever JSON had. A JSON null counts as absent."""
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(self, fields: Mapping[str, Any], repeated: Mapping[str, list[str]] = MappingProxyType({})) -> None:
+        """`fields`: of JSON. `repeated`: of a form or a query, each as often as it was named."""
         self._fields = {name: value for name, value in fields.items() if value is not None}
+        self._repeated = {name: values for name, values in repeated.items() if name not in self._fields}
+        self._fields |= self._repeated
 
     def __contains__(self, name: str) -> bool:
         return name in self._fields
@@ -36,19 +40,23 @@ class Values:
 
     def text(self, name: str, default: str = "") -> str:
         """The one text of a field; of a repeated one the first. Raises BadRequest for anything but a text."""
-        value = self._fields.get(name, default)
-        if isinstance(value, list):
-            value = value[0] if value else default
-        return _text(value, name)
+        return _text(self._one(name, default), name)
 
     def word(self, name: str, default: str = "") -> str:
         """A text that is one of a few words: without case and blanks; numbers and booleans count as theirs."""
-        value = self._fields.get(name, default)
+        value = self._one(name, default)
         if isinstance(value, int):  # True and False among them
             value = str(int(value))
-        elif isinstance(value, list):
-            value = value[0] if value else default
         return _text(value, name).strip().lower()
+
+    def _one(self, name: str, default: str) -> Any:
+        """The value of a field, be it alone in a list. Raises BadRequest for a JSON list of several."""
+        value = self._fields.get(name, default)
+        if not isinstance(value, list):
+            return value
+        if len(value) > 1 and name not in self._repeated:
+            raise unsupported(name)
+        return value[0] if value else default
 
     def boolean(self, name: str, default: bool = False) -> bool:
         """Raises BadRequest for what is neither yes nor no."""
@@ -91,16 +99,15 @@ async def read_values(request: Request, settings: Settings) -> Values:
         query.setdefault(name, []).append(value)
     if is_json(request):
         body = await request.body()
-        return Values(query | dict(parse_json(body)) if body else query)
+        return Values(parse_json(body) if body else {}, query)
     fields: dict[str, Any] = {}
     try:
-        form = await request.form(max_files=0, max_part_size=settings.max_body_bytes)
+        form = await read_form(request, settings.max_body_bytes)
     except ValueError:  # a form whose parts or charset make no sense
         raise BadRequest(UNREADABLE) from None
-    for name, field in form.multi_items():
-        if not isinstance(field, UploadFile):
-            fields.setdefault(name, []).append(field)
-    return Values(query | fields)
+    for name, field in form:
+        fields.setdefault(name, []).append(field)
+    return Values({}, query | fields)
 
 
 def _text(value: Any, name: str) -> str:

@@ -43,6 +43,22 @@ async def test_every_way_to_say_a_request(client: httpx.AsyncClient, parts: dict
     assert response.headers["X-Model-Version"] == "v-en-de"
 
 
+async def test_a_form_that_is_not_percent_encoded(client: httpx.AsyncClient) -> None:
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = "text=Grüße&text=é&source_lang=EN&target_lang=DE".encode()
+    assert (await client.post("/v2/translate", content=body, headers=kind)).json() == answer("GRÜSSE", "É")
+
+
+@pytest.mark.parametrize("name", ["target_lang", "source_lang", "split_sentences"])
+async def test_a_list_is_not_one_text(client: httpx.AsyncClient, name: str) -> None:
+    """One value of a JSON list is taken for it; of two, none may be dropped. A form may repeat a field."""
+    value = {"target_lang": "DE", "source_lang": "EN", "split_sentences": "0"}[name]
+    assert (await client.post("/v2/translate", json={**FROM, name: [value]})).status_code == 200
+    response = await client.post("/v2/translate", json={**FROM, name: [value, value]})
+    assert (response.status_code, response.json()["message"]) == (400, f"Value for '{name}' not supported.")
+    assert (await client.post("/v2/translate", data={**FROM, name: [value, value]})).status_code == 200
+
+
 async def test_a_get_with_a_query_string(client: httpx.AsyncClient) -> None:
     parameters = {"auth_key": "abc", "source_lang": "de", "target_lang": "EN-US", "text": "Hallo"}
     response = await client.get("/v2/translate", params=parameters)
