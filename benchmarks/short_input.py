@@ -40,9 +40,7 @@ def entries(languages: tuple[str, str], path: Path = LIST) -> list[Entry]:
     source, target = languages
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    return [
-        Entry(row["kind"], row[source].split("|")[0], frozenset(map(bare, row[target].split("|")))) for row in rows
-    ]
+    return [Entry(row["kind"], row[source].split("|")[0], frozenset(map(bare, row[target].split("|")))) for row in rows]
 
 
 def bare(text: str) -> str:

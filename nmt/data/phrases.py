@@ -21,10 +21,13 @@ Link = tuple[int, int]
 
 MOST_WORDS = (3, 4)
 """Of a phrase and of its translation."""
-LEAST_COUNT = 3
-"""How often the two have to be seen together."""
+LEAST_COUNT, LEAST_OF_WORDS = 3, 2
+"""How often the two have to be seen together, and how often if both are single words."""
 LEAST_SHARE, LEAST_BACK = 0.2, 0.1
 """Of the translations that the phrase has, and of the phrases that the translation has."""
+FREQUENT, FREQUENT_SHARE = 50, 0.01
+"""The words of grammar, with which no phrase of several words ends but for one that is seen alone: so many of the most
+frequent ones, but of few words this share."""
 
 # Combining marks are no letters for `re`, though words of many writing systems have them. An apostrophe ends a word in
 # the languages that leave out vowels ("l'eau"), and is inside it elsewhere ("don't").
@@ -65,7 +68,9 @@ def phrase_pairs(pairs: Iterable[TextPair], languages: tuple[str, str], *, seed:
             everywhere.count(phrase)
             if _is_lone(src, i, last_i):
                 lone.count(phrase)
-    found = everywhere.best() | lone.best()
+    frequent = _frequent(sides[0])
+    whole = {source: target for source, target in everywhere.best().items() if not _is_cut_off(source, frequent)}
+    found = whole | lone.best()
     return sorted(found.items(), key=lambda phrase: -everywhere.together[phrase])
 
 
@@ -87,7 +92,8 @@ class _Table:
         best: dict[str, str] = {}
         for (source, target), count in self.together.most_common():
             share, back = LEAST_SHARE * self._of_source[source], LEAST_BACK * self._of_target[target]
-            if source not in best and count >= max(LEAST_COUNT, share, back):
+            least = LEAST_COUNT if " " in source or " " in target else LEAST_OF_WORDS
+            if source not in best and count >= max(least, share, back):
                 best[source] = target
         return best
 
@@ -133,6 +139,19 @@ def _spans(src: Sequence[Word], tgt: Sequence[Word], links: set[Link]) -> Iterat
                 continue
             if all(first <= i <= last for j in span for i in sources_of[j]):
                 yield (first, last), (low, high)
+
+
+def _frequent(sentences: Sequence[Sequence[Word]]) -> frozenset[str]:
+    """The words of grammar."""
+    counts = Counter(word.text for words in sentences for word in words if word.has_letter)
+    number = min(FREQUENT, int(FREQUENT_SHARE * len(counts)))
+    return frozenset(word for word, _ in counts.most_common(number))
+
+
+def _is_cut_off(phrase: str, frequent: frozenset[str]) -> bool:
+    """Whether it ends as the beginning of something does: "too old to"."""
+    _, blank, last = phrase.rpartition(" ")
+    return bool(blank) and last in frequent
 
 
 def _is_lone(words: Sequence[Word], first: int, last: int) -> bool:

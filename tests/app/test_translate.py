@@ -112,9 +112,7 @@ async def test_forms_have_plain_line_ends_and_none_at_the_end(client: httpx.Asyn
 
 
 @pytest.mark.parametrize("body", ["q=Größe+“é”", "q=Gr%C3%B6%C3%9Fe%20%E2%80%9C%C3%A9%E2%80%9D"])
-async def test_a_form_is_utf_8_percent_encoded_or_not(
-    client: httpx.AsyncClient, engine: FakeEngine, body: str
-) -> None:
+async def test_a_form_is_utf_8_percent_encoded_or_not(client: httpx.AsyncClient, engine: FakeEngine, body: str) -> None:
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     await client.post("/translate", content=f"{body}&source=en&target=de".encode(), headers=kind)
     assert engine.jobs[0].texts == ["Größe “é”"]

@@ -34,10 +34,24 @@ def test_the_translation_of_a_phrase_is_the_one_it_has_alone() -> None:
 
 
 def test_rare_phrases_are_left_out() -> None:
-    pairs = [("A cat.", "Eine Katze."), ("A dog.", "Ein Hund.")] * phrases.LEAST_COUNT
-    found = dict(phrase_pairs(pairs[:-1], EN_DE, seed=1))
-    assert "cat" in found
-    assert "dog" not in found
+    rare = [("A dog sleeps.", "Ein Hund schläft.")] * (phrases.LEAST_COUNT - 1)
+    found = dict(phrase_pairs([*rare, ("A cat sees.", "Eine Katze sieht.")], EN_DE, seed=1))
+    assert found["dog"] == "Hund"  # words are told from fewer
+    assert not {"cat", "dog sleeps"} & found.keys()
+    assert "dog sleeps" in dict(phrase_pairs([*rare, rare[0]], EN_DE, seed=1))
+
+
+def test_phrases_that_something_is_missing_from_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They end with a word of grammar, and are never seen alone."""
+    verbs, places = (("ran", "rannte"), ("flew", "flog"), ("drove", "fuhr")), (("Rome", "Rom"), ("Prague", "Prag"))
+    pairs = [(f"Tom {ran} to {rome}.", f"Tom {rannte} nach {rom}.") for ran, rannte in verbs for rome, rom in places]
+    pairs = [*pairs, *pairs, *[("Keep to!", "Halte nach!")] * 3]
+    halves, wholes = {"ran to", "flew to", "drove to"}, {"keep to", "to Rome", "to Prague", "to", "ran"}
+    assert halves | wholes <= dict(phrase_pairs(pairs, EN_DE, seed=1)).keys()
+    monkeypatch.setattr(phrases, "FREQUENT_SHARE", 0.15)  # of eight words
+    found = dict(phrase_pairs(pairs, EN_DE, seed=1)).keys()
+    assert wholes <= found
+    assert not halves & found
 
 
 def test_the_frequent_come_first() -> None:
