@@ -91,6 +91,11 @@ class Word:
         seen = (element for element in properties if local(element) not in _UNSEEN)
         return "".join(etree.tostring(element, method="c14n", with_tail=False).decode() for element in seen)
 
+    def size(self, run: Element | None) -> int:
+        """See `Dialect`."""
+        properties = _properties(run)
+        return 0 if properties is None else sum(1 for _ in properties.iter())
+
     def put_text(self, holder: Element, text: str, like: Element | None) -> None:
         """See `Dialect`."""
         element = etree.SubElement(_run_like(holder, like), f"{namespace(holder)}t")

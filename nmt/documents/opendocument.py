@@ -86,6 +86,10 @@ class OpenText:
         """See `Dialect`: formatting is containers."""
         return ""
 
+    def size(self, run: Element | None) -> int:
+        """See `Dialect`."""
+        return 0
+
     def put_text(self, holder: Element, text: str, like: Element | None) -> None:
         """See `Dialect`."""
         append_text(holder, re.sub(r"\s*[\r\n\t]\s*", " ", text))

@@ -73,6 +73,11 @@ class Slides:
         inner = "".join(etree.tostring(element, method="c14n", with_tail=False).decode() for element in properties)
         return f"{' '.join(attributes)}{inner}"
 
+    def size(self, run: Element | None) -> int:
+        """See `Dialect`."""
+        properties = None if run is None else child(run, "rPr")
+        return 0 if properties is None else sum(1 for _ in properties.iter())
+
     def put_text(self, holder: Element, text: str, like: Element | None) -> None:
         """See `Dialect`."""
         run = etree.SubElement(holder, f"{namespace(holder)}r")

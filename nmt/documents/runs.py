@@ -8,14 +8,16 @@ formatting, containers and things in it become its codes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, NamedTuple, Protocol
 
 from nmt.documents.base import Limits, Unit, check_units
 from nmt.documents.inline import Inline, Mark, Piece
 from nmt.documents.package import Package
 from nmt.documents.xml import Element, XmlDocument, legal
+from nmt.errors import DocumentTooLarge
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,10 @@ class Dialect(Protocol):
         """A run's formatting, as far as it is seen; equal for runs that look the same."""
         ...
 
+    def size(self, run: Element | None) -> int:
+        """How many elements a copy of a run's formatting has."""
+        ...
+
     def put_text(self, holder: Element, text: str, like: Element | None) -> None:
         """Append text with the formatting of a run."""
         ...
@@ -62,6 +68,10 @@ class Dialect(Protocol):
     def order(self, pieces: Sequence[Piece]) -> Sequence[int]:
         """Something that must be the same of a unit and of its translation, such as the order of some things."""
         ...
+
+
+Look = Callable[[Element | None], str]
+"""See `Dialect.look`."""
 
 
 class _Container(NamedTuple):
@@ -95,11 +105,18 @@ class PackageDocument:
         self._paragraphs: list[_Paragraph] = []
         self.units: list[Unit] = []
         self._inlines: list[Inline] = []
+        copies = 0
         for part in parts:
             short = part.name.rpartition("/")[2]
             for number, element in enumerate(part.paragraphs, start=1):
                 paragraph = _Paragraph(element, part.name, f"{short}, paragraph {number}", dialect)
                 if paragraph.units:
+                    copies += paragraph.copies
+                    if copies > limits.max_pieces:  # each piece of text is written with formatting of its own
+                        raise DocumentTooLarge(
+                            f"more than {limits.max_pieces:,} tags of formatting to write: split the file",
+                            place=paragraph.units[0].place,
+                        )
                     self._paragraphs.append(paragraph)
                     self._inlines += paragraph.inlines
                     self.units += paragraph.units
@@ -128,13 +145,18 @@ class _Paragraph:
         self.part = part
         self._element = element
         self._dialect = dialect
-        self._parts: list[tuple[list[Atom], Inline | None]] = []
-        """Stretches with their words, and the atoms in between."""
+        self._parts: list[tuple[list[Atom], Element | None, Inline | None]] = []
+        """Stretches with the run that most of their text is like, and their words; and the atoms in between."""
         self.units: list[Unit] = []
         self.inlines: list[Inline] = []
+        self.copies = 0
+        """Elements of formatting that are written with a translation, at most."""
+        look, size = cache(dialect.look), cache(dialect.size)  # a run of many pieces is looked at once
         for stretch in _stretches(dialect.atoms(element)):
-            inline = Inline(_pieces(stretch, dialect))
-            self._parts.append((stretch, inline if inline.has_words else None))
+            base = _base_run(stretch, look)
+            inline = Inline(_pieces(stretch, base, look))
+            self._parts.append((stretch, base, inline if inline.has_words else None))
+            self.copies += len(stretch) * max((size(atom.element) for atom in stretch), default=0)
             if inline.has_words:
                 self.inlines.append(inline)
                 self.units.append(inline.unit(place))
@@ -149,9 +171,9 @@ class _Paragraph:
         if not read:
             return False
         writer = _Writer(self._element, self._dialect)
-        for stretch, words in self._parts:
+        for stretch, base, words in self._parts:
             if words is not None and id(words) in read:
-                writer.put_pieces(read[id(words)], _base_run(stretch, self._dialect))
+                writer.put_pieces(read[id(words)], base)
             else:
                 for atom in stretch:
                     writer.put(atom)
@@ -245,13 +267,14 @@ def _stretches(atoms: Sequence[Atom]) -> Iterator[list[Atom]]:
     yield stretch
 
 
-def _pieces(stretch: Sequence[Atom], dialect: Dialect) -> Iterator[Piece]:
+def _pieces(stretch: Sequence[Atom], base: Element | None, look_of: Look) -> Iterator[Piece]:
     """Text and marks; text in the formatting that is commonest has no mark for it."""
-    bases = [dialect.look(_base_run(stretch, dialect))]
+    bases = [look_of(base)]
     look = bases[-1]
+    runs = _runs_behind(stretch)
     for place, atom in enumerate(stretch):
         if atom.kind == "text":
-            own = dialect.look(atom.element)
+            own = look_of(atom.element)
             if own != look and atom.text.strip():
                 if look != bases[-1]:
                     yield Mark("close", look, None)
@@ -266,8 +289,8 @@ def _pieces(stretch: Sequence[Atom], dialect: Dialect) -> Iterator[Piece]:
         if look != bases[-1]:
             yield Mark("close", look, None)
         if atom.kind == "open":
-            run = next((after.element for after in stretch[place:] if after.kind == "text"), None)
-            bases.append(dialect.look(run))
+            run = runs[place]
+            bases.append(look_of(run))
             yield Mark("open", f"#{id(atom.element)}", _Container(atom, run))
         elif len(bases) > 1:
             bases.pop()
@@ -277,7 +300,17 @@ def _pieces(stretch: Sequence[Atom], dialect: Dialect) -> Iterator[Piece]:
         yield Mark("close", look, None)
 
 
-def _base_run(stretch: Sequence[Atom], dialect: Dialect) -> Element | None:
+def _runs_behind(stretch: Sequence[Atom]) -> list[Element | None]:
+    """For each atom the run of the first text from there on."""
+    runs: list[Element | None] = []
+    run: Element | None = None
+    for atom in reversed(stretch):
+        run = atom.element if atom.kind == "text" else run
+        runs.append(run)
+    return runs[::-1]
+
+
+def _base_run(stretch: Sequence[Atom], look_of: Look) -> Element | None:
     """A run with the formatting that most of the text outside of containers has."""
     sizes: Counter[str] = Counter()
     runs: dict[str, Element] = {}
@@ -285,7 +318,7 @@ def _base_run(stretch: Sequence[Atom], dialect: Dialect) -> Element | None:
     for atom in stretch:
         depth += (atom.kind == "open") - (atom.kind == "close")
         if atom.kind == "text" and not depth:
-            look = dialect.look(atom.element)
+            look = look_of(atom.element)
             runs.setdefault(look, atom.element)
             sizes[look] += len(atom.text.strip())
     return runs[max(sizes, key=lambda look: sizes[look])] if sizes else None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Callable
 
 import docx
 import pytest
 from lxml import etree
 
 from nmt.documents import Limits
-from nmt.errors import DocumentError
+from nmt.errors import DocumentError, DocumentTooLarge
 from tests.documents.samples import archive, loud, read, rewritten, same, turned, units, unpacked, word
+from tests.effort import effort_s
 
 
 def run(text: str, formatting: str = "") -> str:
@@ -213,3 +215,23 @@ def test_a_bomb_is_refused_before_it_unpacks() -> None:
         read("docx", bomb, limits=Limits(max_bytes=1_000_000))
     with pytest.raises(DocumentError, match="more than 3 files"):
         read("docx", FILE, limits=Limits(max_entries=3))
+
+
+def test_formatting_that_a_translation_would_copy_over_and_over_is_refused() -> None:
+    formatted = f"<w:r><w:rPr>{'<w:b/>' * 300}</w:rPr>{'<w:t>a</w:t><w:tab/>' * 300}</w:r>"
+    assert len(units("docx", word(paragraph(formatted)))) == 300
+    with pytest.raises(DocumentTooLarge, match=r"paragraph 1: more than 20,000 tags of formatting"):
+        read("docx", word(paragraph(formatted)), limits=Limits(max_pieces=20_000))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda n: f"<w:r><w:rPr>{'<w:b/>' * n}</w:rPr>{'<w:t>a</w:t><w:tab/>' * n}</w:r>",
+        lambda n: run("word") + "<w:hyperlink/>" * (20 * n),
+    ],
+)
+def test_a_paragraph_of_many_parts_takes_no_great_time(content: Callable[[int], str]) -> None:
+    few, many = (word(paragraph(content(n))) for n in (50, 500))
+    limit_s = 40 * max(effort_s(lambda: units("docx", few), 0.01), 0.01)
+    assert effort_s(lambda: units("docx", many), limit_s) < limit_s
