@@ -296,7 +296,10 @@ def _marks_of(element: _Element) -> list[tuple[int, Mark]]:
 
 
 def _edit(view: View, gap: int, marks: Sequence[Mark]) -> Edit:
-    """The marks in a gap, with the blanks that they had; what blank the gap has is kept once."""
+    """The marks in a gap, with the blanks that they had; what blank the gap has is kept once.
+
+    Marks that touched have one blank before all of them, and one behind.
+    """
     units = view.units
     start = units[gap - 1][1] if gap else 0
     end = units[gap][0] if gap < len(units) else len(view.target)
@@ -307,9 +310,10 @@ def _edit(view: View, gap: int, marks: Sequence[Mark]) -> Edit:
     lone = [mark.pair < 0 for mark in marks]
     chosen = [False] * len(blanks)
     if any(lone):
-        for i, is_lone in enumerate(lone):
-            chosen[i] = chosen[i] or (is_lone and wanted[i])
-            chosen[i + 1] = chosen[i + 1] or (is_lone and behind[i + 1])
+        for group in _touching(marks):
+            if any(lone[i] for i in group):
+                chosen[group.start] = chosen[group.start] or wanted[group.start]
+                chosen[group.stop] = chosen[group.stop] or behind[group.stop]
         if gap == 0:
             chosen[0] = False
         if gap == len(units):
@@ -321,6 +325,12 @@ def _edit(view: View, gap: int, marks: Sequence[Mark]) -> Edit:
         (" " if blank else "") + (marks[i].out if i < len(marks) else "") for i, blank in enumerate(chosen)
     )
     return Edit(start, end, written)
+
+
+def _touching(marks: Sequence[Mark]) -> list[range]:
+    """Indices of marks that follow each other and had no text between them."""
+    cuts = [i for i in range(1, len(marks)) if marks[i - 1].at != marks[i].at]
+    return [range(start, stop) for start, stop in zip([0, *cuts], [*cuts, len(marks)], strict=True)]
 
 
 def _blank_at(text: str, place: int) -> bool:
