@@ -24,7 +24,8 @@ class Unit:
     place: str
     """Where it stands in the document, for messages."""
     markup: Markup = ""
-    """What the text is written in. `xml`: tags `<g id="1">`, `</g>` and `<x id="2"/>` stand for what is no text."""
+    """What the text is written in. `xml`: tags `<g id="1">`, `</g>`, `<x id="2"/>` and `<m id="3"/>` stand for what is
+    no text, `x` for what is said like a word."""
 
 
 @dataclass(frozen=True)

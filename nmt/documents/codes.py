@@ -12,6 +12,9 @@ from nmt.documents.inline import Inline, Mark, Piece
 from nmt.documents.tags import pieces_of
 from nmt.documents.xml import Element, append_text, legal, local
 
+_SAID = frozenset({"x", "ph"})
+"""Placeholders. Other elements without text are half a pair, or a program's notes."""
+
 
 class Begin(NamedTuple):
     """The beginning of an element with text in it."""
@@ -52,7 +55,7 @@ def _pieces(element: Element, names: Names) -> Iterator[Piece]:
         elif child in paired:
             yield Mark("open" if name in names.pairs else "close", paired[child], child)
         else:
-            yield Mark("empty", name, child)
+            yield Mark("empty", name, child, is_said=name in _SAID)
         yield from pieces_of(child.tail or "")
 
 

@@ -13,7 +13,7 @@ from copy import deepcopy
 from lxml import etree
 
 from nmt.documents.base import Languages, Limits
-from nmt.documents.inline import Piece
+from nmt.documents.inline import Kind, Piece
 from nmt.documents.package import Package
 from nmt.documents.runs import Atom, PackageDocument, TextPart, atoms_of
 from nmt.documents.xml import Element, XmlDocument, child, local, namespace
@@ -34,6 +34,10 @@ _CONTROLS = frozenset(
     {"bibliography", "checkbox", "citation", "comboBox", "date", "docPartList", "dropDownList", "picture"}
 )
 """Content controls whose text is no sentence."""
+_END = re.compile(r"(bookmark|commentRange|moveFromRange|moveToRange|perm|customXml\w+Range)(Start|End)")
+_UNSAID = re.compile(rf"{_END.pattern}|\w+(?:Reference|Ref)|del|moveFrom|rPr|")
+_UNSAID_FIELD = re.compile(r"\s*(?:XE|TC|TA|RD)\b", re.IGNORECASE)
+"""Entries of an index or a table, which show nothing where they stand."""
 _UNSEEN = frozenset({"lang", "noProof", "rPrChange"})
 """Formatting that nobody sees."""
 
@@ -107,6 +111,21 @@ class Word:
         """See `Dialect`."""
         _run_like(holder, like).append(part)
 
+    def is_said(self, thing: Atom) -> bool:
+        """See `Dialect`."""
+        if thing.parts:
+            return not _UNSAID_FIELD.match("".join(map(_instruction, thing.parts)))
+        element = thing.element if thing.child is None else thing.child
+        return any(_is_said(part) for part in (element if local(element) == "r" else [element]))
+
+    def pair(self, thing: Atom) -> tuple[Kind, str]:
+        """See `Dialect`."""
+        end = _END.fullmatch(local(thing.element))
+        key = _attribute(thing.element, "id")
+        if end is None or not key:
+            return "empty", ""
+        return "open" if end[2] == "Start" else "close", f"={end[1]} {key}"
+
     def order(self, pieces: Sequence[Piece]) -> Sequence[int]:
         """Beginnings and ends of fields that go on elsewhere: none may end before it begins."""
         return [id(atom.element) for atom in atoms_of(pieces) if not atom.parts and _field_mark(atom)]
@@ -116,6 +135,14 @@ def _properties(run: Element | None) -> Element | None:
     """A run's formatting, which is its first child."""
     first = None if run is None else next(iter(run), None)  # len() would count all of its children
     return first if first is not None and local(first) == "rPr" else None
+
+
+def _is_said(thing: Element) -> bool:
+    """Whether an element stands for a word; pictures and boxes do that stand in the line."""
+    if _UNSAID.fullmatch(local(thing)):
+        return False
+    is_floating = next(thing.iter("{*}anchor"), None) is not None
+    return not is_floating and not any("position:absolute" in part.get("style", "") for part in thing.iter("{*}shape"))
 
 
 def _run_like(holder: Element, run: Element | None) -> Element:

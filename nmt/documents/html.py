@@ -34,6 +34,8 @@ INLINE = frozenset({
 })
 """Elements that a sentence reaches across; any other ends it."""
 INLINE_VOID = frozenset({"img", "input", "wbr"})
+SAID = frozenset({"img", "input"})
+"""Of these those that stand for a word."""
 VOID = INLINE_VOID | {
     "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "keygen", "link", "meta", "param",
     "source", "track",
@@ -309,7 +311,7 @@ def _runs(text: str, tokens: Sequence[Token], partners: dict[int, int]) -> Itera
             run.append(_Part(text[token.start : token.end], token.start, token.end))
         elif skip_to is not None and (token.name in KEPT_INLINE or token.name in INLINE):
             end = tokens[skip_to].end
-            run.append(_Part(Mark("empty", token.name, (token.start, end)), token.start, end))
+            run.append(_Part(Mark("empty", token.name, (token.start, end), is_said=True), token.start, end))
         elif token.kind != "other" and (token.name in INLINE or token.name in INLINE_VOID):
             run.append(_Part(_mark(text, token), token.start, token.end))
         elif run and not (token.kind == "other" and text.startswith("<!--", token.start)):
@@ -345,7 +347,7 @@ def _mark(text: str, token: Token) -> Mark:
     if token.kind == "close":
         return Mark("close", token.name, where)
     is_empty = token.name in VOID or text.endswith("/>", *where)
-    return Mark("empty" if is_empty else "open", token.name, where)
+    return Mark("empty" if is_empty else "open", token.name, where, is_said=token.name in SAID)
 
 
 def _balanced(run: list[_Part]) -> Iterator[list[_Part]]:

@@ -1,7 +1,7 @@
 """Text with codes in it: what a document holds between and around words, as tags that a translator can move.
 
 Every format turns its own markup into pieces, strings and marks, and gets pieces back. In between stands a text such as
-`a <g id="1">bold</g> word<x id="2"/>`. Knows no format.
+`a <g id="1">bold</g> word<x id="2"/>`; a mark that nobody would read aloud is `<m id="2"/>`. Knows no format.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ class Mark(NamedTuple):
     name: str
     content: Any
     """What it is in the document; nobody here looks at it."""
+    is_said: bool = False
+    """Whether something is read aloud in its place, as of a field or a picture. Else words are put together over it."""
 
 
 Piece = str | Mark
 
-_TAG = re.compile(r'<g id="(\d{1,6})">|(</g>)|<x id="(\d{1,6})"/>')
+_TAG = re.compile(r'<g id="(\d{1,6})">|(</g>)|<[mx] id="(\d{1,6})"/>')
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _written(piece: str | _Code) -> str:
     if isinstance(piece, str):
         return escape(piece)
     if piece.kind == "empty":
-        return f'<x id="{piece.number}"/>'
+        return f'<{"x" if piece.mark.is_said else "m"} id="{piece.number}"/>'
     return f'<g id="{piece.number}">' if piece.kind == "open" else "</g>"
 
 

@@ -148,7 +148,7 @@ def _pieces(text: str) -> Iterator[Piece]:
         elif strong:
             yield from _emphasis(strong, opened, is_before_word=bool(text[end : end + 1].strip()))
         else:
-            yield Mark("empty", "", match[0])
+            yield Mark("empty", "", match[0], is_said=True)
     yield from pieces_of(text[end:])
 
 

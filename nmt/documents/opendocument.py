@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nmt.documents.base import Languages, Limits
-from nmt.documents.inline import Piece
+from nmt.documents.inline import Kind, Piece
 from nmt.documents.package import Package
 from nmt.documents.runs import Atom, PackageDocument, TextPart
 from nmt.documents.xml import Element, XmlDocument, append_text, clear_content, local
@@ -18,10 +18,18 @@ from nmt.errors import DocumentError
 
 PARTS = ("content.xml", "styles.xml")
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+_OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
 _PARAGRAPHS = (f"{_TEXT}p", f"{_TEXT}h")
 _CONTAINERS = frozenset({"span", "a", "meta"})
 _SEPARATORS = frozenset({"tab", "line-break"})
+_END = re.compile(
+    r"(annotation|(?:bookmark|reference-mark|change|toc-mark|alphabetical-index-mark|user-index-mark)(?=-))(-start|-end)?"
+)
+"""What has a beginning and an end; a comment's beginning is the comment."""
+_KEYS = (f"{_TEXT}name", f"{_OFFICE}name", f"{_TEXT}change-id", f"{_TEXT}id")
+"""Attributes that name both."""
+_SILENT = re.compile(rf"{_END.pattern}|bookmark|reference-mark|change|[a-z-]+-mark|note|s")
 _KEPT = frozenset({"tracked-changes", "annotation"})
 """What lies in these is not translated."""
 
@@ -97,6 +105,19 @@ class OpenText:
     def put_part(self, holder: Element, part: Element, like: Element) -> None:
         """See `Dialect`: there are no runs."""
         raise AssertionError("unreachable")
+
+    def is_said(self, thing: Atom) -> bool:
+        """See `Dialect`. Of frames those that stand in the line."""
+        anchor = thing.element.get(f"{_TEXT}anchor-type", "as-char")
+        return anchor == "as-char" and not _SILENT.fullmatch(local(thing.element))
+
+    def pair(self, thing: Atom) -> tuple[Kind, str]:
+        """See `Dialect`."""
+        end = _END.fullmatch(local(thing.element))
+        key = next((value for name in _KEYS if (value := thing.element.get(name))), "")
+        if end is None or not key:
+            return "empty", ""
+        return "close" if end[2] == "-end" else "open", f"={end[1]} {key}"
 
     def order(self, pieces: Sequence[Piece]) -> Sequence[int]:
         """See `Dialect`."""

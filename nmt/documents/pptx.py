@@ -13,7 +13,7 @@ from lxml import etree
 
 from nmt.documents.base import Languages, Limits
 from nmt.documents.docx import CONTENT_TYPES
-from nmt.documents.inline import Piece
+from nmt.documents.inline import Kind, Piece
 from nmt.documents.package import Package
 from nmt.documents.runs import Atom, PackageDocument, TextPart
 from nmt.documents.xml import Element, XmlDocument, child, local, namespace
@@ -91,6 +91,14 @@ class Slides:
     def put_part(self, holder: Element, part: Element, like: Element) -> None:
         """See `Dialect`: a run is all text."""
         raise AssertionError("unreachable")
+
+    def is_said(self, thing: Atom) -> bool:
+        """See `Dialect`: fields and formulas."""
+        return True
+
+    def pair(self, thing: Atom) -> tuple[Kind, str]:
+        """See `Dialect`."""
+        return "empty", ""
 
     def order(self, pieces: Sequence[Piece]) -> Sequence[int]:
         """See `Dialect`."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple, Protocol
 
-from nmt.documents.base import Limits, Unit, check_units
-from nmt.documents.inline import Inline, Mark, Piece
+from nmt.documents.base import Limits, Unit, check_units, has_words
+from nmt.documents.inline import Inline, Kind, Mark, Piece
 from nmt.documents.package import Package
 from nmt.documents.xml import Element, XmlDocument, legal
 from nmt.errors import DocumentTooLarge
@@ -63,6 +63,14 @@ class Dialect(Protocol):
 
     def put_part(self, holder: Element, part: Element, like: Element) -> None:
         """Append what was a part of a run, in a run of its own."""
+        ...
+
+    def is_said(self, thing: Atom) -> bool:
+        """Whether a thing stands for a word, as a field does; not a bookmark, a note's number, deleted text."""
+        ...
+
+    def pair(self, thing: Atom) -> tuple[Kind, str]:
+        """What a thing opens or closes, by a name that both ends have; `empty` for one that stands by itself."""
         ...
 
     def order(self, pieces: Sequence[Piece]) -> Sequence[int]:
@@ -154,7 +162,7 @@ class _Paragraph:
         look, size = cache(dialect.look), cache(dialect.size)  # a run of many pieces is looked at once
         for stretch in _stretches(dialect.atoms(element)):
             base = _base_run(stretch, look)
-            inline = Inline(_pieces(stretch, base, look))
+            inline = Inline(_paired(list(_pieces(stretch, base, look, dialect)), dialect))
             self._parts.append((stretch, base, inline if inline.has_words else None))
             self.copies += len(stretch) * max((size(atom.element) for atom in stretch), default=0)
             if inline.has_words:
@@ -220,7 +228,7 @@ class _Writer:
                 runs.append(piece.content.run)
                 if isinstance(piece.content, _Container):
                     self.put(piece.content.atom)
-            elif piece.kind == "close":
+            elif piece.kind == "close" and (piece.content is None or piece.content.kind == "close"):
                 runs.pop()
                 if piece.content is not None:
                     self.put(piece.content)
@@ -267,27 +275,34 @@ def _stretches(atoms: Sequence[Atom]) -> Iterator[list[Atom]]:
     yield stretch
 
 
-def _pieces(stretch: Sequence[Atom], base: Element | None, look_of: Look) -> Iterator[Piece]:
+def _pieces(stretch: Sequence[Atom], base: Element | None, look_of: Look, dialect: Dialect) -> Iterator[Piece]:
     """Text and marks; text in the formatting that is commonest has no mark for it."""
     bases = [look_of(base)]
     look = bases[-1]
     runs = _runs_behind(stretch)
+    things: list[Mark] = []  # behind the last text: whether they are within its formatting shows with the next one
     for place, atom in enumerate(stretch):
         if atom.kind == "text":
             own = look_of(atom.element)
             if own != look and atom.text.strip():
                 if look != bases[-1]:
                     yield Mark("close", look, None)
+                yield from things
+                things = []
                 if own != bases[-1]:
                     yield Mark("open", own, _Format(atom.element))
                 look = own
+            yield from things
+            things = []
             yield atom.text
             continue
         if atom.kind not in ("open", "close"):
-            yield Mark("empty", "", atom)
+            things.append(Mark("empty", "", atom, is_said=dialect.is_said(atom)))
             continue
         if look != bases[-1]:
             yield Mark("close", look, None)
+        yield from things
+        things = []
         if atom.kind == "open":
             run = runs[place]
             bases.append(look_of(run))
@@ -298,6 +313,31 @@ def _pieces(stretch: Sequence[Atom], base: Element | None, look_of: Look) -> Ite
         look = bases[-1]
     if look != bases[-1]:
         yield Mark("close", look, None)
+    yield from things
+
+
+def _paired(pieces: list[Piece], dialect: Dialect) -> list[Piece]:
+    """Things that embrace words as pairs, where they nest with each other, formatting and containers."""
+    ends = [dialect.pair(p.content) if isinstance(p, Mark) and p.kind == "empty" else ("empty", "") for p in pieces]
+    closed = {name for kind, name in ends if kind == "close"}
+    opened: list[tuple[str, int, int]] = []
+    words = 0
+    for place, (piece, (kind, name)) in enumerate(zip(pieces, ends, strict=True)):
+        if isinstance(piece, str):
+            words += has_words(piece)
+        elif piece.kind == "open":
+            opened.append((piece.name, place, words))
+        elif piece.kind == "close":
+            while opened.pop()[0] != piece.name:
+                pass
+        elif kind == "open" and name in closed:
+            opened.append((name, place, words))
+        elif kind == "close" and opened and opened[-1][0] == name:
+            _, begin, words_before = opened.pop()
+            if words > words_before:
+                pieces[begin] = Mark("open", name, pieces[begin].content)  # type: ignore[union-attr]
+                pieces[place] = Mark("close", name, piece.content)
+    return pieces
 
 
 def _runs_behind(stretch: Sequence[Atom]) -> list[Element | None]:

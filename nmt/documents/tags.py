@@ -9,6 +9,9 @@ from typing import NamedTuple
 from nmt.documents.base import Unit
 from nmt.documents.inline import Inline, Mark, Piece
 
+_SAID = frozenset({"img", "input"})
+_SILENT = frozenset({"br", "hr", "wbr"})
+"""Of the tags without text, which programs have in the place of words."""
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,60})((?:\s[^<>]{0,2000})?)(/?)>")
 
 
@@ -20,10 +23,11 @@ def pieces_of(text: str, also: re.Pattern[str] | None = None) -> Iterator[Piece]
         if match.start() > end:
             yield text[end : match.start()]
         end = match.end()
-        if not match[2] or match[4] or match[3].endswith("/"):
-            yield Mark("empty", match[2] or "", match[0])
+        name = (match[2] or "").lower()
+        if not name or match[4] or match[3].endswith("/"):
+            yield Mark("empty", name, match[0], is_said=bool(name) and name not in _SILENT)
         else:
-            yield Mark("close" if match[1] else "open", match[2].lower(), match[0])
+            yield Mark("close" if match[1] else "open", name, match[0], is_said=name in _SAID)
     if end < len(text):
         yield text[end:]
 

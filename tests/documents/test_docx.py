@@ -78,15 +78,15 @@ FILE = word(BODY, **PARTS)
 def test_units_are_paragraphs_with_their_codes() -> None:
     assert units("docx", FILE) == [
         'Hello <g id="1">bold</g> world',
-        'See <g id="1">a link</g><x id="2"/>.',
+        'See <g id="1">a link</g><m id="2"/>.',
         "Next line",
         "A cell",
         "Inner",
         'Page <x id="1"/> of this',
         'Open <g id="1">our page</g> now',
-        'Text <x id="1"/>marked',
+        'Text <g id="1">marked</g>',
         "In the box",
-        '<g id="1">Added</g><x id="2"/> words',
+        '<g id="1">Added</g><m id="2"/> words',
         '<g id="1">Control</g> it',
         "Over",
         "two lines",
@@ -179,6 +179,44 @@ def test_a_real_document_of_another_program_is_read_back_by_it() -> None:
     ]
     assert written.tables[0].cell(0, 1).text == "A CELL"
     assert written.sections[0].header.paragraphs[0].text == "ON TOP"
+
+
+COMMENT = '<w:commentRangeStart w:id="1"/>{}<w:commentRangeEnd w:id="1"/><w:r><w:commentReference w:id="1"/></w:r>'
+CURSOR = '<w:bookmarkStart w:id="0" w:name="_GoBack"/><w:bookmarkEnd w:id="0"/>'
+FLOATING = "<w:r><w:drawing><wp:anchor xmlns:wp='urn:wp'/></w:drawing></w:r>"
+IN_LINE = "<w:r><w:drawing><wp:inline xmlns:wp='urn:wp'/></w:drawing></w:r>"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ([run("I am "), CURSOR, run("here")], 'I am <m id="1"/><m id="2"/>here'),
+        (
+            [run("I am "), COMMENT.format(run("not") + run("so", "<w:b/>")), run(" here")],
+            'I am <g id="1">not<g id="2">so</g></g><m id="3"/> here',
+        ),
+        ([run("So "), FLOATING, run("is "), IN_LINE, run("this")], 'So <m id="1"/>is <x id="2"/>this'),
+        ([run("A "), field('XE "word"', ""), run("word")], 'A <m id="1"/>word'),
+        ([run("A "), '<w:moveFrom w:id="2"/>', run("word")], 'A <m id="1"/>word'),
+    ],
+)
+def test_what_nobody_says_is_no_placeholder_for_a_word(content: list[str], text: str) -> None:
+    assert units("docx", word(paragraph(*content))) == [text]
+
+
+def test_bookmarks_that_cross_formatting_or_each_other_stay_in_order_of_their_own() -> None:
+    first, second = ((f'<w:bookmarkStart w:id="{n}"/>', f'<w:bookmarkEnd w:id="{n}"/>') for n in (1, 2))
+    crossing = [run("a "), first[0], run("b "), second[0], run("c "), first[1], run("d "), second[1], run("e")]
+    linked = [run("a "), first[0], run("b "), f'<w:hyperlink r:id="r1">{run("c")}{first[1]}{run(" d")}</w:hyperlink>']
+    file = word(paragraph(*crossing) + paragraph(*linked))
+    assert units("docx", file) == [
+        'a <m id="1"/>b <g id="2">c <m id="3"/>d </g>e',
+        'a <m id="1"/>b <g id="2">c<m id="3"/> d</g>',
+    ]
+    for translate in (loud, turned):
+        assert sorted(map(str, outline(rewritten("docx", file, translate))["word/document.xml"])) == sorted(  # type: ignore[call-overload]
+            map(str, outline(file)["word/document.xml"])  # type: ignore[call-overload]
+        )
 
 
 def test_a_field_that_goes_on_elsewhere_keeps_its_order() -> None:

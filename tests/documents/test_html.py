@@ -60,8 +60,8 @@ def test_units_are_runs_of_text_and_inline_elements() -> None:
         "One",
         'Two <x id="1"/> things',
         "Broken ",
-        'bold <x id="1"/>both',
-        ' italic<x id="1"/> text &lt; 3',
+        'bold <m id="1"/>both',
+        ' italic<m id="1"/> text &lt; 3',
         'it "is"',
         "A picture",
     ]

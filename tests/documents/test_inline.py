@@ -42,19 +42,19 @@ def test_codes_around_all_words_stay_outside() -> None:
 
 def test_pairs_are_not_torn_apart() -> None:
     assert text_of(opened("b"), "one", closed("b"), " two") == '<g id="1">one</g> two'
-    assert text_of("one ", opened("b"), "two", single("x"), closed("b")) == 'one <g id="1">two<x id="2"/></g>'
+    assert text_of("one ", opened("b"), "two", single("x"), closed("b")) == 'one <g id="1">two<m id="2"/></g>'
 
 
 def test_what_does_not_nest_stands_for_itself() -> None:
     crossing: list[Piece] = ["a ", opened("b"), "b ", opened("i"), "c ", closed("b"), "d ", closed("i"), "e"]
-    assert text_of(*crossing) == 'a <g id="1">b <x id="2"/>c </g>d <x id="3"/>e'
-    assert text_of("a ", closed("b"), "b ", opened("i"), "c") == 'a <x id="1"/>b <x id="2"/>c'
+    assert text_of(*crossing) == 'a <g id="1">b <m id="2"/>c </g>d <m id="3"/>e'
+    assert text_of("a ", closed("b"), "b ", opened("i"), "c") == 'a <m id="1"/>b <m id="2"/>c'
 
 
 def test_moved_codes_are_read_with_their_content() -> None:
     inline = Inline(["a ", opened("b"), "b & c", closed("b"), " d", single("x"), " e"])
-    assert inline.unit("").text == 'a <g id="1">b &amp; c</g> d<x id="2"/> e'
-    read = inline.read('E <x id="2"/>D &lt; <g id="1">B &amp; C</g> A')
+    assert inline.unit("").text == 'a <g id="1">b &amp; c</g> d<m id="2"/> e'
+    read = inline.read('E <m id="2"/>D &lt; <g id="1">B &amp; C</g> A')
     assert read == ["E ", single("x"), "D < ", opened("b"), "B & C", closed("b"), " A"]
 
 

@@ -68,12 +68,28 @@ BOOK = archive(
 def test_units_of_an_open_document() -> None:
     assert units("odt", TEXT) == [
         "A heading",
-        'See <g id="1">bold</g> and <g id="2">a link</g><x id="3"/>.',
+        'See <g id="1">bold</g> and <g id="2">a link</g><m id="3"/>.',
         "Next",
         "A note",
         "A cell",
-        'Said<x id="1"/> so',
+        'Said<m id="1"/> so',
         "On top",
+    ]
+
+
+def test_marks_of_an_open_document_that_nobody_says() -> None:
+    first, last = ('<text:{}-start {}="1"/>', '<text:{}-end {}="1"/>')
+    kinds = ("bookmark", "text:name"), ("change", "text:change-id")
+    ends = [(first + "b" + last).format(*kind * 2) for kind in kinds]
+    frames = (
+        '<draw:frame text:anchor-type="char"/>two <draw:frame text:anchor-type="as-char"/>three <text:page-number/>four'
+    )
+    content = "".join(f"<text:p>{text}</text:p>" for text in (*(f"a {pair} c" for pair in ends), f"one {frames}"))
+    body = f'<text:text {NAMES} xmlns:draw="urn:draw">{content}</text:text>'
+    assert units("odt", archive({"mimetype": OPEN, "content.xml": body})) == [
+        'a <g id="1">b</g> c',
+        'a <g id="1">b</g> c',
+        'one <m id="1"/>two <x id="2"/>three <x id="3"/>four',
     ]
 
 
