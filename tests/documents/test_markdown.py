@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tests.documents.samples import loud, rewritten, same, turned, units
+from tests.effort import effort_s
 
 PAGE = """---
 title: Not this
@@ -73,6 +75,95 @@ def test_units_are_paragraphs_headings_items_and_cells() -> None:
     ]
 
 
+NESTED = """1.  Do this:
+
+    A second paragraph of it.
+
+    - Nested
+      - ```sh
+        make install
+        ```
+
+	```
+	tab
+	```
+2.  Then
+> > Said twice
+and on a lazy line
+>
+> ~~~
+> make all
+> ~~~
+> | a x | b y |
+> |-----|-----|
+> | c z | d w |
+
+Name | Age
+--- | ---
+Bob `x` | three
+Al | four
+
+<script>
+var hello = 1;
+
+alert(hello);
+</script>
+<!-- a comment
+
+of two paragraphs -->
+
+<img src="a.png"
+     alt="not this">
+
+<https://example.org> is <kbd>our</kbd> site,
+since 1986 or
+1986. See [the guide][] and [faq], not [it].
+
+[The Guide]: http://a.b
+[faq]: http://c.d
+"""
+
+
+def test_units_within_containers() -> None:
+    assert units("markdown", NESTED) == [
+        "Do this:",
+        "A second paragraph of it.",
+        "Nested",
+        "Then",
+        "Said twice and on a lazy line",
+        *("a x", "b y", "c z", "d w", "Name", "Age", "Bob ", "three", "Al", "four"),
+        ' is <g id="1">our</g> site, since 1986 or 1986. See <g id="2">the guide</g> and <g id="3">faq</g>, not [it].',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("See [the guide][] and [faq].\n\n[The Guide]: /a\n[faq]: /b", "SEE [THE GUIDE][the guide] AND [FAQ][faq]."),
+        ("A word[^1] <!-- no --> more.\n\n[^1]: The note\n    goes on.", "A WORD[^1] <!-- no --> MORE."),
+        ("[^1]: The note", "[^1]: THE NOTE"),
+        ("> [!NOTE]\n> Mind this.", "> [!NOTE]\n> MIND THIS."),
+        ("See [it](<my file.md>) now", "SEE [IT](<my file.md>) NOW"),
+        ("[![A b](c.svg)](d) and so", "[![A b](c.svg)](d) AND SO"),
+        ("$$\na = b\n$$\nso", "$$\na = b\n$$\nSO"),
+        ("::: warning\nMind this.\n:::", "::: warning\nMIND THIS.\n:::"),
+        ("Term\n: What it is", "TERM\n: WHAT IT IS"),
+        ("-\n\n   ~~~\n| a | b |", "-\n\n   ~~~\n| a | b |"),
+    ],
+)
+def test_what_is_left_as_it_is(page: str, expected: str) -> None:
+    assert rewritten("markdown", page, loud).decode().startswith(expected)
+
+
+@pytest.mark.parametrize("part", ["> ", "- ", "[", "[a", "<", "<!--", "`", "|", "1. ", "a | ", "![[", "<a "])
+def test_a_line_of_many_marks_takes_no_great_time(part: str) -> None:
+    def page(n: int) -> str:
+        return f"{part * n}word\n{part * n}word\n"
+
+    limit_s = 40 * max(effort_s(lambda: units("markdown", page(1_000)), 0.01), 0.01)
+    assert effort_s(lambda: units("markdown", page(10_000)), limit_s) < limit_s
+
+
 def outline(page: str) -> list[object]:
     """Everything that a reader sees but the text: tokens, levels, addresses, code."""
     seen: list[object] = []
@@ -88,9 +179,9 @@ def outline(page: str) -> list[object]:
 
 
 def test_the_outline_is_the_same() -> None:
-    page = PAGE.replace("A line between tags\n", "")
-    for translate in (loud, turned):
-        assert outline(rewritten("markdown", page, translate).decode()) == outline(page)
+    for page in (PAGE.replace("A line between tags\n", ""), NESTED):
+        for translate in (loud, turned):
+            assert outline(rewritten("markdown", page, translate).decode()) == outline(page)
 
 
 def test_the_same_texts_give_the_same_bytes() -> None:
