@@ -7,7 +7,7 @@ part of the package.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nmt.documents.base import Languages, Limits
 from nmt.documents.inline import Kind, Piece
@@ -44,13 +44,13 @@ def read_opendocument(data: bytes, _: Languages, limits: Limits) -> PackageDocum
     if PARTS[0] not in package.files:
         raise DocumentError(f"not an OpenDocument file: no {PARTS[0]} in it")
     parts = []
-    unseen: set[str] = set()
+    unseen: dict[Element, frozenset[str]] = {}
     for name in PARTS:
         if name in package.files:
             xml = XmlDocument(package.files[name], limits, name)
-            unseen |= _unseen_styles(xml.root)
+            unseen[xml.root] = frozenset(_unseen_styles(xml.root))
             parts.append(TextPart(name, xml, list(_paragraphs(xml.root))))
-    return PackageDocument(package, parts, OpenText(frozenset(unseen)), limits)
+    return PackageDocument(package, parts, OpenText(unseen), limits)
 
 
 def _paragraphs(root: Element) -> Iterator[Element]:
@@ -74,13 +74,13 @@ def _unseen_styles(root: Element) -> set[str]:
 class OpenText:
     """The `Dialect` of OpenDocument: text lies in paragraphs and spans themselves."""
 
-    def __init__(self, unseen: frozenset[str]) -> None:
-        """`unseen`: styles that change nothing that is seen."""
+    def __init__(self, unseen: Mapping[Element, frozenset[str]]) -> None:
+        """`unseen`: styles that change nothing that is seen, by the root of the part whose they are."""
         self._unseen = unseen
 
     def atoms(self, paragraph: Element) -> list[Atom]:
         """See `Dialect`."""
-        return list(self._atoms(paragraph))
+        return list(_atoms(paragraph, self._unseen[paragraph.getroottree().getroot()]))
 
     def inner(self, container: Element) -> Element:
         """See `Dialect`."""
@@ -123,19 +123,20 @@ class OpenText:
         """See `Dialect`."""
         return ()
 
-    def _atoms(self, holder: Element) -> Iterator[Atom]:
-        yield from _text(holder.text)
-        for element in holder:
-            name = local(element)
-            if name in _CONTAINERS and element.get(f"{_TEXT}style-name") in self._unseen:
-                yield from self._atoms(element)
-            elif name in _CONTAINERS:
-                yield Atom("open", element)
-                yield from self._atoms(element)
-                yield Atom("close", element)
-            elif name and name != "soft-page-break":
-                yield Atom("separator" if name in _SEPARATORS else "thing", element)
-            yield from _text(element.tail)
+
+def _atoms(holder: Element, unseen: frozenset[str]) -> Iterator[Atom]:
+    yield from _text(holder.text)
+    for element in holder:
+        name = local(element)
+        if name == "span" and element.get(f"{_TEXT}style-name") in unseen:
+            yield from _atoms(element, unseen)
+        elif name in _CONTAINERS:
+            yield Atom("open", element)
+            yield from _atoms(element, unseen)
+            yield Atom("close", element)
+        elif name and name != "soft-page-break":
+            yield Atom("separator" if name in _SEPARATORS else "thing", element)
+        yield from _text(element.tail)
 
 
 def _text(text: str | None) -> Iterator[Atom]:

@@ -93,6 +93,21 @@ def test_marks_of_an_open_document_that_nobody_says() -> None:
     ]
 
 
+def test_styles_of_one_part_say_nothing_of_another_and_links_stay() -> None:
+    unseen, bold = STYLES.replace("T2", "T3"), STYLES.replace("T1", "T4").replace("T2", "T1")
+    body = (
+        '<text:p>A <text:span text:style-name="T1">bold</text:span> word</text:p>'
+        '<text:p>See <text:a text:style-name="T4">a link</text:a> and '
+        '<text:span text:style-name="T4">so</text:span></text:p>'
+    )
+    file = {
+        "mimetype": OPEN,
+        "content.xml": f"<office:text {NAMES}>{bold}{body}</office:text>",
+        "styles.xml": f"<office:styles {NAMES}>{unseen}</office:styles>",
+    }
+    assert units("odt", archive(file)) == ['A <g id="1">bold</g> word', 'See <g id="1">a link</g> and so']
+
+
 def test_units_of_slides() -> None:
     assert units("pptx", SLIDES) == ['Hello my <g id="1">bold</g>', "two"]
 
