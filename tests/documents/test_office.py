@@ -108,6 +108,24 @@ def test_styles_of_one_part_say_nothing_of_another_and_links_stay() -> None:
     assert units("odt", archive(file)) == ['A <g id="1">bold</g> word', 'See <g id="1">a link</g> and so']
 
 
+def test_names_in_utf_8_need_no_sign_of_it() -> None:
+    page = '<html xmlns="http://www.w3.org/1999/xhtml"><p>Hello</p></html>'
+    files = {
+        **unpacked(BOOK),
+        "OEBPS/a.opf": unpacked(BOOK)["OEBPS/a.opf"].replace(b"a%20b", "ü".encode()),
+        "OEBPS/ü.xhtml": page.encode(),
+    }
+    packed = bytearray(archive(files))
+    for record, flags in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):  # as Info-ZIP writes them: without bit 11
+        place = -1
+        while (place := packed.find(record, place + 1)) >= 0:
+            packed[place + flags] &= ~0x08
+    assert "OEBPS/ü.xhtml" not in unpacked(bytes(packed))
+    written = rewritten("epub", bytes(packed), loud)
+    assert unpacked(written)["OEBPS/ü.xhtml"].decode() == page.replace("Hello", "HELLO")
+    assert written.count("OEBPS/ü.xhtml".encode()) == 2
+
+
 def test_units_of_slides() -> None:
     assert units("pptx", SLIDES) == ['Hello my <g id="1">bold</g>', "two"]
 
