@@ -47,7 +47,9 @@ def _pieces(element: Element, names: Names) -> Iterator[Piece]:
     yield from pieces_of(element.text or "")
     for child in element:
         name = local(child)
-        if name in names.spans:
+        if _is_kept(child):
+            yield Mark("empty", name, child, is_said=True)
+        elif name in names.spans:
             key = f"{id(child)}"
             yield Mark("open", key, Begin(child))
             yield from _pieces(child, names)
@@ -57,6 +59,11 @@ def _pieces(element: Element, names: Names) -> Iterator[Piece]:
         else:
             yield Mark("empty", name, child, is_said=name in _SAID)
         yield from pieces_of(child.tail or "")
+
+
+def _is_kept(element: Element) -> bool:
+    """Whether XLIFF says of a part of a text that it is not to be translated."""
+    return local(element) == "mrk" and (element.get("translate") == "no" or element.get("mtype") == "protected")
 
 
 def _paired(element: Element, names: Names) -> dict[Element, str]:

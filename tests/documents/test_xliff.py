@@ -158,3 +158,24 @@ def test_limits_hold() -> None:
         read("xliff", ONE, limits=Limits(max_units=2))
     with pytest.raises(DocumentError, match="more than 20 lines and tags"):
         read("xliff", ONE, limits=Limits(max_pieces=20))
+
+
+@pytest.mark.parametrize(
+    ("begin", "kept", "end"),
+    [
+        (
+            '<xliff version="1.2"><file source-language="en"><body><trans-unit id="1"><source>',
+            '<mrk mtype="protected">Visual <x id="1"/>Studio</mrk>',
+            "</source></trans-unit></body></file></xliff>",
+        ),
+        (
+            '<xliff version="2.0" srcLang="en"><file id="f"><unit id="1"><segment><source>',
+            '<mrk id="m1" translate="no">Visual Studio</mrk>',
+            "</source></segment></unit></file></xliff>",
+        ),
+    ],
+)
+def test_a_part_that_is_not_to_be_translated_is_copied_whole(begin: str, kept: str, end: str) -> None:
+    file = f"{begin}Open {kept} now{end}"
+    assert units("xliff", file) == ['Open <x id="1"/> now']
+    assert f">OPEN {kept} NOW</target>" in rewritten("xliff", file, loud).decode()
