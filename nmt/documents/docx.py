@@ -27,6 +27,7 @@ _TEXT_PART = re.compile(
 )
 _SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 _CONTAINERS = frozenset({"hyperlink", "smartTag", "ins", "moveTo", "sdt", "customXml", "fldSimple", "dir", "bdo"})
+_GONE = frozenset({"del", "moveFrom"})
 _DROPPED = frozenset({"proofErr", "lastRenderedPageBreak", "softHyphen"})
 """A program's notes to itself about words that are no longer there."""
 _SEPARATORS = frozenset({"tab", "ptab", "br", "cr"})
@@ -48,8 +49,15 @@ def read_docx(data: bytes, _: Languages, limits: Limits) -> PackageDocument:
     parts = []
     for name in _part_names(package, limits):
         xml = XmlDocument(package.files[name], limits, name)
-        parts.append(TextPart(name, xml, list(xml.root.iter(f"{namespace(xml.root)}p"))))
+        parts.append(TextPart(name, xml, list(_paragraphs(xml.root))))
     return PackageDocument(package, parts, Word(), limits)
+
+
+def _paragraphs(root: Element) -> Iterator[Element]:
+    """Those that are translated: not what is deleted, and not the content of a control such as a date."""
+    for paragraph in root.iter(f"{namespace(root)}p"):
+        if not any(local(holder) in _GONE or _is_control(holder) for holder in paragraph.iterancestors()):
+            yield paragraph
 
 
 def _part_names(package: Package, limits: Limits) -> list[str]:
@@ -191,13 +199,15 @@ def _inner(container: Element) -> Element | None:
     """What holds a container's runs; None where they are to be left alone."""
     name = local(container)
     if name == "sdt":
-        properties = child(container, "sdtPr")
-        if properties is not None and any(local(element) in _CONTROLS for element in properties):
-            return None
-        return child(container, "sdtContent")
+        return None if _is_control(container) else child(container, "sdtContent")
     if name == "fldSimple":
         return container if _is_link(_attribute(container, "instr")) else None
     return container
+
+
+def _is_control(element: Element) -> bool:
+    properties = child(element, "sdtPr") if local(element) == "sdt" else None
+    return properties is not None and any(local(inner) in _CONTROLS for inner in properties)
 
 
 def _attribute(element: Element, name: str) -> str:

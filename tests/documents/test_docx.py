@@ -273,3 +273,18 @@ def test_a_paragraph_of_many_parts_takes_no_great_time(content: Callable[[int], 
     few, many = (word(paragraph(content(n))) for n in (50, 500))
     limit_s = 40 * max(effort_s(lambda: units("docx", few), 0.01), 0.01)
     assert effort_s(lambda: units("docx", many), limit_s) < limit_s
+
+
+def test_controls_around_paragraphs_and_what_is_deleted_are_left() -> None:
+    def control(kind: str, content: str) -> str:
+        return f"<w:sdt><w:sdtPr><w:{kind}/></w:sdtPr><w:sdtContent>{content}</w:sdtContent></w:sdt>"
+
+    cell = f"<w:tc>{paragraph(run('Choice'))}</w:tc>"
+    file = word(
+        control("date", paragraph(run("1 January")))
+        + control("bibliography", control("richText", paragraph(run("Smith (2001)"))))
+        + f"<w:tbl><w:tr>{control('dropDownList', cell)}</w:tr></w:tbl>"
+        + control("richText", paragraph(run("A text")))
+        + paragraph(f'<w:del w:id="1">{BOX}</w:del>', run("Left over"))
+    )
+    assert units("docx", file) == ["A text", "Left over"]
