@@ -21,6 +21,9 @@ _STRING = re.compile(r'[ \t]*"((?:[^"\\\r\n]|\\.)*)"[ \t]*')
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{2})|(.))")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 _WRITTEN = {character: f"\\{letter}" for letter, character in _ESCAPES.items()} | {'"': '\\"', "\\": "\\\\"}
+_CONTROL = re.compile(r"\x1b\[[\d;]{0,40}[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""What no text has: codes of terminals, control characters."""
+_WRITTEN |= {c: f"\\{ord(c):03o}" for c in map(chr, (*range(32), 127)) if c not in _WRITTEN}
 _CHARSET = re.compile(rb"charset=([A-Za-z0-9._:-]+)")
 _PLURALS = re.compile(r"nplurals\s*=\s*(\d{1,2})\s*;\s*plural\s*=\s*([^;\\\"]{1,400})")
 _MAX_FORMS = 6
@@ -89,7 +92,7 @@ def _charset(data: bytes) -> str | None:
 
 
 def _slot(entry: _Entry, key: str) -> Slot | None:
-    found = tagged(entry.texts[key], f"line {entry.line}")
+    found = tagged(entry.texts[key], f"line {entry.line}", _CONTROL)
     if found is None:
         return None
     start, end = entry.spans[key]

@@ -163,3 +163,14 @@ def test_a_catalogue_keeps_its_encoding_as_long_as_it_can() -> None:
 def test_another_file_is_refused_with_its_line(text: str, message: str) -> None:
     with pytest.raises(DocumentError, match=message):
         read("po", text)
+
+
+def test_codes_of_terminals_are_marks_and_are_written_as_escapes() -> None:
+    catalogue = r"""
+msgid "A \033[1;31mred\x1b[0m\a word\177"
+msgstr ""
+"""
+    (unit,) = read("po", catalogue).units
+    assert unit.text == 'A <m id="1"/>red<m id="2"/><m id="3"/> word'
+    written = rewritten("po", catalogue, loud).decode()
+    assert r'msgstr "A \033[1;31mRED\033[0m\a WORD\177"' in written
