@@ -15,11 +15,13 @@ from nmt.documents.plain import Line, lines_of
 from nmt.documents.tags import tagged
 from nmt.errors import DocumentError
 
-_TIMING = re.compile(r"\s*(?:\d+:)?\d+:\d+[.,]\d+\s*-->\s*(?:\d+:)?\d+:\d+[.,]\d+")
+_CLOCK = r"-?\s{0,9}\d{1,9}(?:\s{0,9}[:.,]\s{0,9}\d{1,9}){1,3}"
+"""Players take it without a fraction, before zero and with blanks in it, too."""
+_TIMING = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}")
 _NOTE = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 _SPEAKER = re.compile(r"((?:<[^<>]*>|\{\\[^{}]*\})*\s*[-‐–—]\s*)(?=\S)")
-_ASS = re.compile(r"\{\\[^{}]{0,200}\}|\{[a-zA-Z]:[^{}]{0,200}\}")
-"""Codes of other formats that players understand in SubRip, too: position, colour."""
+_CODE = re.compile(r"\{\\[^{}]{0,200}\}|\{[a-zA-Z]:[^{}]{0,200}\}|<(?:\d{1,9}:)?\d\d:\d\d\.\d{3}>")
+"""Codes of other formats that players understand in SubRip, too: position, colour; in WebVTT when a word is shown."""
 _WORD = re.compile(r"(?:<[^<>]*>|\{[^{}]*\}|[^\s<{]|[<{])+")
 _MOST_LINES = 12
 """Of a cue that is taken as one text; no screen has room for more."""
@@ -97,7 +99,7 @@ def _slot(text: str, lines: list[Line]) -> Slot | None:
     start, end = first.start + (dash.end() if dash else 0), last.start + len(last.text.rstrip())
     start += len(text[start:end]) - len(text[start:end].lstrip())
     words = " ".join(text[start:end].split()) if len(lines) > 1 else text[start:end]
-    found = tagged(words, f"line {first.number}", _ASS)
+    found = tagged(words, f"line {first.number}", _CODE)
     if found is None:
         return None
     wrap = one_line if len(lines) == 1 else partial(_wrap, count=len(lines), end=first.end)

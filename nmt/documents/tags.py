@@ -12,7 +12,7 @@ from nmt.documents.inline import Inline, Mark, Piece
 _SAID = frozenset({"img", "input"})
 _SILENT = frozenset({"br", "hr", "wbr"})
 """Of the tags without text, which programs have in the place of words."""
-_TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,60})((?:\s[^<>]{0,2000})?)(/?)>")
+_TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,60}|\d{1,3}(?=\s?/?>))((?:\s[^<>]{0,2000})?)(/?)>")
 
 
 def pieces_of(text: str, also: re.Pattern[str] | None = None) -> Iterator[Piece]:
@@ -23,7 +23,7 @@ def pieces_of(text: str, also: re.Pattern[str] | None = None) -> Iterator[Piece]
         if match.start() > end:
             yield text[end : match.start()]
         end = match.end()
-        name = (match[2] or "").lower()
+        name = (match[2] or "").lower().partition(".")[0]  # WebVTT: <c.yellow>, </c>
         if not name or match[4] or match[3].endswith("/"):
             yield Mark("empty", name, match[0], is_said=bool(name) and name not in _SILENT)
         else:

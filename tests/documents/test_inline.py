@@ -114,3 +114,18 @@ def test_a_great_many_tags_take_no_great_time() -> None:
     found = tagged(text, "")
     assert found is not None
     assert found.render("WORD") == text.replace("word", "WORD")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("Click <0>here</0> <1/> now", 'Click <g id="1">here</g> <x id="2"/> now'),
+        ("if 3 <5 and 7> 2", "if 3 <5 and 7> 2"),
+        ("one<br/>two<br>three", 'one<m id="1"/>two<m id="2"/>three'),
+        ("an <img src='a'> or <Icon/> here", 'an <x id="1"/> or <x id="2"/> here'),
+    ],
+)
+def test_tags_of_strings(text: str, unit: str) -> None:
+    found = tagged(text, "")
+    assert found is not None
+    assert found.unit.text == unit

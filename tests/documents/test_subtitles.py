@@ -107,3 +107,17 @@ def test_another_file_is_refused() -> None:
 def test_a_cue_without_end_takes_no_great_time() -> None:
     whole = "1\n00:00:01,000 --> 00:00:02,000\n" + "word\n" * 5_000
     assert rewritten("srt", whole, loud).count(b"WORD") == 5_000
+
+
+@pytest.mark.parametrize("timing", ["00:00:01 --> 00:00:02", "-00:00:01,000 --> 00:00:02,000", "00: 00: 01,5-->0:2"])
+def test_a_timing_that_players_take_is_no_text(timing: str) -> None:
+    film = f"1\n{timing}\nHello there\n\n2\n00:00:03,000 --> 00:00:04,000\n5 --> 6 is so\n"
+    assert units("srt", film) == ["Hello there", "5 --> 6 is so"]
+
+
+def test_timings_within_a_cue_and_classes_are_marks() -> None:
+    cue = "WEBVTT\n\n00:01.000 --> 00:04.000\n<c> Hello</c><00:00:03.500><c.loud> world</c> of <00:03.900>mine\n"
+    assert units("vtt", cue) == ['<g id="1"> Hello</g><m id="2"/><g id="3"> world</g> of <m id="4"/>mine']
+    assert rewritten("vtt", cue, loud).decode() == cue.replace("Hello", "HELLO").replace("world", "WORLD").replace(
+        "of", "OF"
+    ).replace("mine", "MINE")
