@@ -102,14 +102,39 @@ def test_properties_in_the_old_encoding_stay_in_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("form", "text", "expected"),
+    [
+        ("properties", "=no key\na=b\\", "=NO KEY\na=B"),
+        ("properties", "a=b\n\\", "a=B\n\\"),
+        ("properties", "a\u00a0b=c d\u00e9", "a\u00a0b=C D\u00c9"),
+        ("strings", '"a" /* c */ = // d\n "b" /* e */; "f"="g"', '"a" /* c */ = // d\n "B" /* e */; "f"="G"'),
+    ],
+)
+def test_what_other_readers_take_is_taken(form: str, text: str, expected: str) -> None:
+    assert rewritten(form, text, loud).decode() == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "expected"),
+    [
+        ("strings", r'"a" = "Gr\U00fcn"; "b" = "x";', r'"a" = "GR\U00dcN\U00e9"; "b" = "X\U00e9";'),
+        ("strings", r'"a" = "Gr\U00fcn"; "b" = "ü";', r'"a" = "GR\U00dcN\U00e9"; "b" = "Üé";'),
+        ("json", r'["gr\u00fcn", "ü", "x"]', r'["GR\u00dcN\u00e9", "Üé", "Xé"]'),
+        ("properties", "a=gr\\u00fcn\nb=ü", "a=GR\\u00dcN\\u00e9\nb=Üé"),
+    ],
+)
+def test_a_value_that_was_written_with_escapes_stays_so(form: str, text: str, expected: str) -> None:
+    assert rewritten(form, text, lambda unit: loud(unit) + "é").decode() == expected
+
+
+@pytest.mark.parametrize(
     ("form", "text", "message"),
     [
         ("json", '{"a": }', "line 1: not JSON"),
         ("json", "[" * 100_000, "not JSON"),
         ("json", '{"a": "b"} x', "not JSON"),
-        ("strings", '"a" = "b"', "line 1: not a strings file"),
+        ("strings", '"a" = "b"\n"c" = "d";', "line 1: not a strings file"),
         ("strings", '"a" = "b";\nx', "line 2: not a strings file"),
-        ("properties", "\\", "line 1: not a properties file"),
     ],
 )
 def test_another_file_is_refused(form: str, text: str, message: str) -> None:
