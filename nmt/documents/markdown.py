@@ -56,7 +56,7 @@ _DEEPEST = 50
 """Containers within each other that are told apart."""
 _DEFINITION = re.compile(r"^[ \t>]*\[(?!\^)([^\[\]]{1,500})\]:", re.MULTILINE)
 _MARK = re.compile(
-    r"(?P<code>(?P<ticks>`+)(?!`).{0,2000}?(?<!`)(?P=ticks)(?!`))"
+    r"(?P<code>(?<!`)(?P<ticks>`++).{0,2000}?(?<!`)(?P=ticks)(?!`))"
     r"|(?P<silent><!--.{0,2000}?-->|\[\^[^\]\s]{1,100}\])"
     r"|(?P<escape>\\[!-/:-@\[-`{-~])"
     r"|(?P<image>!\[[^\]]{0,500}\](?:\([^()\s]{0,2000}(?:[ \t]+\"[^\"]{0,500}\")?\)|\[[^\]]{0,200}\])?)"

@@ -155,6 +155,10 @@ def test_what_is_left_as_it_is(page: str, expected: str) -> None:
     assert rewritten("markdown", page, loud).decode().startswith(expected)
 
 
+def test_backticks_that_nothing_ends_are_text() -> None:
+    assert units("markdown", "So ```this` is, and ``code`` is.") == ['So ```this` is, and <x id="1"/> is.']
+
+
 @pytest.mark.parametrize("part", ["> ", "- ", "[", "[a", "<", "<!--", "`", "|", "1. ", "a | ", "![[", "<a "])
 def test_a_line_of_many_marks_takes_no_great_time(part: str) -> None:
     def page(n: int) -> str:
