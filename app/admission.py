@@ -14,7 +14,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from starlette.types import Message
 
 from app.caller import Caller
-from nmt.errors import Cancelled, DeadlineExceeded, NmtError, Overloaded
+from app.errors import Stopping
+from nmt.errors import Cancelled, DeadlineExceeded, NmtError
 from nmt.inference import ModelInfo, PoolStatus, TranslateOptions, Translation
 
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -64,6 +65,16 @@ class Admission:
         self._deadline_s = deadline_s
         self.is_stopping = False
         """Set before the end: readiness fails, work that still comes is done."""
+        self._end: float | None = None
+        """Of the time that accepted work has, on the event loop's clock."""
+
+    def stop(self, drain_s: float) -> float:
+        """What is left, in seconds, of the time for accepted work: `drain_s` from the first call on."""
+        self.is_stopping = True
+        now = asyncio.get_running_loop().time()
+        if self._end is None:
+            self._end = now + drain_s
+        return max(0.0, self._end - now)
 
     def seconds(self, wanted_s: float | None) -> float:
         """The longest time to an answer: what a caller wants, as far as the service allows it."""
@@ -122,7 +133,7 @@ class Admission:
                 raise Cancelled("the caller went away")
             raise DeadlineExceeded(f"no translation within {deadline_s:g} s")
         except CancelledError:  # by the engine as it closes, not by us
-            raise Overloaded("the service is stopping") from None
+            raise Stopping() from None
         finally:
             backstop.cancel()
             if caller is not None:

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app import errors, logs
 from app.caller import Caller
-from app.errors import BadRequest, BodyTimeout, HeadTimeout, HeadTooLarge
+from app.errors import BadRequest, BodyTimeout, HeadTimeout, HeadTooLarge, Stopping
 from app.exchange import IS_ANSWERED
 from app.headers import SAFE
 from app.settings import Settings
@@ -143,7 +143,7 @@ class Door:
         if path in ALWAYS_ANSWERED:
             return None
         if self.is_stopping:
-            return Overloaded("the service is stopping", retry_after_s=5.0)
+            return Stopping()
         if connection in self.extra and len(self.inside) > self.max_connections:
             return TOO_MANY
         return self.gauge.refusal() if path in WORK else None
@@ -159,7 +159,9 @@ class Connection(HttpToolsProtocol):
         self.url = b""
         self._clock: asyncio.TimerHandle | None = None
         """Ends the wait for a request or its rest."""
-        self._is_in_head = self._is_in_body = self._is_lingering = False
+        self._is_in_head = self._is_in_body = False
+        self.is_lingering = False
+        """It has its answer, and is still sending its request."""
         self._head_bytes = self._fields = 0
         self._body_bytes = self._framing_bytes = 0
         self._mistake: NmtError | None = None
@@ -205,7 +207,7 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
-        if self._is_lingering:
+        if self.is_lingering:
             self.end()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -220,7 +222,7 @@ class Connection(HttpToolsProtocol):
 
     def linger(self) -> None:
         """Throw away what still comes of the request."""
-        self._is_lingering = True
+        self.is_lingering = True
         self.flow.resume_reading()
         self._set_clock(LINGER_AT_THE_END_S if self.door.is_stopping else LINGER_S, self.end)
         self.door.await_request(self)
@@ -228,7 +230,7 @@ class Connection(HttpToolsProtocol):
     # What comes in
 
     def data_received(self, data: bytes) -> None:
-        if self._is_lingering:
+        if self.is_lingering:
             return
         self.door.gauge.gather()
         self._unset_keepalive_if_required()
@@ -310,7 +312,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._is_in_body = False
         self._stop_clock()
-        if self._is_lingering:  # that was the rest
+        if self.is_lingering:  # that was the rest
             self.transport.close()
         if not self.cycle.response_complete:
             self.door.awaited.pop(self, None)

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors, exchange, logs
 from app.caller import Caller, take_caller
-from app.errors import BodyTimeout, BodyTooLarge
+from app.errors import BodyTimeout, BodyTooLarge, Stopping
 from app.headers import SAFE, make_safe
 from app.metrics import PATH
 from app.parameters import parse_json
@@ -127,6 +127,10 @@ class Application(FastAPI):
             response = await translate.respond(parse_json(await _read(headers, receive, service)), service, receive)
         except (NmtError, ClientDisconnect) as error:
             response = errors.handle(scope, error)
+        except asyncio.CancelledError:
+            if not service.admission.is_stopping:
+                raise
+            response = errors.answer(Stopping())
         except Exception as error:
             errors.log_fault(error, scope)
             response = errors.answer(error)

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from app.errors import INTERNAL, NotFound
+from app.errors import INTERNAL, NotFound, Stopping
 from nmt.errors import NmtError, Overloaded
 
 logger = logging.getLogger(__name__)
@@ -73,10 +73,20 @@ class DocumentDesk:
             raise NotFound("Document not found.")
         return job
 
+    async def close(self) -> None:
+        """End the jobs in work: what came of them could not be fetched any more."""
+        tasks = [job.task for job in self._jobs.values() if job.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _run(self, job: Job, work: Work) -> None:
         try:
             await work(job)
             job.status = "done"
+        except asyncio.CancelledError:
+            job.status, job.message = "error", str(Stopping())
+            raise
         except NmtError as error:
             job.status, job.message = "error", str(error)
         except Exception as error:

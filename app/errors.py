@@ -6,6 +6,7 @@ now and then the status, that their clients understand.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import traceback
@@ -102,6 +103,13 @@ class NotFound(NmtError):
 
 class NotDone(Overloaded):
     """What is asked for is still in work."""
+
+
+class Stopping(Overloaded):
+    """The service is about to end: it takes no more work, or cannot finish what it has taken in time."""
+
+    def __init__(self) -> None:
+        super().__init__("the service is stopping", retry_after_s=5.0)
 
 
 class RateLimited(NmtError):
@@ -259,7 +267,7 @@ def answer(error: Exception, path: str = "/") -> JSONResponse:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, Overloaded | RateLimited):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
-    if isinstance(error, BodyTooLarge | BodyTimeout):
+    if isinstance(error, BodyTooLarge | BodyTimeout | Stopping):
         headers["Connection"] = "close"  # the rest of the body is never read
     status = status_of(error, contract)
     return JSONResponse(contract.body(status, message_of(error)), status, headers)
@@ -285,10 +293,14 @@ def handle(scope: Scope, error: Exception) -> JSONResponse:
 
 
 class Faults:
-    """ASGI middleware: an exception nobody expected becomes a JSON 500, and its place (never its text) is logged."""
+    """ASGI middleware: an exception nobody expected becomes a JSON 500, and its place (never its text) is logged.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A request that the server cancels because the service is stopping is told so.
+    """
+
+    def __init__(self, app: ASGIApp, is_stopping: Callable[[], bool]) -> None:
         self.app = app
+        self._is_stopping = is_stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -303,6 +315,10 @@ class Faults:
 
         try:
             await self.app(scope, receive, watch)
+        except asyncio.CancelledError:
+            if has_started or not self._is_stopping():
+                raise
+            await answer(Stopping(), path_of(scope))(scope, receive, send)
         except Exception as error:
             log_fault(error, scope)
             if has_started:

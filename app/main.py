@@ -93,7 +93,7 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | 
             (files.PATH, deepl_documents.PATH), (chosen.max_file_bytes + files.FORM_BYTES, chosen.file_deadline_s)
         ),
     )
-    app.add_middleware(errors.Faults)
+    app.add_middleware(errors.Faults, is_stopping=lambda: app.state.service.admission.is_stopping)
     app.add_middleware(logs.RequestId)
     app.add_middleware(
         CORSMiddleware,

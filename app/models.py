@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from app.admission import Admission, Engine
-from app.errors import INTERNAL, ReloadFailed
+from app.errors import INTERNAL, ReloadFailed, Stopping
 from app.languages import Languages
 from nmt.errors import NmtError, Overloaded
 from nmt.inference import Detector
@@ -97,13 +97,18 @@ class Models:
         task.add_done_callback(self._unasked.discard)
 
     async def close(self, drain_s: float) -> None:
-        """Finish the accepted work and free all engines. Admission has been told that the service is stopping."""
+        """Finish the accepted work, for at most `drain_s`, and free all engines.
+
+        Admission has been told that the service is stopping.
+        """
+        clock = asyncio.get_running_loop().time
+        end = clock() + drain_s
         try:
             async with self._turn:  # one under way ends without effect
                 pass
-            await asyncio.to_thread(self.current.engine.drain, drain_s)
+            await asyncio.to_thread(self.current.engine.drain, max(0.0, end - clock()))
             if self._retiring is not None:  # who held that set longer than this has been cancelled
-                await asyncio.wait((self._retiring,), timeout=drain_s)
+                await asyncio.wait((self._retiring,), timeout=max(0.0, end - clock()))
                 self._retiring.cancel()
                 await asyncio.wait((self._retiring,))
         finally:
@@ -146,7 +151,7 @@ class Models:
 
     def _refuse_at_the_end(self) -> None:
         if self._admission.is_stopping:
-            raise Overloaded("the service is stopping", retry_after_s=5.0)
+            raise Stopping()
 
     async def _retire(self, old: ModelSet) -> None:
         """Close a set when nobody needs it any more, or has had all the time that there is."""

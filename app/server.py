@@ -27,8 +27,12 @@ from app.service import Service
 from app.settings import Settings, load_settings
 from nmt.errors import Overloaded
 
-ABOVE_DRAIN_S = 5
-"""Time for connections to end, beside that for the work that was accepted."""
+LAST_WORDS_S = 2.0
+"""Time for what could not be finished to be told so, after that for the work that was accepted."""
+FAREWELL_S = 3
+"""Time for connections to end, after both."""
+LOOK_S = 0.02
+"""Between two looks whether requests are still in hand."""
 BACKLOG = 2048
 """Connections that the system holds for us while we are busy."""
 OWN_FILES = 256
@@ -67,18 +71,19 @@ def make_server(app: Application, settings: Settings, **options: Any) -> Server:
         proxy_headers=False,  # the application knows whom to believe
         backlog=BACKLOG,
         timeout_keep_alive=settings.keep_alive_s,
-        timeout_graceful_shutdown=int(settings.drain_s) + ABOVE_DRAIN_S,
+        timeout_graceful_shutdown=FAREWELL_S,
         **options,
     )
-    return Server(config, door, settings.drain_s)
+    return Server(config, door, app, settings.drain_s)
 
 
 class Server(uvicorn.Server):
     """uvicorn's, which at a SIGTERM first does what it has accepted, and at a second one ends."""
 
-    def __init__(self, config: uvicorn.Config, door: Door, drain_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door, app: Application, drain_s: float) -> None:
         super().__init__(config)
         self.door = door
+        self._app = app
         self.owns_process = False
         """Nothing else runs in this process, whose garbage collection may be set for it."""
         self._drain_s = drain_s
@@ -100,12 +105,27 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish the requests in hand with the ears still open: health is told, everything else refused in words."""
+        """Finish the requests in hand with the ears still open: health is told, everything else refused in words.
+
+        What has no answer when the time for that is over gets one that says so.
+        """
         self.door.is_stopping = True
-        end = time.monotonic() + self._drain_s
-        while self.server_state.tasks and time.monotonic() < end:
-            await asyncio.sleep(0.02)
+        admission = self._app.state.service.admission
+        while self.server_state.tasks and admission.stop(self._drain_s) > 0:
+            await asyncio.sleep(LOOK_S)
+        if self.server_state.tasks:
+            await self._give_up()
         await super().shutdown(sockets)
+
+    async def _give_up(self) -> None:
+        """End the requests in hand, and let their callers hear of it, those too that are still sending."""
+        for task in self.server_state.tasks:
+            task.cancel()
+        end = time.monotonic() + LAST_WORDS_S
+        while time.monotonic() < end and (
+            self.server_state.tasks or any(connection.is_lingering for connection in self.door.inside)
+        ):
+            await asyncio.sleep(LOOK_S)
 
 
 class _Gauge:

@@ -109,12 +109,14 @@ async def running(settings: Settings, load_engine: EngineLoader | None) -> Async
             def announce_stop() -> None:
                 admission.is_stopping = True
 
+            service = Service(settings, admission, models, gate, glossaries)
             try:
                 with before_sigterm(announce_stop, settings.drain_delay_s):
-                    yield Service(settings, admission, models, gate, glossaries)
+                    yield service
             finally:
-                announce_stop()
-                await models.close(settings.drain_s)
+                left_s = admission.stop(settings.drain_s)
+                await service.documents.close()
+                await models.close(left_s)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from fastapi.exceptions import HTTPException
 from fastapi.responses import JSONResponse, Response
 
 from app.document_jobs import Job
-from app.errors import BadRequest, BodyTooLarge, NotDone, NotFound
+from app.errors import BadRequest, BodyTooLarge, NotDone, NotFound, Stopping
 from app.files import FileAnswer, known_format, nobody_leaves, target_name, translate_file
 from app.routes.deepl import (
     check_fields_without_effect,
@@ -78,7 +78,7 @@ async def upload(request: Request) -> JSONResponse:
     if len(data) > settings.max_file_bytes:
         raise BodyTooLarge(f"the file exceeds the limit of {settings.max_file_bytes} bytes")
     if service.admission.is_stopping:
-        raise Overloaded("the service is stopping")
+        raise Stopping()
     languages = (source.code if source else AUTO, target.code)
     translate = partial(
         translate_file, service, data, form, *languages, nobody_leaves, key=key_of(values), options=options

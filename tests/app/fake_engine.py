@@ -97,7 +97,7 @@ class FakeEngine:
     def gather(self) -> None: ...
 
     def drain(self, timeout_s: float) -> None:
-        self.events.append(f"drain {timeout_s:g}")
+        self.events.append(f"drain {timeout_s:.0f}")  # whole seconds: some time has passed
 
     def close(self) -> None:
         self.events.append("close")

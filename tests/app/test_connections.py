@@ -27,6 +27,7 @@ from app.connections import (
     Door,
     without_upgrade,
 )
+from app.direct import Application
 from app.main import create_app
 from app.server import Server, allow_files, make_server
 from app.settings import Settings
@@ -80,8 +81,8 @@ class Caller:
 class Service:
     """A running server, its door, and connections to it."""
 
-    def __init__(self, server: Server, door: Door, port: int) -> None:
-        self.server, self.door, self._port = server, door, port
+    def __init__(self, app: Application, server: Server, door: Door, port: int) -> None:
+        self.app, self.server, self.door, self._port = app, server, door, port
         self._callers: list[Caller] = []
 
     async def call(self, data: bytes = b"") -> Caller:
@@ -105,12 +106,13 @@ class Service:
 @asynccontextmanager
 async def serving(engine: FakeEngine, **limits: Any) -> AsyncIterator[Service]:
     """A service with these settings; leaving the block checks that nothing of its connections is left."""
-    settings = Settings(access_log=False, **limits)
-    server = make_server(create_app(settings, load_engine=lambda _: engine), settings, port=0, log_config=None)
+    settings = Settings(**{"access_log": False, **limits})
+    app = create_app(settings, load_engine=lambda _: engine)
+    server = make_server(app, settings, port=0, log_config=None)
     task = asyncio.create_task(server.serve())
     await until(lambda: server.started)
     door = server.door
-    service = Service(server, door, server.servers[0].sockets[0].getsockname()[1])
+    service = Service(app, server, door, server.servers[0].sockets[0].getsockname()[1])
     try:
         yield service
         engine.release()
@@ -521,6 +523,69 @@ async def test_the_end_comes_when_work_is_done_and_meanwhile_health_is_told(engi
         engine.release()
         assert (await busy.answer())[2] == {"translatedText": "HI"}
         await until(lambda: "close" in engine.events)
+
+
+def form(path: str, **fields: str) -> bytes:
+    """A form with a file, for a document from English to German."""
+    parts = [
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()
+    ]
+    parts.append('--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nHi\r\n--x--\r\n')
+    body = "".join(parts).encode()
+    return post(body, path=path).replace(b"application/json", b"multipart/form-data; boundary=x")
+
+
+DEEPL = {"text": ["Hi"], "source_lang": "EN", "target_lang": "DE"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (post(), 503),
+        (post(more="Origin: http://page.example\r\n"), 503),
+        (post(TEXT, length=1000), 503),
+        (post(TEXT, path="/detect", length=1000), 503),
+        (form("/translate_file", source="en", target="de"), 503),
+        (post(json.dumps(DEEPL).encode(), path="/v2/translate"), 529),
+    ],
+    ids=["text", "page", "half", "half, long way", "file", "deepl"],
+)
+async def test_what_cannot_be_finished_in_time_is_told_so(
+    engine: FakeEngine, request_: bytes, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.is_held = True
+    async with serving(engine, drain_s=0.2, access_log=True) as service:
+        caller = await service.call(request_)
+        await until(lambda: service.server.server_state.tasks)
+        service.server.should_exit = True
+        told, fields, body = await caller.answer()
+        assert (told, body.get("error", body.get("message"))) == (status, "the service is stopping")
+        assert fields["retry-after"] == "5"
+        assert "x-request-id" in fields
+        assert ("access-control-allow-origin" in fields) == (b"Origin" in request_)
+        assert await caller.is_closed()
+        await until(lambda: "close" in engine.events)
+        assert all(job.future.cancelled() for job in engine.jobs)
+        assert engine.events == ["drain 0", "close"]  # none of the time is left, and it is not given twice
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split()[1:4] == ["POST", request_.split()[1].decode(), str(status)]
+
+
+async def test_documents_in_work_end_with_the_service(engine: FakeEngine, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody could fetch them any more."""
+    engine.is_held = True
+    async with serving(engine, drain_s=20) as service:
+        status, _, body = await service.ask(form("/v2/document", source_lang="EN", target_lang="DE"))
+        assert status == 200
+        await until(lambda: engine.jobs)
+        desk = service.app.state.service.documents
+        service.server.should_exit = True
+        await until(lambda: "close" in engine.events)
+        assert engine.jobs[0].future.cancelled()
+        job = desk.find(body["document_id"], body["document_key"])
+        assert (job.status, job.message) == ("error", "the service is stopping")
+        assert job.ended is not None
+    assert not [record for record in caplog.records if record.name.startswith("app")]
 
 
 async def test_a_second_signal_ends_it_at_once(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:

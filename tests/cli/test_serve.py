@@ -95,6 +95,27 @@ def test_a_second_sigterm_ends_it_although_somebody_waits(bundle: Path) -> None:
     assert (process.returncode, time.monotonic() - began < 10) == (128 + signal.SIGTERM, True), output
 
 
+def test_what_cannot_be_finished_before_the_end_gets_an_answer(bundle: Path) -> None:
+    port = free_port()
+    process = serve("--models", bundle.parent, "--port", str(port), "--workers", "1", NMT_DRAIN_S="0.5")
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", process)
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as half, half.makefile("rb") as answer:
+            head = b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+            half.sendall(head + b"\r\n{")
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            told = answer.read()
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert told.startswith(b"HTTP/1.1 503 ")
+    assert json.loads(told.partition(b"\r\n\r\n")[2]) == {"error": "the service is stopping"}
+    assert process.returncode == 0, output
+    assert "POST /translate 503" in output
+    assert "Traceback" not in output
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
