@@ -91,18 +91,31 @@ class TermIndex:
     by_start: dict[str, list[int]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        for place, (source, _) in enumerate(self.terms):
-            self.by_start.setdefault(source.casefold()[:_START_CHARS], []).append(place)
+        self._folded = [source.casefold() for source, _ in self.terms]
+        for place, source in enumerate(self._folded):
+            self.by_start.setdefault(source[:_START_CHARS], []).append(place)
+        self._sizes = sorted({len(start) for start in self.by_start})
 
     def within(self, texts: Iterable[str]) -> Terms:
-        """Those whose source stands in one of the texts, in whatever case."""
-        text = "\n".join(texts).casefold()
-        starts: Iterable[str] = self.by_start
-        if len(self.terms) > _FEW:
-            there = {text[place : place + size] for size in range(1, _START_CHARS + 1) for place in range(len(text))}
-            starts = there & self.by_start.keys()
-        places = sorted(place for start in starts for place in self.by_start[start])
-        return tuple(self.terms[place] for place in places if self.terms[place][0].casefold() in text)
+        """Those whose source stands in one of the texts, in whatever case. Long texts belong in another thread."""
+        found: set[int] = set()
+        for text in map(str.casefold, texts):  # one by one: no step of it keeps other threads waiting for long
+            found.update(place for place in self._likely(text) if place in found or self._folded[place] in text)
+        return tuple(self.terms[place] for place in sorted(found))
+
+    def _likely(self, text: str) -> Iterable[int]:
+        """Places of the terms that may stand in a text: those whose first and last letters do."""
+        if len(self.terms) <= _FEW:
+            return range(len(self.terms))
+        there = {run for size in self._sizes for run in _runs(text, size)}
+        starts = there & self.by_start.keys()
+        places = (place for start in starts for place in self.by_start[start])
+        return (place for place in places if self._folded[place][-_START_CHARS:] in there)
+
+
+def _runs(text: str, size: int) -> Iterable[str]:
+    """All runs of so many characters."""
+    return map("".join, zip(*(text[skipped:] for skipped in range(size)), strict=False))
 
 
 class _Recent:
@@ -234,6 +247,10 @@ class GlossaryStore:
             query = "DELETE FROM dictionaries WHERE glossary = ? AND source = ? AND target = ?"
             if not self._database.execute(query, [glossary_id, *pair]).rowcount:
                 raise _without(pair)
+
+    def has_shared(self, source: str, target: str) -> bool:
+        """Whether the operator has given terms for a pair of codes."""
+        return (source.lower(), target.lower()) in self._shared
 
     def shared(self, source: str, target: str, texts: Sequence[str]) -> Terms:
         """The operator's terms for a pair of codes that stand in these texts."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from app import exchange
 from app.admission import Receive
@@ -19,6 +19,11 @@ from nmt.inference import Detection, ModelInfo, TranslateOptions, Translation, f
 
 AUTO = "auto"
 """The source code that asks for detection."""
+LONG_CHARS = 20_000
+"""Of all texts together. From here on they are looked through for terms by another thread."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Answer: TypeAlias = Translation | NmtError
 
@@ -152,7 +157,7 @@ async def _along(
     clock = asyncio.get_running_loop().time
     leg = partial(service.admission.translate, models.engine, receive=receive)
     if len(route) == 1:
-        with_shared = _with_shared(options, service, route[0], texts)
+        with_shared = await _with_shared(options, service, route[0], texts, end)
         return await leg(texts, route[0], with_shared, deadline_s=end - clock())
     first, second = route
     halfway = await leg(texts, first, first_leg(options), deadline_s=end - clock())
@@ -169,15 +174,30 @@ async def _along(
     return [_joined(answer, next(onward)) if isinstance(answer, Translation) else answer for answer in halfway]
 
 
-def _with_shared(
-    options: TranslateOptions, service: Service, model: ModelInfo, texts: Sequence[str]
+async def _with_shared(
+    options: TranslateOptions, service: Service, model: ModelInfo, texts: Sequence[str], end: float
 ) -> TranslateOptions:
     """Also the operator's terms, but for those that the request itself translates otherwise."""
-    shared = service.glossaries.shared(model.source_lang, model.target_lang, texts)
-    if not shared or options.raw:
+    pair = model.source_lang, model.target_lang
+    if options.raw or not service.glossaries.has_shared(*pair):
+        return options
+    if sum(map(len, texts)) < LONG_CHARS:
+        shared = service.glossaries.shared(*pair, texts)
+    else:
+        shared = await aside(end, service.glossaries.shared, *pair, texts)
+    if not shared:
         return options
     own = {source for source, _ in options.terms}
     return replace(options, terms=options.terms + tuple(term for term in shared if term[0] not in own))
+
+
+async def aside(end: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `work` returns, done by another thread. Raises DeadlineExceeded at `end`, by the event loop's clock."""
+    try:
+        async with asyncio.timeout_at(end):
+            return await asyncio.to_thread(work, *args, **kwargs)
+    except TimeoutError:
+        raise DeadlineExceeded("not translated in time") from None
 
 
 def _joined(first: Translation, second: Answer) -> Answer:

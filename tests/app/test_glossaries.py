@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import re
 import sqlite3
+import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +16,17 @@ import pytest
 
 from app import glossaries
 from app.errors import BadRequest, NotFound
-from app.glossaries import FILE_NAME, MAX_TERMS, Dictionary, GlossaryStore, TermIndex, read_csv, read_tsv, write_tsv
+from app.glossaries import (
+    FILE_NAME,
+    MAX_TERMS,
+    Dictionary,
+    GlossaryStore,
+    TermIndex,
+    Terms,
+    read_csv,
+    read_tsv,
+    write_tsv,
+)
 from app.settings import Settings
 from nmt.errors import ConfigError
 from tests.app.fake_engine import FakeEngine
@@ -211,6 +224,29 @@ def test_a_wrong_file_of_the_operator_ends_the_start(tmp_path: Path, name: str, 
         GlossaryStore(shared=tmp_path)
     with pytest.raises(ConfigError, match="is not a folder"):
         GlossaryStore(shared=tmp_path / name)
+
+
+async def test_others_are_answered_while_long_texts_are_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "en-de.tsv").write_text("mouse\tMaus\n", "utf-8")
+    have_been_answered = threading.Event()
+    within = TermIndex.within
+
+    def look(index: TermIndex, texts: Iterable[str]) -> Terms:
+        assert have_been_answered.wait(5)
+        return within(index, texts)
+
+    monkeypatch.setattr(TermIndex, "within", look)
+    engine = FakeEngine()
+    async with calling(Settings(glossaries=tmp_path), engine) as (_, client):
+        body = {"q": ["a mouse " * 1000] * 3, "source": "en", "target": "de"}
+        long = asyncio.create_task(client.post("/translate", json=body))
+        await asyncio.sleep(0.05)
+        assert (await client.get("/livez")).status_code == 200
+        have_been_answered.set()
+        assert (await long).status_code == 200
+    assert engine.jobs[0].options.terms == (("mouse", "Maus"),)
 
 
 async def test_the_operator_s_terms_reach_the_engine_unless_the_request_has_its_own(tmp_path: Path) -> None:
