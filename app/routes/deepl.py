@@ -23,7 +23,7 @@ from app.languages import Language, Languages
 from app.models import ModelSet
 from app.routes.translate import MODEL_VERSION
 from app.service import Service, get_service
-from app.translation import AUTO, Outcome, translate_each, version_of
+from app.translation import AUTO, Outcome, aside, translate_each, version_of
 from app.values import Values, missing, read_values, unsupported
 from nmt.errors import NmtError, UnsupportedPair
 from nmt.inference import TranslateOptions
@@ -72,14 +72,16 @@ async def translate(request: Request) -> JSONResponse:
     """Texts, all or none: DeepL's answer has no place for one text's error."""
     service = await get_service(request)
     values = await read_values(request, service.settings)
+    clock = asyncio.get_running_loop().time
+    end = clock() + service.admission.seconds(service.settings.deepl_deadline_s)
     with service.models.current as models:
         call = _text_call(values, models, service)
         caller = _admit(service, values, call.texts)
         options = call.options
         if call.glossaries:
             assert call.source is not None
-            terms = await asyncio.to_thread(
-                glossary_terms, service, caller, call.glossaries, call.source, call.target, call.texts
+            terms = await aside(
+                end, glossary_terms, service, caller, call.glossaries, call.source, call.target, call.texts
             )
             if len(terms) > service.settings.max_terms:
                 raise BadRequest(f"More than {service.settings.max_terms} entries of the glossary stand in the texts.")
@@ -91,7 +93,7 @@ async def translate(request: Request) -> JSONResponse:
             call.target.code,
             options,
             request.receive,
-            deadline_s=service.settings.deepl_deadline_s,
+            deadline_s=end - clock(),
             models=models,
         )
     for outcome in outcomes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from app.glossaries import TermIndex, Terms
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine, model
 from tests.app.serving import calling
@@ -204,6 +207,26 @@ async def test_a_glossary_from_its_making_to_its_end(client: httpx.AsyncClient, 
     )
     assert (await client.delete(path)).status_code == 204
     assert (await client.get(path)).status_code == 404
+
+
+async def test_looking_a_glossary_up_has_no_more_time_than_the_rest(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_told = threading.Event()
+    within = TermIndex.within
+
+    def look(index: TermIndex, texts: Iterable[str]) -> Terms:
+        is_told.wait(3)
+        return within(index, texts)
+
+    monkeypatch.setattr(TermIndex, "within", look)
+    async with calling(Settings(deepl_deadline_s=0.2), engine) as (_, client):
+        made = (await client.post("/v2/glossaries", json=GLOSSARY)).json()
+        body = {**FROM, "target_lang": "DE", "glossary_id": made["glossary_id"]}
+        late = await client.post("/v2/translate", json=body)
+        is_told.set()
+        assert (late.status_code, late.json()["message"]) == (504, "not translated in time")
+        assert not engine.jobs
 
 
 async def test_only_so_many_entries_of_a_glossary_may_stand_in_the_texts(engine: FakeEngine) -> None:
