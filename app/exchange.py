@@ -93,6 +93,12 @@ def begin(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Exchange:
     return exchange
 
 
+def begin_anew() -> Exchange:
+    """Another one for the request in hand: for work that goes on in a task of its own when that has been answered."""
+    here = current()
+    return begin(here._scope, here._headers)
+
+
 def current() -> Exchange:
     """The request in hand; outside a request one that nobody reads."""
     return _current.get(None) or Exchange({}, _NO_HEADERS)

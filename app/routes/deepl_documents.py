@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import HTTPException
 from fastapi.responses import JSONResponse, Response
 
+from app import exchange
 from app.document_jobs import Job
 from app.errors import BadRequest, BodyTooLarge, NotDone, NotFound, Stopping
 from app.files import FileAnswer, known_format, nobody_leaves, target_name, translate_file
@@ -133,12 +134,22 @@ async def _as_soon_as_may_be(translate: Callable[[], Awaitable[FileAnswer]], job
         try:
             service.files.check_room(service.settings)
             job.status = "translating"
-            return await translate()
+            return await _at_its_own_expense(translate, service)
         except Overloaded:
             if service.admission.is_stopping or clock() >= end:
                 raise
             job.status = "queued"
             await asyncio.sleep(_PAUSE_S)
+
+
+async def _at_its_own_expense(translate: Callable[[], Awaitable[FileAnswer]], service: Service) -> FileAnswer:
+    """Translate; where nothing comes of it the characters do not count. The order itself was answered long ago."""
+    here = exchange.begin_anew()
+    try:
+        return await translate()
+    except BaseException:
+        service.gate.give_back(here)
+        raise
 
 
 async def _job(request: Request, document_id: str) -> tuple[Service, Job]:

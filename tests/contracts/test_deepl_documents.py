@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,8 +13,12 @@ from fastapi import FastAPI
 
 from app.document_jobs import MAX_ENDED, MAX_WAITING, DocumentDesk, Job
 from app.errors import NotFound
+from app.keys import FILE_NAME, KeyFile, Limits
+from app.settings import Settings
+from app.usage import month_of
 from nmt.errors import Overloaded
 from tests.app.fake_engine import FakeEngine
+from tests.app.serving import calling
 
 pytestmark = pytest.mark.anyio
 
@@ -80,6 +86,27 @@ async def test_a_file_that_is_not_what_it_says_is_an_error_of_the_document(clien
     assert "not a Word file" in told["message"]
     fetched = await client.post(f"{path}/result", json=key)
     assert (fetched.status_code, fetched.json()["message"]) == (400, told["message"])
+
+
+async def test_one_that_comes_to_nothing_costs_nothing(client: httpx.AsyncClient, engine: FakeEngine) -> None:
+    for text, status, used in ((b"fail\n", "error", 0), (b"Hi\n", "done", 2), (b"fail\n", "error", 2)):
+        path, key = await hand_in(client, files={"file": ("a.txt", text)})
+        assert (await end_of(client, path, key))["status"] == status
+        assert (await client.get("/v2/usage")).json()["character_count"] == used
+
+
+async def test_one_that_is_ended_with_the_service_costs_nothing(tmp_path: Path, engine: FakeEngine) -> None:
+    with KeyFile(tmp_path / FILE_NAME) as keys:
+        headers = {"Authorization": f"DeepL-Auth-Key {keys.add('anna', Limits(characters_per_month=100))}"}
+        engine.is_held = True
+        async with calling(Settings(state=tmp_path, api_keys=True), engine) as (_, client):
+            client.headers.update(headers)
+            await hand_in(client)
+            async with asyncio.timeout(10):
+                while not engine.jobs:
+                    await asyncio.sleep(0.01)
+            assert (await client.get("/v2/usage")).json()["character_count"] == 14
+        assert keys.used(month_of(time.time())[0]).get("anna", 0) == 0
 
 
 async def test_a_glossary_holds_in_a_document(client: httpx.AsyncClient, engine: FakeEngine) -> None:
