@@ -120,13 +120,14 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`file`: None where keys mean nothing. `clock`: seconds of rates; `now`: seconds since 1970, of quotas.
+        """`file`: None where keys mean nothing. `key_free_origins`: in lower case, as the settings have them. `clock`:
+        seconds of rates; `now`: seconds since 1970, of quotas.
 
         Raises sqlite3.Error where the file cannot be read.
         """
         self._file = file
         self._require_key = require_key
-        self._key_free = frozenset(origin.lower().rstrip("/") for origin in key_free_origins)
+        self._key_free = frozenset(key_free_origins)
         self._clock = clock
         self._ledger = Ledger(file, now=now)
         self._keys: dict[bytes, Key] = {}

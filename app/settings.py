@@ -137,6 +137,11 @@ class Settings(BaseSettings):
         origins = tuple(origin.strip() for origin in value.split(",") if origin.strip())
         return () if origins == ("none",) else origins
 
+    @field_validator("cors_origins", "key_free_origins")
+    @classmethod
+    def _as_browsers_write_them(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(origin.lower().rstrip("/") for origin in value)
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -220,7 +220,7 @@ def test_only_an_administrator_may_what_only_one_may(keys: KeyFile) -> None:
 
 def test_where_a_key_is_required_only_pages_of_the_named_origins_need_none(keys: KeyFile) -> None:
     alice = keys.add("alice")
-    door = Gate(file=keys, require_key=True, key_free_origins=["https://Own.example/"])
+    door = Gate(file=keys, require_key=True, key_free_origins=["https://own.example"])
     request()
     assert door.admit(alice, characters=1, texts=1).name == "alice"
     for key in (None, ""):

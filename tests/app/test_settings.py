@@ -30,6 +30,13 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.cors_origins == ("https://a.example", "https://b.example")
 
 
+def test_origins_are_read_as_browsers_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NMT_CORS_ORIGINS", "NMT_KEY_FREE_ORIGINS"):
+        monkeypatch.setenv(name, "https://a.example/, https://B.example")
+    settings = load_settings()
+    assert settings.cors_origins == settings.key_free_origins == ("https://a.example", "https://b.example")
+
+
 def test_an_empty_value_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NMT_WORKERS", "")
     assert load_settings().workers is None
