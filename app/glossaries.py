@@ -151,7 +151,7 @@ class GlossaryStore:
         """`folder`: where they are kept; None: in memory. `shared`: the operator's. `max_glossaries`: of one caller."""
         self._max_glossaries = max_glossaries
         self._shared = (
-            {} if shared is None else {pair: TermIndex(terms) for pair, terms in _read_shared(shared).items()}
+            {} if shared is None else {stem: TermIndex(terms) for stem, terms in _read_shared(shared).items()}
         )
         self._lock = threading.Lock()
         self._database = _open(folder)
@@ -250,17 +250,17 @@ class GlossaryStore:
 
     def has_shared(self, source: str, target: str) -> bool:
         """Whether the operator has given terms for a pair of codes."""
-        return (source.lower(), target.lower()) in self._shared
+        return _stem(source, target) in self._shared
 
     def shared(self, source: str, target: str, texts: Sequence[str]) -> Terms:
         """The operator's terms for a pair of codes that stand in these texts."""
-        index = self._shared.get((source.lower(), target.lower()))
+        index = self._shared.get(_stem(source, target))
         return () if index is None else index.within(texts)
 
     @property
-    def shared_pairs(self) -> Mapping[tuple[str, str], int]:
-        """The pairs for which the operator has given terms, and how many."""
-        return {pair: len(index.terms) for pair, index in self._shared.items()}
+    def shared_pairs(self) -> Mapping[str, int]:
+        """The pairs for which the operator has given terms, as its files are called, and how many."""
+        return {stem: len(index.terms) for stem, index in self._shared.items()}
 
     def _get(self, glossary_id: str, caller: str) -> Glossary:
         row = self._database.execute(f"{_TOLD} WHERE id = ? AND caller = ?", [glossary_id, caller]).fetchone()
@@ -384,17 +384,22 @@ def _open(folder: Path | None) -> sqlite3.Connection:
     return database
 
 
-def _read_shared(folder: Path) -> dict[tuple[str, str], Terms]:
-    """The operator's glossaries: of en-de.tsv the terms of (en, de)."""
+def _stem(source: str, target: str) -> str:
+    """What the operator's file for a pair is called. (Codes may have hyphens themselves: zh-hans-en, en-pt-br.)"""
+    return f"{source}-{target}".lower()
+
+
+def _read_shared(folder: Path) -> dict[str, Terms]:
+    """The operator's glossaries by the stems of their names: of en-de.tsv the terms of "en-de"."""
     if not folder.is_dir():
         raise ConfigError(f"NMT_GLOSSARIES: {folder} is not a folder")
     glossaries = {}
     for path in sorted(folder.glob("*.tsv")):
-        source, _, target = path.stem.lower().partition("-")
-        if not source or not target:
+        stem = path.stem.lower()
+        if "-" not in stem or stem.strip("-") != stem:
             raise ConfigError(f"{path}: the name says no pair of languages; en-de.tsv would")
         try:
-            glossaries[source, target] = read_tsv(path.read_text("utf-8"))
+            glossaries[stem] = read_tsv(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, BadRequest) as error:
             raise ConfigError(f"{path}: {error}") from None
     return glossaries

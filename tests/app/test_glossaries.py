@@ -201,11 +201,13 @@ def test_the_terms_of_a_text_are_those_that_stand_in_it_whatever_the_size() -> N
 def test_the_operator_s_terms_come_by_pair(tmp_path: Path) -> None:
     (tmp_path / "en-de.tsv").write_text("hard disk\tFestplatte\nmouse\tMaus\n", "utf-8")
     (tmp_path / "en-PT-br.tsv").write_text("mouse\tmouse\n", "utf-8")
+    (tmp_path / "zh-Hans-en.tsv").write_text("鼠标\tmouse\n", "utf-8")
     (tmp_path / "notes.txt").write_text("not read", "utf-8")
     store = GlossaryStore(shared=tmp_path)
-    assert store.shared_pairs == {("en", "de"): 2, ("en", "pt-br"): 1}
+    assert store.shared_pairs == {"en-de": 2, "en-pt-br": 1, "zh-hans-en": 1}
     assert store.shared("en", "de", ["My Hard Disk!"]) == (("hard disk", "Festplatte"),)
     assert store.shared("EN", "pt-BR", ["a mouse"]) == (("mouse", "mouse"),)
+    assert store.shared("zh-Hans", "en", ["一个鼠标"]) == (("鼠标", "mouse"),)
     assert store.shared("de", "en", ["mouse"]) == ()
     store.close()
 
@@ -216,6 +218,8 @@ def test_the_operator_s_terms_come_by_pair(tmp_path: Path) -> None:
         ("en-de.tsv", b"a", "en-de.tsv: .*line 1 has 1 columns"),
         ("en-de.tsv", b"\xff\tb", "en-de.tsv: .*utf-8"),
         ("terms.tsv", b"a\tb", "terms.tsv: the name says no pair"),
+        ("en-.tsv", b"a\tb", "en-.tsv: the name says no pair"),
+        ("-en-de.tsv", b"a\tb", "-en-de.tsv: the name says no pair"),
     ],
 )
 def test_a_wrong_file_of_the_operator_ends_the_start(tmp_path: Path, name: str, content: bytes, error: str) -> None:
