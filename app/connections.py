@@ -382,7 +382,7 @@ class Connection(HttpToolsProtocol):
         for name, value in self.server_state.default_headers:
             lines += (name, b": ", value, b"\r\n")
         lines += (logs.REQUEST_ID_BYTES, b": ", request_id, b"\r\n")
-        lines += (b"\r\n" if keeps_alive else b"connection: close\r\n\r\n", body)
+        lines += (b"\r\n" if keeps_alive else b"connection: close\r\n\r\n", b"" if scope["method"] == "HEAD" else body)
         self.transport.write(b"".join(lines))
         self.door.gauge.note(scope, status)
 

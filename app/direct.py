@@ -63,7 +63,7 @@ class Application(FastAPI):
             await self.respond(scope, receive, send)
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request by the way that is open to it, and take note of it."""
+        """Answer a request by the way that is open to it, and take note of it. HEAD is GET without the body."""
         began = time.monotonic()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         here = exchange.begin(scope, headers)
@@ -94,8 +94,12 @@ class Application(FastAPI):
                 await send(message)
 
             route = "-"
-            await super().__call__(scope, receive, watch)
-            route = getattr(scope.get("route"), "path", "-")
+            inner = scope
+            if scope["method"] == "HEAD":
+                scope.setdefault("state", {})  # both have the id of the request
+                inner, send = {**scope, "method": "GET"}, _without_body(send)
+            await super().__call__(inner, receive, watch)
+            route = getattr(inner.get("route"), "path", "-")
         finally:
             metrics.in_flight -= is_work
             if status >= 400:
@@ -147,6 +151,13 @@ def _is_plain(scope: Scope, headers: dict[bytes, bytes]) -> bool:
         and b"origin" not in headers
         and not scope.get("root_path")
     )
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
 
 
 async def _read(headers: dict[bytes, bytes], receive: Receive, service: Service) -> bytes:

@@ -264,13 +264,22 @@ def answer(error: Exception, path: str = "/") -> JSONResponse:
     """The HTTP answer to an exception; `path` is the request's, without the prefix of a proxy."""
     exchange.current().error = type(error)
     contract = contract_of(path)
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    headers = _headers_of(error) if isinstance(error, HTTPException) else {}
     if isinstance(error, Overloaded | RateLimited):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, BodyTooLarge | BodyTimeout | Stopping):
         headers["Connection"] = "close"  # the rest of the body is never read
     status = status_of(error, contract)
     return JSONResponse(contract.body(status, message_of(error)), status, headers)
+
+
+def _headers_of(error: HTTPException) -> dict[str, str]:
+    """Its own; what takes GET takes HEAD, too."""
+    headers = dict(error.headers or {})
+    allowed = headers.get("Allow", "").split(", ")
+    if "GET" in allowed:
+        headers["Allow"] = ", ".join(dict.fromkeys([*allowed, "HEAD"]))
+    return headers
 
 
 def install(app: FastAPI) -> None:
@@ -281,7 +290,7 @@ def install(app: FastAPI) -> None:
 
 async def _handle(request: Request, error: Exception) -> Response:
     if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
-        return Response(headers=error.headers)  # Allow says what the path takes: that is what was asked
+        return Response(headers=_headers_of(error))  # Allow says what the path takes: that is what was asked
     return handle(request.scope, error)
 
 

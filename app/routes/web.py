@@ -38,7 +38,7 @@ class Assets(StaticFiles):
 assets = Assets(directory=FOLDER)
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def page() -> FileResponse:
     """The page."""
     return FileResponse(FOLDER / "index.html", headers=HEADERS)

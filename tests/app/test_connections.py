@@ -384,6 +384,20 @@ async def test_paths_with_rules_of_their_own_are_routes(engine: FakeEngine) -> N
             assert (await service.status(get(path.decode()))) != 404, path
 
 
+async def test_an_answer_to_head_has_no_body_whoever_gives_it(engine: FakeEngine) -> None:
+    engine.is_held = True
+    async with serving(engine, max_queue=1, max_texts=1) as service:
+        await service.call(post())
+        await until(lambda: engine.jobs)
+        caller = await service.call()
+        for path, status in (("/livez", 200), ("/v2/translate", 529), ("/nowhere", 404), ("/", 200)):
+            await caller.send(get(path).replace(b"GET", b"HEAD"))
+            told, fields = await caller.head()  # what came after the head would be taken for the next one
+            assert (told, int(fields["content-length"]) > 0) == (status, True)
+        await caller.send(get("/livez"))
+        assert (await caller.answer())[2] == {"status": "ok"}
+
+
 async def test_a_page_elsewhere_can_read_that_the_queue_is_full(engine: FakeEngine) -> None:
     engine.is_held, engine.max_queue = True, 1
     async with serving(engine, max_queue=1, max_texts=1) as service:

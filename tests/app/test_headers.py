@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from app.direct import Application
 from app.exchange import Exchange
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +40,41 @@ async def test_every_answer_tells_browsers_what_not_to_do_with_it(
     assert "frame-ancestors 'none'" in policies[0]
     if method == "POST":
         assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/web/style.css", 200),
+        ("/docs", 200),
+        ("/openapi.json", 200),
+        ("/livez", 200),
+        ("/languages", 200),
+        ("/v2/languages?type=target", 200),
+        ("/apy/translate?q=Hi&langpair=en|de", 200),
+        ("/download_file/none", 404),
+        ("/translate", 405),
+        ("/nowhere", 404),
+    ],
+)
+async def test_head_is_get_without_the_body(
+    client: httpx.AsyncClient, capsys: pytest.CaptureFixture[str], app: Application, path: str, status: int
+) -> None:
+    full, head = [await client.request(method, path, headers={"X-Request-Id": "a"}) for method in ("GET", "HEAD")]
+    assert (full.status_code, head.status_code) == (status, status)
+    assert full.content
+    assert head.content == b""
+    for answer in (full, head):
+        answer.headers.pop("Server-Timing", None)  # of each request its own
+    assert head.headers == full.headers
+    assert app.access_log is not None
+    app.access_log.flush()
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [(line[1], line[3], line[-1]) for line in lines] == [
+        (method, str(status), "a") for method in ("GET", "HEAD")
+    ]
+    assert lines[0][2] == lines[1][2]
 
 
 async def test_both_ways_of_translate_send_the_same_headers(client: httpx.AsyncClient) -> None:

@@ -183,7 +183,7 @@ async def test_other_paths(
 
 
 @pytest.mark.parametrize(
-    ("path", "allowed"), [("/translate", "POST"), ("/languages", "GET"), ("/v2/usage", "GET, POST")]
+    ("path", "allowed"), [("/translate", "POST"), ("/languages", "GET, HEAD"), ("/v2/usage", "GET, HEAD, POST")]
 )
 async def test_options_say_what_a_path_takes(shared_client: httpx.AsyncClient, path: str, allowed: str) -> None:
     response = await shared_client.options(path)
