@@ -46,7 +46,7 @@ async function start() {
       showProblem(messages.noLanguages);
       return;
     }
-    const [from, to] = location.hash.slice(1).split("/").map(decodeURIComponent);
+    const [from, to] = addressedPair();
     languages.choose(settings.language.source.code, settings.language.target.code);
     languages.choose(from, to);
     files.load(settings);
@@ -59,6 +59,14 @@ async function start() {
   isStarted = true;
   succeed();
   pairChanged();
+}
+
+function addressedPair() {
+  try {
+    return location.hash.slice(1).split("/").map(decodeURIComponent);
+  } catch {
+    return []; // a stray percent sign: as if there were no pair
+  }
 }
 
 // ---- from text to translation

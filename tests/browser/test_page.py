@@ -155,6 +155,13 @@ def test_swap_turns_languages_and_texts_round(served: str, opened: Open) -> None
     assert page.url.endswith("#de/en")
 
 
+def test_an_address_that_says_no_pair_is_passed_over(served: str, opened: Open) -> None:
+    page = opened(f"{served}/#50%/de")
+    expect(page.locator("#problem")).to_be_hidden()
+    write(page, TEXT)
+    assert shown(page)
+
+
 def test_targets_follow_the_source_and_one_way_pairs_cannot_be_swapped(served: str, opened: Open) -> None:
     page = opened(f"{served}/#en/ar")
     options = "select => [...select.options].map(o => [o.value, o.text])"
