@@ -25,7 +25,7 @@ _BODY: dict[str, Any] = {"required": True, "content": {kind: {"schema": _SCHEMA}
     "/detect",
     summary="Say which language a text is in",
     response_class=JSONResponse,
-    responses={200: {"model": list[DetectedLanguage]}, **error_responses(400, 403, 408, 413, 429, 500)},
+    responses={200: {"model": list[DetectedLanguage]}, **error_responses(400, 403, 408, 413, 415, 429, 500, 503)},
     openapi_extra={"requestBody": _BODY},
 )
 async def detect(request: Request) -> JSONResponse:

@@ -37,7 +37,7 @@ _BODY = {"required": True, "content": {"multipart/form-data": {"schema": FileReq
     PATH,
     summary="Translate a file",
     response_class=JSONResponse,
-    responses={200: {"model": FileAnswerShape}, **error_responses(400, 403, 408, 413, 429, 500, 503, 504)},
+    responses={200: {"model": FileAnswerShape}, **error_responses(400, 403, 408, 413, 415, 429, 500, 503, 504)},
     openapi_extra={"requestBody": _BODY},
 )
 async def translate(request: Request) -> JSONResponse:

@@ -48,7 +48,7 @@ _BODY = {"required": True, "content": {kind: {"schema": _SCHEMA} for kind in CON
                 }
             },
         },
-        **error_responses(400, 403, 408, 413, 429, 500, 503, 504),
+        **error_responses(400, 403, 408, 413, 415, 429, 500, 503, 504),
     },
     openapi_extra={"requestBody": _BODY},
 )

@@ -150,9 +150,9 @@ async def test_the_schema_is_valid_openapi_and_names_every_status(client: httpx.
     OpenAPI.model_validate(schema)
     statuses = {path: {*next(iter(item.values()))["responses"]} for path, item in schema["paths"].items()}
     assert statuses == {
-        "/translate": {"200", "400", "403", "408", "413", "429", "500", "503", "504"},
-        "/detect": {"200", "400", "403", "408", "413", "429", "500"},
-        "/translate_file": {"200", "400", "403", "408", "413", "429", "500", "503", "504"},
+        "/translate": {"200", "400", "403", "408", "413", "415", "429", "500", "503", "504"},
+        "/detect": {"200", "400", "403", "408", "413", "415", "429", "500", "503"},
+        "/translate_file": {"200", "400", "403", "408", "413", "415", "429", "500", "503", "504"},
         "/download_file/{name}": {"200", "404"},
         "/models": {"200"},
         "/admin/reload": {"200", "400", "403", "404", "409", "503"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from fastapi.routing import APIRoute
 
 from app import contracts
@@ -12,7 +13,9 @@ from app.routes import apertium, deepl, deepl_documents, deepl_glossaries, googl
 from app.settings import Settings
 from benchmarks.rows.inputs import schemathesis
 from tests.app.fake_engine import FakeEngine
-from tests.app.serving import serving
+from tests.app.serving import calling, serving
+
+pytestmark = pytest.mark.anyio
 
 EXAMPLES = 8
 """Of each operation; `make reliability` makes more."""
@@ -46,6 +49,18 @@ def test_every_route_of_the_other_contracts_is_described_and_no_other() -> None:
     }
     described = {(path, method) for path, each in contracts.document()["paths"].items() for method in each}
     assert described == routes
+
+
+async def test_what_is_refused_whatever_the_route_is_listed() -> None:
+    settings = Settings(access_log=False)
+    document = create_app(settings).openapi()
+    posts = {path: each["post"] for path, each in document["paths"].items() if "requestBody" in each.get("post", {})}
+    assert {"/translate", "/translate_file", "/detect"} == posts.keys()
+    async with calling(settings, FakeEngine()) as (_, client):
+        for path, operation in posts.items():
+            compressed = await client.post(path, content=b"x", headers={"Content-Encoding": "gzip"})
+            assert str(compressed.status_code) in operation["responses"]
+            assert "503" in operation["responses"]  # the server's connections refuse so when it is full or stopping
 
 
 def test_no_status_is_listed_that_is_never_sent() -> None:
