@@ -98,8 +98,8 @@ def create_app(settings: Settings | None = None, *, load_engine: EngineLoader | 
     app.add_middleware(
         CORSMiddleware,
         allow_origins=chosen.cors_origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", logs.REQUEST_ID],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", google.KEY_HEADER, logs.REQUEST_ID],
         expose_headers=[logs.REQUEST_ID, translate.MODEL_VERSION, "Retry-After", "Server-Timing"],
         max_age=1_728_000,
     )

@@ -28,7 +28,7 @@ _MARKUP = {"": "html", "html": "html", "text": ""}
 """Google's default is HTML: of a plain text only `<`, `>` and `&` are then read otherwise."""
 _CODES = {"pb": "pt-BR", "zt": "zh-TW", "zh-hans": "zh-CN", "zh-hant": "zh-TW"}
 _RELIABLE = 0.9
-_KEY_HEADER = "X-Goog-Api-Key"
+KEY_HEADER = "X-Goog-Api-Key"
 
 
 @router.api_route("", methods=["GET", "POST"])
@@ -117,7 +117,7 @@ def _texts(values: Values, service: Service) -> list[str]:
 
 
 def _admit(service: Service, request: Request, values: Values, texts: list[str]) -> None:
-    key = given_key({"key": values.text("key") or request.headers.get(_KEY_HEADER)}, "key")
+    key = given_key({"key": values.text("key") or request.headers.get(KEY_HEADER)}, "key")
     service.gate.admit(key, characters=sum(map(len, texts)), texts=len(texts))
 
 

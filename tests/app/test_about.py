@@ -126,6 +126,22 @@ async def test_browsers_of_any_origin_may_call_but_without_credentials(client: h
     assert "Access-Control-Allow-Credentials" not in response.headers
 
 
+async def test_pages_elsewhere_may_use_every_method_that_a_route_has_and_every_key(client: httpx.AsyncClient) -> None:
+    described = [(await client.get(path)).json() for path in ("/openapi.json", "/openapi-contracts.json")]
+    methods = {method.upper() for each in described for operations in each["paths"].values() for method in operations}
+    assert {"GET", "POST", "PUT", "PATCH", "DELETE"} <= methods
+    for method in methods | {"HEAD"}:
+        answer = await client.options(
+            "/v3/glossaries/a",
+            headers={
+                "Origin": "https://page.example",
+                "Access-Control-Request-Method": method,
+                "Access-Control-Request-Headers": "authorization,content-type,x-goog-api-key,x-request-id",
+            },
+        )
+        assert answer.status_code == 200, (method, answer.text)
+
+
 @pytest.mark.parametrize(
     ("sent", "is_kept"), [("abc-1_2.3", True), ("x" * 65, False), ("a b", False), ("a\tb", False), ("", False)]
 )
