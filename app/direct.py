@@ -130,13 +130,13 @@ class Application(FastAPI):
             # nothing here holds the body while its texts are translated
             response = await translate.respond(parse_json(await _read(headers, receive, service)), service, receive)
         except (NmtError, ClientDisconnect) as error:
-            response = errors.handle(scope, error)
+            response = errors.handle(scope, error, translate.PATH)
         except asyncio.CancelledError:
             if not service.admission.is_stopping:
                 raise
             response = errors.answer(Stopping())
         except Exception as error:
-            errors.log_fault(error, scope)
+            errors.log_fault(error, scope, translate.PATH)
             response = errors.answer(error)
         response.raw_headers.append((logs.REQUEST_ID_BYTES, request_id))
         return response

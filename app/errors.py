@@ -294,10 +294,10 @@ async def _handle(request: Request, error: Exception) -> Response:
     return handle(request.scope, error)
 
 
-def handle(scope: Scope, error: Exception) -> JSONResponse:
-    """The answer to a known exception; what is this service's own fault is logged, too."""
+def handle(scope: Scope, error: Exception, route: str = "") -> JSONResponse:
+    """The answer to a known exception; what is this service's own fault is logged, too. `route`: as `log_fault`."""
     if status_of(error) >= 500 and not isinstance(error, Overloaded | DeadlineExceeded):
-        log_fault(error, scope)
+        log_fault(error, scope, route)
     return answer(error, path_of(scope))
 
 
@@ -345,8 +345,13 @@ def _phrase(status: int) -> str:
     return phrases.get(status, "Unknown")
 
 
-def log_fault(error: Exception, scope: Scope) -> None:
-    """Log where a fault arose. Not `str(error)`: it may quote what a user wanted translated."""
+def log_fault(error: Exception, scope: Scope, route: str = "") -> None:
+    """Log where a fault arose. Not `str(error)`: it may quote what a user wanted translated.
+
+    `route`: the one in our table, where the framework's routing has not put it into the scope. Not the path that the
+    caller wrote, which may hold the name of a file or the id of a glossary.
+    """
     place = "".join(traceback.format_tb(error.__traceback__))
     request_id = scope.get("state", {}).get("request_id", "-")
-    logger.error("request %s: %s in %s\n%s", request_id, type(error).__name__, scope.get("path"), place)
+    route = route or getattr(scope.get("route"), "path", "-")
+    logger.error("request %s: %s in %s\n%s", request_id, type(error).__name__, route, place)

@@ -54,6 +54,22 @@ async def test_json_lines_say_who_what_and_how_long_and_hold_no_secret(engine: F
         assert secret not in stream.getvalue()
 
 
+async def test_a_fault_is_logged_with_its_route_and_not_with_what_the_caller_asked_for(
+    engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with calling(Settings(), engine) as (app, client):
+        app.state.service.glossaries.close()
+        engine.fault = RuntimeError(SECRET)
+        for method, path, route in (
+            ("GET", f"/v2/glossaries/{SECRET}", "/v2/glossaries/{glossary_id}"),
+            ("POST", "/translate", "/translate"),
+        ):
+            caplog.clear()
+            assert (await client.request(method, path, json=GOOD)).status_code == 500
+            assert f" in {route}\n" in caplog.text
+            assert SECRET not in caplog.text
+
+
 def test_a_record_in_json_is_one_line_with_the_place_of_a_fault_and_not_its_words() -> None:
     try:
         raise ValueError(SECRET)
