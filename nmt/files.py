@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import gzip
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from nmt.errors import ConfigError
 
 PARTIAL = ".partial"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
@@ -18,6 +21,42 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a whole file. A kill at any moment leaves the old file or the new one."""
     with atomic_file(path) as partial:
         partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def check_outputs(*paths: Path | None) -> None:
+    """Raise ConfigError where `write_output` could not write, before any time is spent on what is to be written.
+
+    None: nothing will be.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        parent = path.resolve().parent
+        if path.is_dir():
+            raise ConfigError(unwritten(path, IsADirectoryError(None, "it is a folder")))
+        if not parent.is_dir():
+            raise ConfigError(unwritten(path, FileNotFoundError(None, f"there is no folder {parent}")))
+
+
+def write_output(path: Path, content: bytes | str) -> None:
+    """Write what a user asked for to the place that he named: a file whole, through a link too; `.gz` is compressed.
+
+    A pipe or a device, which a renaming would replace, is written as it is. Raises ConfigError where the place cannot
+    be written, BrokenPipeError where nobody reads the pipe any more.
+    """
+    check_outputs(path)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if path.suffix.lower() == ".gz":
+        data = gzip.compress(data, mtime=0)
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            write_atomic(path.resolve(), data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(unwritten(path, error)) from None
 
 
 @contextmanager

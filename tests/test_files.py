@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import gzip
 import hashlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from nmt.files import atomic_folder, sha256, write_atomic
+from nmt.errors import ConfigError
+from nmt.files import atomic_folder, check_outputs, sha256, write_atomic, write_output
 
 
 def names(folder: Path) -> set[str]:
@@ -130,6 +133,55 @@ def test_a_file_is_replaced_by_one_rename(tmp_path: Path, monkeypatch: pytest.Mo
         assert reader.read() == b"old"  # another file took the name; this one was not written into
     assert (tmp_path / "f").read_bytes() == b"\xff\x00"
     assert names(tmp_path) == {"f"}
+
+
+def test_an_output_goes_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old", "utf-8")
+    (tmp_path / "link").symlink_to("file")
+    write_output(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text("utf-8") == "new"
+    assert names(tmp_path) == {"file", "link"}
+
+
+def test_an_output_goes_into_a_pipe_or_a_device(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=write_output, args=(pipe, "new"))
+    writer.start()
+    assert pipe.read_bytes() == b"new"
+    writer.join()
+    assert pipe.is_fifo()
+    before = Path(os.devnull).stat().st_ino
+    write_output(Path(os.devnull), "new")
+    assert Path(os.devnull).stat().st_ino == before
+    assert names(tmp_path) == {"pipe"}
+
+
+def test_an_output_called_gz_is_compressed_alike_every_time(tmp_path: Path) -> None:
+    write_output(tmp_path / "out.GZ", "ü\n")
+    data = (tmp_path / "out.GZ").read_bytes()
+    assert gzip.decompress(data) == "ü\n".encode()
+    assert data[4:8] == bytes(4)  # the time
+
+
+def test_an_output_that_cannot_be_written_is_an_error_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for name, reason in (("", "it is a folder"), ("no/out", "no folder"), ("file/out", "no folder")):
+        with pytest.raises(ConfigError, match=f"cannot be written: .*{reason}"):
+            check_outputs(None, tmp_path / name)
+        with pytest.raises(ConfigError, match=f"cannot be written: .*{reason}"):
+            write_output(tmp_path / name, "text")
+
+    def full(_: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConfigError, match="out: cannot be written: disk full"):
+        write_output(tmp_path / "out", "text")
+    assert names(tmp_path) == {"file"}
 
 
 def test_sha256_is_that_of_hashlib(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from nmt.cli.models import (
 from nmt.cli.progress import LineProgress
 from nmt.data.corpus import read_lines
 from nmt.errors import ConfigError
-from nmt.files import write_atomic
+from nmt.files import check_outputs, write_output
 from nmt.hardware import available_cores, processor
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def speed(
     Measures a file translated as a whole, and texts sent one by one.
     """
     folder = bundle_folder(model)
+    check_outputs(json_path)
     one_thread_a_process()
     subject = _read(folder, source, sentences)
     if source is None:
@@ -98,7 +99,7 @@ def speed(
         workers=workers or worker_count(device),
     )
     if json_path is not None:
-        write_atomic(json_path, json.dumps(report, indent=2) + "\n")
+        write_output(json_path, json.dumps(report, indent=2) + "\n")
     _print(report)
 
 
@@ -134,14 +135,15 @@ def search(
     """
     folder = bundle_folder(model)
     one_thread_a_process()
-    texts = _lines(source, sentences)
-    references = None if reference is None else _lines(reference, len(texts), like=source)
     from nmt.bundle import load_bundle
-    from nmt.evaluation.pictures import beam_curve, require_matplotlib
+    from nmt.evaluation.pictures import beam_curve, check_picture
     from nmt.inference.search_errors import measure_search
 
+    check_outputs(json_path)
     if picture is not None:
-        require_matplotlib("no picture")
+        check_picture(picture)
+    texts = _lines(source, sentences)
+    references = None if reference is None else _lines(reference, len(texts), like=source)
     bundle = load_bundle(folder)
     sizes = sorted(set(beam or BEAMS))
     penalties = sorted({0.0, *(length_penalty or [bundle.config.search.length_penalty])})
@@ -159,7 +161,7 @@ def search(
         ).as_dict()
     report = {"model": folder.resolve().name, "version": bundle.version, **report}
     if json_path is not None:
-        write_atomic(json_path, json.dumps(report, indent=2) + "\n")
+        write_output(json_path, json.dumps(report, indent=2) + "\n")
     if picture is not None:
         beam_curve(report["rows"], picture)
     _print_search(report)

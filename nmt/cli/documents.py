@@ -13,7 +13,7 @@ from nmt.bundle import load_config
 from nmt.cli.models import load_translator, worker_count
 from nmt.cli.progress import LineProgress
 from nmt.errors import ConfigError, CorpusError, DocumentError
-from nmt.files import write_atomic
+from nmt.files import check_outputs, write_output
 from nmt.inference import (
     FORMATS,
     DocumentReport,
@@ -64,6 +64,7 @@ class DocumentTask:
     def run(self) -> DocumentReport:
         """Translate the document. Raises NmtError where there is none to write."""
         name = self.input_path or "standard input"
+        check_outputs(self.output_path)
         stdout = sys.stdout
         if self.output_path is None and stdout is not None and stdout.isatty() and self.form.is_binary:
             raise ConfigError(f"{self.form.title}s are no text for a terminal: name a file with -o")
@@ -104,21 +105,16 @@ class DocumentTask:
             raise CorpusError(f"cannot be read: {error.strerror or error}", path=self.input_path) from None
 
     def _write(self, data: bytes) -> None:
-        path = self.output_path
+        if self.output_path is not None:
+            write_output(self.output_path, data)
+            return
         try:
-            if path is None:
-                sys.stdout.buffer.write(data)
-                sys.stdout.buffer.flush()
-            elif path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device
-                path.write_bytes(data)
-            elif path.is_dir():
-                raise IsADirectoryError(None, "it is a folder")
-            else:
-                write_atomic(path.resolve(), data)
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise CorpusError(f"cannot be written: {error.strerror or error}", path=path) from None
+            raise CorpusError(f"standard output cannot be written: {error.strerror or error}") from None
 
 
 def tell(report: DocumentReport, name: Path | str) -> None:

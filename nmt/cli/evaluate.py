@@ -50,7 +50,7 @@ from nmt.evaluation.robustness import Cost, RobustnessReport, Variant, costs_of,
 from nmt.evaluation.scoring import TOKENIZERS, WORDS_FOR_TER, longest_line
 from nmt.evaluation.significance import RESAMPLES, SEED, TRIALS, Comparison
 from nmt.evaluation.study import Study, study
-from nmt.files import write_atomic
+from nmt.files import check_outputs, unwritten, write_output
 from nmt.inference import Ensemble, TranslateOptions, Translator
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -164,6 +164,7 @@ def quality(
         raise ConfigError("--train-source needs --source: its words are looked up in the training text")
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"{page}: the report is a page, so its name ends in .html")
+    check_outputs(page, output)
     against = read_evaluation_set(references or [], source=source, flags=flags, tabs=tabs)
 
     def translations(path: Path, ensemble: Ensemble | None) -> Sequence[str]:
@@ -186,7 +187,7 @@ def quality(
         for number, (name, path) in enumerate(zip(names, paths, strict=False))
     ]
     if output is not None:
-        write_atomic(output, "".join(f"{line}\n" for line in systems[0][1]))
+        write_output(output, "".join(f"{line}\n" for line in systems[0][1]))
     found = study(
         systems,
         against,
@@ -200,7 +201,7 @@ def quality(
         seed=seed,
     )
     if page is not None:
-        write_atomic(page, report(found, _texts(title, found, references or [], folders)))
+        write_output(page, report(found, _texts(title, found, references or [], folders)))
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2))
     else:
@@ -420,7 +421,10 @@ def robustness(
 
 def _write_sets(folder: Path, made: Sequence[Variant]) -> None:
     """Each set's sources, and its references between tabs."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(unwritten(folder, error)) from None
     for variant in made:
         _write_lines(folder / f"{_slug(variant)}.source", variant.sources)
         columns = zip(*variant.references, strict=True)
@@ -433,7 +437,7 @@ def _slug(variant: Variant) -> str:
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    write_atomic(path, "".join(f"{line}\n" for line in lines))
+    write_output(path, "".join(f"{line}\n" for line in lines))
 
 
 @app.command()
@@ -491,6 +495,7 @@ def alignment(
         raise ConfigError("--backward needs a model for the other direction, not --links")
     if model is not None and (source is None or target is None):
         raise ConfigError("a model needs --source and --target: the text and its translation by people")
+    check_outputs(output_path)
     right = read_gold(gold, first_word=first_word, target_first=target_first)
     pairs = None if source is None or target is None else _read_sides(source, target)
     if pairs is not None:
@@ -504,7 +509,7 @@ def alignment(
     scores = evaluate_alignment(forward, right, other)
     if output_path is not None:
         joined = forward if other is None else list(map(grow_diag_final_and, forward, other))
-        write_atomic(output_path, "".join(f"{pharaoh(some)}\n" for some in joined))
+        write_output(output_path, "".join(f"{pharaoh(some)}\n" for some in joined))
     if as_json:
         typer.echo(json.dumps({"sentences": len(right), "scores": scores.as_dict()}, indent=2))
     else:

@@ -11,7 +11,7 @@ import typer
 
 from nmt.cli.models import ModelArgument, bundle_folder, one_thread_a_process
 from nmt.errors import ConfigError
-from nmt.files import write_atomic
+from nmt.files import check_outputs, write_output
 
 if TYPE_CHECKING:
     from nmt.inference.explain import Explanation
@@ -90,6 +90,7 @@ def _check_endings(output_path: Path | None, gates: Path | None) -> None:
             raise ConfigError(f"{path}: its name must end in {', '.join(known)}")
         if path.suffix.lower() in FORMATS:
             require_matplotlib(f"{path} cannot be drawn (.html can)")
+        check_outputs(path)
 
 
 def _heat(one: Explanation, *, words: bool) -> tuple[Any, tuple[str, ...], tuple[str, ...], list[float]]:
@@ -110,7 +111,7 @@ def _layers(one: Explanation) -> list[Any]:
 
 def _draw(found: list[Explanation], chosen: Explanation, path: Path, *, words: bool) -> None:
     if path.suffix.lower() in PAGES:
-        write_atomic(path, _page(found, chosen, words=words))
+        write_output(path, _page(found, chosen, words=words))
         return
     if chosen.attention is None:
         raise ConfigError("this model has no attention to draw; --gates draws its layers")

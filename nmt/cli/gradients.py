@@ -68,11 +68,9 @@ def inspect_gradients(question: Question, picture: Path | None, *, as_json: bool
     if (question.source is None) != (question.target is None):
         raise ConfigError("--source and --target go together: a text and its translation")
     if picture is not None:
-        from nmt.evaluation.pictures import FORMATS, require_matplotlib
+        from nmt.evaluation.pictures import check_picture
 
-        if picture.suffix.lower() not in FORMATS:
-            raise ConfigError(f"{picture}: its name must end in {', '.join(FORMATS)}")
-        require_matplotlib(f"{picture} cannot be drawn")
+        check_picture(picture)
     folders = [bundle_folder(model) for model in question.models]
     one_thread_a_process()
     found = [_of_fresh(network, question) for network in question.fresh]

@@ -5,6 +5,7 @@ It is imported only here, without its global state (pyplot). A page that needs n
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt.errors import ConfigError
+from nmt.files import check_outputs, write_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -189,6 +191,14 @@ def require_matplotlib(consequence: str) -> None:
         raise ConfigError(f"{consequence}: matplotlib is not installed (pip install matplotlib)") from None
 
 
+def check_picture(path: Path) -> None:
+    """Raise ConfigError for a picture that could not be drawn there, before any time is spent on what it shows."""
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(f"{path}: its name must end in {', '.join(FORMATS)}")
+    require_matplotlib(f"{path} cannot be drawn")
+    check_outputs(path)
+
+
 def _figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, but no more than a screen can show."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -200,14 +210,17 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write a figure; the ending of `path` says the format. It appears whole or not at all."""
+    """Write a figure; the ending of `path` says the format. It appears whole or not at all.
+
+    Raises ConfigError where it cannot be written.
+    """
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"{path}: a picture ends in {', '.join(FORMATS)}")
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    drawn = io.BytesIO()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        figure.savefig(part, dpi=160)
-    part.replace(path)
+        figure.savefig(drawn, format=path.suffix.lower().removeprefix("."), dpi=160)
+    write_output(path, drawn.getvalue())
     for warning in caught:
         if "missing from" in str(warning.message):  # a letter that no font here has
             log.warning("%s: %s", path, warning.message)

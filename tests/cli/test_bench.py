@@ -66,6 +66,7 @@ def test_a_text_keeps_its_own_lengths(bundle: Path, tmp_path: Path, capsys: Outp
         (("--source", "{blank}"), "no text in it"),
         (("--source", "nowhere"), "nowhere: no such file"),
         (("--sentences", "2", "--precision", "int3"), "int3"),
+        (("--source", "nowhere", "--json", "{blank}/x.json"), "x.json: cannot be written: there is no folder"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_a_line(
@@ -119,6 +120,9 @@ def test_a_picture_of_search_errors(bundle: Path, tmp_path: Path, capsys: Output
         (("--source", "{blank}"), "no text in it"),
         (("--source", "nowhere"), "nowhere: no such file"),
         (("--source", "{long}", "--reference", "{short}"), "1 lines, too few for"),
+        (("--source", "nowhere", "--json", "{blank}/x.json"), "x.json: cannot be written: there is no folder"),
+        (("--source", "nowhere", "--picture", "x.gif"), "x.gif: its name must end in .png, .svg, .pdf"),
+        (("--source", "nowhere", "--picture", "{blank}/x.svg"), "x.svg: cannot be written: there is no folder"),
     ],
 )
 def test_what_cannot_be_searched_is_said_in_a_line(

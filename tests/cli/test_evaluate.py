@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import os
 import random
 import re
 from pathlib import Path
@@ -348,6 +350,52 @@ def test_sets_are_written_without_a_model_and_scored_by_quality(
         capsys, "evaluate", "quality", "--hypothesis", reference, "--reference", folder / "typos.allrefs.reference"
     )
     assert "100.00" in found.splitlines()[1]
+
+
+def test_outputs_go_where_they_are_told(two_systems: list[str | Path], tmp_path: Path, capsys: Output) -> None:
+    """Through a link, compressed where the name says so, and into a device, which stays one."""
+    (tmp_path / "link.html").symlink_to("page.html")
+    run(capsys, *two_systems, "--report", tmp_path / "link.html", "-o", tmp_path / "out.gz")
+    assert (tmp_path / "link.html").is_symlink()
+    assert "<h1>" in (tmp_path / "page.html").read_text("utf-8")
+    assert gzip.decompress((tmp_path / "out.gz").read_bytes()) == (tmp_path / "good").read_bytes()
+    device = Path(os.devnull).stat().st_ino
+    run(capsys, *two_systems, "-o", os.devnull)
+    assert Path(os.devnull).stat().st_ino == device
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["quality", "MODEL", "--report", "no/r.html"], "no/r.html: cannot be written: there is no folder"),
+        (["quality", "MODEL", "-o", "no/out"], "no/out: cannot be written: there is no folder"),
+        (["alignment", "MODEL", "--target", "source", "--gold", "gold", "-o", "no/out"], "there is no folder"),
+        (["robustness", "MODEL", "--sets", "source"], "source: cannot be written: File exists"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_translated(
+    arguments: list[str],
+    message: str,
+    bundle: Path,
+    files: tuple[Path, Path, list[str]],
+    tmp_path: Path,
+    capsys: Output,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source, reference, texts = files
+    (tmp_path / "gold").write_text("0-0\n" * len(texts), "utf-8")
+    broken = tmp_path / "broken"  # looks like a bundle: an error of its own where it is loaded
+    broken.mkdir()
+    (broken / "config.json").touch()
+    monkeypatch.chdir(tmp_path)
+    words = [str(broken) if word == "MODEL" else word for word in arguments]
+    words += ["--source", str(source)] + ([] if "alignment" in words else ["--reference", str(reference)])
+    with pytest.raises(SystemExit) as exit_:
+        main(["evaluate", *words])
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert message in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

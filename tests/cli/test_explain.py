@@ -95,6 +95,8 @@ def test_a_model_without_attention_has_no_heat_map(tmp_path: Path, capsys: Outpu
 def test_what_cannot_be_done_is_one_line(bundle: Path, tmp_path: Path, capsys: Output) -> None:
     assert "must end in .png, .svg, .pdf, .html, .htm" in error(capsys, bundle, SENTENCE, "-o", tmp_path / "x.gif")
     assert "must end in .png, .svg, .pdf" in error(capsys, bundle, SENTENCE, "--gates", tmp_path / "x.html")
+    assert "there is no folder" in error(capsys, bundle, SENTENCE, "-o", tmp_path / "no" / "x.html")
+    assert "there is no folder" in error(capsys, bundle, SENTENCE, "--gates", tmp_path / "no" / "x.png")
     assert "without --n-best" in error(capsys, bundle, SENTENCE, "--target", TARGET, "--n-best", "2")
     assert "only 1 translations" in error(capsys, bundle, SENTENCE, "--target", TARGET, "--hypothesis", "2")
     assert "no word" in error(capsys, bundle, " ")

@@ -118,6 +118,7 @@ def test_without_a_text_random_words_are_read(bundle: Path, capsys: Output) -> N
         (["--gradients", "MODEL", "--source", "T", "--target", "T", "--steps", "500"], "no translation of 501 words"),
         (["--gradients", "--fresh", "cell=elman"], "model.cell"),
         (["--gradients", "--fresh", "cell=rnn", "--picture", "x.gif"], "must end in"),
+        (["--gradients", "--fresh", "cell=rnn", "--picture", "no/x.png"], "there is no folder"),
         (["MODEL", "--fresh", "cell=rnn", "--picture", "x.png"], "--fresh, --picture goes with --gradients"),
         (["MODEL", "MODEL"], "name one model bundle"),
         ([], "name one model bundle"),
