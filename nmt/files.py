@@ -74,12 +74,16 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `path` when the block ends without an exception.
+    """A folder to fill, which takes the place of `path`, or of what that links to, when the block ends without an
+    exception.
 
     Where `path` exists already the two change places in one step, and the old one is removed. A file system that cannot
     do that (NFS) has no `path` for the instant between two renames.
     """
+    path = path.resolve()  # a link stays a link
     partial = path.with_name(path.name + PARTIAL)
+    if partial.is_symlink():
+        partial.unlink()
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:

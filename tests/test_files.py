@@ -85,6 +85,16 @@ def test_what_an_earlier_kill_left_behind_does_not_get_in(tmp_path: Path) -> Non
     assert names(tmp_path) == {"x", "x/a", "x/sub", "x/sub/b"}
 
 
+def test_a_folder_is_replaced_where_a_link_leads(tmp_path: Path) -> None:
+    fill(tmp_path / "x", "old")
+    (tmp_path / "link").symlink_to("x")
+    (tmp_path / "x.partial").symlink_to("x")  # in the way
+    fill(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path) == {"link", "x", "x/a", "x/sub", "x/sub/b"}
+    assert (tmp_path / "x" / "a").read_text("utf-8") == "new"
+
+
 WRITER = """
 import sys
 from pathlib import Path
