@@ -221,10 +221,14 @@ def _rewritten(folder: Path, output: Path) -> Iterator[Path]:
     """A copy of a verified bundle to change, which then takes the place of `output`."""
     verify(folder)
     try:
+        content = list(folder.iterdir())  # before there is a new one, which may lie in it
         output.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(output) as partial:
-            for file in folder.iterdir():
-                shutil.copy2(file, partial / file.name)
+            for path in content:
+                if path.is_dir():
+                    shutil.copytree(path, partial / path.name)
+                else:
+                    shutil.copy2(path, partial / path.name)
             yield partial
             write_sums(partial)
     except (OSError, SafetensorError) as error:

@@ -414,6 +414,16 @@ def test_a_shortlist_is_added_and_replaced_without_touching_the_rest(folder: Pat
     assert emptied.words([6]).tolist() == [EOS_ID]
 
 
+def test_folders_in_a_bundle_come_along(folder: Path, tmp_path: Path) -> None:
+    (folder / "notes" / "old").mkdir(parents=True)
+    (folder / "notes" / "old" / "x").write_text("x", "utf-8")
+    rewrite_shortlist(folder, shortlist(load_bundle(folder)), tmp_path / "new")
+    rewrite_card(tmp_path / "new", "# Another card\n")
+    assert load_bundle(tmp_path / "new").card == "# Another card\n"
+    for place in (folder, tmp_path / "new"):
+        assert (place / "notes" / "old" / "x").read_text("utf-8") == "x"
+
+
 def test_a_new_card_leaves_the_shortlist_in_the_bundle(folder: Path) -> None:
     rewrite_shortlist(folder, shortlist(load_bundle(folder)), folder)
     rewrite_card(folder, "# Another card\n")
