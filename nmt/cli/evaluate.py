@@ -390,6 +390,7 @@ def robustness(
     assert against.sources is not None
     made = variants(against, seed)
     if sets is not None:
+        _check_columns(made)
         _write_sets(sets, made)
     if folder is None:
         return
@@ -429,7 +430,19 @@ def _write_sets(folder: Path, made: Sequence[Variant]) -> None:
         _write_lines(folder / f"{_slug(variant)}.source", variant.sources)
         columns = zip(*variant.references, strict=True)
         lines = ["\t".join(text for text in line if text is not None) for line in columns]
-        _write_lines(folder / f"{_slug(variant)}.allrefs.reference", lines)
+        kind = "reference" if len(variant.references) == 1 else "allrefs.reference"
+        _write_lines(folder / f"{_slug(variant)}.{kind}", lines)
+
+
+def _check_columns(made: Sequence[Variant]) -> None:
+    """Raise ConfigError where several references could not be told apart between tabs."""
+    for variant in made:
+        if len(variant.references) == 1:
+            continue
+        for number, texts in enumerate(zip(*variant.references, strict=True), start=1):
+            if any(text is not None and ("\t" in text or not text.strip()) for text in texts):
+                message = f"--sets: {variant.name}, line {number}: a reference is empty or has a tab in it"
+                raise ConfigError(f"{message}, and several are written between tabs")
 
 
 def _slug(variant: Variant) -> str:

@@ -346,10 +346,26 @@ def test_sets_are_written_without_a_model_and_scored_by_quality(
     folder = tmp_path / "sets"
     out = run(capsys, "evaluate", "robustness", "--source", source, "--reference", reference, "--sets", folder)
     assert out == ""
-    found = run(
-        capsys, "evaluate", "quality", "--hypothesis", reference, "--reference", folder / "typos.allrefs.reference"
-    )
+    found = run(capsys, "evaluate", "quality", "--hypothesis", reference, "--reference", folder / "typos.reference")
     assert "100.00" in found.splitlines()[1]
+
+
+def test_sets_have_the_references_that_they_were_made_of(
+    files: tuple[Path, Path, list[str]], tmp_path: Path, capsys: Output
+) -> None:
+    """One a line whatever stands in it; several only where tabs can tell them apart."""
+    source, reference, _ = files
+    odd, folder = tmp_path / "odd", tmp_path / "sets"
+    odd.write_text("".join(f"{line}\n" for line in ["", "a\tb", *["c"] * 10]), "utf-8")
+    words: list[str | Path] = ["evaluate", "robustness", "--source", source, "--sets", folder, "--reference", odd]
+    run(capsys, *words)
+    assert (folder / "typos.reference").read_bytes() == odd.read_bytes()
+    run(capsys, "evaluate", "quality", "--hypothesis", reference, "--reference", folder / "typos.reference")
+    with pytest.raises(SystemExit):
+        main([str(word) for word in (*words, "--reference", reference)])
+    assert "typos, line 1: a reference is empty or has a tab in it" in capsys.readouterr().err
+    run(capsys, *words[:-1], reference, "--reference", reference)
+    assert (folder / "typos.allrefs.reference").read_text("utf-8").splitlines()[0].count("\t") == 1
 
 
 def test_outputs_go_where_they_are_told(two_systems: list[str | Path], tmp_path: Path, capsys: Output) -> None:
