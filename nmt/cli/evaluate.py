@@ -24,9 +24,11 @@ from nmt.cli.models import (
     load_translator,
     one_thread_a_process,
 )
+from nmt.cli.options import given
 from nmt.cli.progress import LineProgress
+from nmt.cli.translations import translations
 from nmt.data.corpus import read_lines
-from nmt.errors import ConfigError, CorpusError, NmtError
+from nmt.errors import ConfigError, CorpusError
 from nmt.evaluation.alignment import (
     Link,
     check_fits,
@@ -47,11 +49,13 @@ from nmt.evaluation.rarity import (
 )
 from nmt.evaluation.report import Texts, report
 from nmt.evaluation.robustness import Cost, RobustnessReport, Variant, costs_of, variants
-from nmt.evaluation.scoring import TOKENIZERS, WORDS_FOR_TER, longest_line
+from nmt.evaluation.scoring import TOKENIZERS, WORDS_FOR_TER, check_tokenizer, longest_line
 from nmt.evaluation.significance import RESAMPLES, SEED, TRIALS, Comparison
-from nmt.evaluation.study import Study, study
+from nmt.evaluation.study import Study, check_count, study
 from nmt.files import check_outputs, unwritten, write_output
-from nmt.inference import Ensemble, TranslateOptions, Translator
+from nmt.inference import Ensemble, TranslateOptions
+
+PREDICTING = "predicting"
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -151,10 +155,16 @@ def quality(
 
     nmt evaluate quality --hypothesis FILE --against FILE --reference FILE --report FILE.html
     """
+    if hypothesis is not None and hypothesis.is_dir():
+        raise ConfigError(f"{hypothesis}: a folder, where --hypothesis is a file: a model is named without it")
     if (model is None) == (hypothesis is None):
         raise ConfigError("name either a model, with --source, or --hypothesis with a file of translations")
-    if source is None and (model is not None or any(path.is_dir() for path in others or ())):
+    has_model = model is not None or any(path.is_dir() for path in others or ())
+    if source is None and has_model:
         raise ConfigError("a model needs --source: the text that it is to translate")
+    asked = given(beam=beam, raw=raw, device=device != "auto", precision=precision != "auto", workers=workers)
+    if asked and not has_model:
+        raise ConfigError(f"{asked}: for a model that translates, and here is none")
     together = chosen_ensemble(ensemble, ensemble_weights)
     if together is not None and model is None:
         raise ConfigError("--ensemble needs a model that the others translate together with")
@@ -165,26 +175,30 @@ def quality(
     if page is not None and page.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"{page}: the report is a page, so its name ends in .html")
     check_outputs(page, output)
+    check_tokenizer(tokenize)
     against = read_evaluation_set(references or [], source=source, flags=flags, tabs=tabs)
 
-    def translations(path: Path, ensemble: Ensemble | None) -> Sequence[str]:
-        if not path.is_dir():
-            return list(read_lines(path))
+    def translated(path: Path, ensemble: Ensemble | None) -> Sequence[str]:
         assert against.sources is not None
         options = TranslateOptions(beam_size=beam, raw=raw)
         with load_translator(
             path, device, workers, len(against.sources), precision=precision, ensemble=ensemble
         ) as translator:
-            return _translations(translator, against.sources, options)
+            return translations(translator, against.sources, options)
 
     chosen = hypothesis if folder is None else folder
     assert chosen is not None
     paths = [chosen, *(others or ())]
     names = _names([*paths, *(together.folders if together else ())])
     names[0] = "+".join([names[0], *names[len(paths) :]])
+    named = list(zip(names, paths, strict=False))
+    # before anything is translated, so that what is wrong with a file is told at once
+    files = {path: _read_translations(path, name, against) for name, path in named if not path.is_dir()}
+    frequencies = count_words(train_target) if train_target else None
+    rarity = _rarity(against, train_source, folders[0] if folders else None)
     systems = [
-        (name, translations(path, together if number == 0 else None))
-        for number, (name, path) in enumerate(zip(names, paths, strict=False))
+        (name, files[path] if path in files else translated(path, together if number == 0 else None))
+        for number, (name, path) in enumerate(named)
     ]
     if output is not None:
         write_output(output, "".join(f"{line}\n" for line in systems[0][1]))
@@ -194,8 +208,8 @@ def quality(
         tokenize=tokenize,
         lowercase=lowercase,
         ter=_is_quick_by_ter(systems, against) if ter is None else ter,
-        rarity=_rarity(against, train_source, folders[0] if folders else None),
-        frequencies=count_words(train_target) if train_target else None,
+        rarity=rarity,
+        frequencies=frequencies,
         resamples=resamples,
         trials=trials,
         seed=seed,
@@ -208,15 +222,20 @@ def quality(
         _print_study(found)
 
 
+def _read_translations(path: Path, name: str, against: EvaluationSet) -> Sequence[str]:
+    lines = list(read_lines(path))
+    check_count(name, lines, against)
+    return lines
+
+
 def _is_quick_by_ter(systems: Sequence[tuple[str, Sequence[str]]], against: EvaluationSet) -> bool:
     """Whether no line is so long that its TER takes seconds; says so where one is."""
     for _, hypotheses in systems:
-        if len(hypotheses) == len(against):  # otherwise an error follows
-            line, words = longest_line(hypotheses, against.references)
-            if words > WORDS_FOR_TER:
-                message = f"warning: TER is left out: line {line} has {words} words, and such lines take seconds each"
-                typer.echo(f"{message} (--ter computes it all the same)", err=True)
-                return False
+        line, words = longest_line(hypotheses, against.references)
+        if words > WORDS_FOR_TER:
+            message = f"warning: TER is left out: line {line} has {words} words, and such lines take seconds each"
+            typer.echo(f"{message} (--ter computes it all the same)", err=True)
+            return False
     return True
 
 
@@ -336,22 +355,6 @@ def _fault_rows(found: Study) -> list[tuple[str, ...]]:
     return [("system", "repetitions", "copies", "empty", "doubled words", "length ratio"), *rows]
 
 
-def _translator(folder: Path, texts: int, device: str, precision: str, workers: int | None) -> Translator:
-    return load_translator(folder, device, workers, texts, precision=precision)
-
-
-def _translations(translator: Translator, sources: Sequence[str], options: TranslateOptions) -> list[str]:
-    """A text a source; empty, with a warning, where there is no translation."""
-    texts: list[str] = []
-    with LineProgress(len(sources)) as bar:
-        for line, result in enumerate(translator.results(sources, options), start=1):
-            if isinstance(result, NmtError):
-                bar.message(f"warning: line {line}: {result}")
-            texts.append("" if isinstance(result, NmtError) else result.text)
-            bar.advance(1)
-    return texts
-
-
 @app.command()
 def robustness(
     model: Annotated[
@@ -386,6 +389,7 @@ def robustness(
     if model is None and sets is None:
         raise ConfigError("name a model that translates the sets, or --sets with a folder to write them to")
     folder = None if model is None else bundle_folder(model)
+    check_tokenizer(tokenize)
     against = read_evaluation_set(references or [], source=source, tabs=tabs)
     assert against.sources is not None
     made = variants(against, seed)
@@ -397,11 +401,11 @@ def robustness(
     costs: list[Cost] = []
     options = TranslateOptions(beam_size=beam, raw=raw)
     texts = len(against.sources) * (len(made) + 1)
-    with _translator(folder, texts, device, precision, workers) as translator:
-        clean = _translations(translator, against.sources, options)
+    with load_translator(folder, device, workers, texts, precision=precision) as translator:
+        clean = translations(translator, against.sources, options)
         for variant in made:
             chosen = replace(options, splitting="none") if variant.is_one_segment else options
-            found = _translations(translator, variant.sources, chosen)
+            found = translations(translator, variant.sources, chosen)
             costs += costs_of(
                 variant, clean, found, tokenize=tokenize, lowercase=lowercase, resamples=resamples, seed=seed
             )
@@ -421,7 +425,7 @@ def robustness(
 
 
 def _write_sets(folder: Path, made: Sequence[Variant]) -> None:
-    """Each set's sources, and its references between tabs."""
+    """Each set's sources, and its references: between tabs where there are several a line."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -480,9 +484,12 @@ def alignment(
         bool, typer.Option("--target-first", help="In --gold the target word comes first: j-i.")
     ] = False,
     step: Annotated[
-        str,
-        typer.Option(help="Whose weights are a word's: of the step that predicts it, or of the one reading it."),
-    ] = "predicting",
+        str | None,
+        typer.Option(
+            metavar="predicting|reading",
+            help="Whose weights are a word's: of the step that predicts it (default), or of the one reading it.",
+        ),
+    ] = None,
     output_path: Annotated[
         Path | None,
         typer.Option(
@@ -506,8 +513,12 @@ def alignment(
         raise ConfigError("name either a model, with --source and --target, or --links with a file of links")
     if links is not None and backward is not None:
         raise ConfigError("--backward needs a model for the other direction, not --links")
+    if links is not None and step is not None:
+        raise ConfigError("--step is of a model's attention: not with --links")
     if model is not None and (source is None or target is None):
         raise ConfigError("a model needs --source and --target: the text and its translation by people")
+    if (source is None) != (target is None):
+        raise ConfigError("--source and --target go together: a text and its translation")
     check_outputs(output_path)
     right = read_gold(gold, first_word=first_word, target_first=target_first)
     pairs = None if source is None or target is None else _read_sides(source, target)
@@ -515,10 +526,12 @@ def alignment(
         check_fits([one.possible for one in right], pairs, gold)
     if links is not None:
         forward, other = read_links(links), None
+        if pairs is not None:
+            check_fits(forward, pairs, links)
     else:
         assert model is not None
         assert pairs is not None
-        forward, other = _linked(bundle_folder(model), backward and bundle_folder(backward), pairs, step)
+        forward, other = _linked(bundle_folder(model), backward and bundle_folder(backward), pairs, step or PREDICTING)
     scores = evaluate_alignment(forward, right, other)
     if output_path is not None:
         joined = forward if other is None else list(map(grow_diag_final_and, forward, other))

@@ -116,6 +116,11 @@ def count(
     return Counts(metric, np.array(rows, dtype=np.float64), str(scorer.get_signature()), scorer)
 
 
+def check_tokenizer(name: str) -> None:
+    """Raise ConfigError for a tokenizer of BLEU that is not in `TOKENIZERS` or not installed."""
+    _bleu_scorer(name, lowercase=False)
+
+
 def longest_line(hypotheses: Sequence[str], references: References) -> tuple[int, int]:
     """The number, from 1, of the line with the most words in any version, and its words: see `WORDS_FOR_TER`."""
     words = [

@@ -125,6 +125,12 @@ class Study:
         }
 
 
+def check_count(name: str, hypotheses: Sequence[str], against: EvaluationSet) -> None:
+    """Raise CorpusError naming the system where it has not a line for each of the references."""
+    if len(hypotheses) != len(against):
+        raise CorpusError(f"{name}: {len(hypotheses)} hypotheses, but {len(against)} lines of references")
+
+
 def study(
     systems: Sequence[tuple[str, Sequence[str]]],
     against: EvaluationSet,
@@ -154,8 +160,7 @@ def study(
     further = {f"{kind}: {key}": lines for kind, some in rare.items() for key, lines in some.items()}
     measured, counts = [], []
     for name, hypotheses in systems:
-        if len(hypotheses) != len(against):
-            raise CorpusError(f"{name}: {len(hypotheses)} hypotheses, but {len(against)} lines of references")
+        check_count(name, hypotheses, against)
         counted = count_all(hypotheses, against, tokenize=tokenize, lowercase=lowercase, metrics=metrics)
         first, every = ({one.metric: one for one in counted[key]} for key in ("first", list(counted)[-1]))
         counts.append(every)

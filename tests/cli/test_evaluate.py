@@ -188,6 +188,9 @@ def test_two_directions_are_joined(
         (["MODEL", "--source", "S", "--target", "S", "--gold", "G", "--step", "next"], "predicting or reading"),
         (["MODEL", "--source", "S", "--target", "S", "--gold", "S"], "is no link"),
         (["MODEL", "--source", "S", "--target", "G", "--gold", "G"], "1 lines, but .* has 2"),
+        (["--links", "G", "--gold", "G", "--step", "reading"], "--step is of a model's attention"),
+        (["--links", "G", "--gold", "G", "--source", "S"], "--source and --target go together"),
+        (["--links", "L", "--gold", "G", "--source", "S", "--target", "S"], "l:2: link 1-0 is past the end"),
     ],
 )
 def test_what_alignment_cannot_do_is_one_line(
@@ -195,7 +198,8 @@ def test_what_alignment_cannot_do_is_one_line(
 ) -> None:
     (tmp_path / "s").write_text("a\nb\n", "utf-8")
     (tmp_path / "g").write_text("0-0\n" if "lines" in message else "0-0\n\n", "utf-8")
-    names = {"MODEL": str(bundle), "S": str(tmp_path / "s"), "G": str(tmp_path / "g")}
+    (tmp_path / "l").write_text("0-0\n1-0\n", "utf-8")
+    names = {"MODEL": str(bundle), **{name.upper(): str(tmp_path / name) for name in "sgl"}}
     with pytest.raises(SystemExit) as exit_:
         main(["evaluate", "alignment", *(names.get(word, word) for word in arguments)])
     error = capsys.readouterr().err
@@ -387,9 +391,15 @@ def test_outputs_go_where_they_are_told(two_systems: list[str | Path], tmp_path:
         (["quality", "MODEL", "-o", "no/out"], "no/out: cannot be written: there is no folder"),
         (["alignment", "MODEL", "--target", "source", "--gold", "gold", "-o", "no/out"], "there is no folder"),
         (["robustness", "MODEL", "--sets", "source"], "source: cannot be written: File exists"),
+        (["quality", "MODEL", "--tokenize", "13b"], "no BLEU tokenizer '13b'"),
+        (["robustness", "MODEL", "--tokenize", "13b"], "no BLEU tokenizer '13b'"),
+        (["quality", "MODEL", "--train-target", "nope"], "nope: no such file"),
+        (["quality", "MODEL", "--train-source", "nope"], "nope: no such file"),
+        (["quality", "MODEL", "--against", "nope"], "nope: no such file"),
+        (["quality", "MODEL", "--against", "short"], "short: 1 hypotheses, but 12 lines"),
     ],
 )
-def test_a_place_that_cannot_be_written_is_refused_before_anything_is_translated(
+def test_what_cannot_be_read_or_written_is_refused_before_anything_is_translated(
     arguments: list[str],
     message: str,
     bundle: Path,
@@ -400,6 +410,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_translated
 ) -> None:
     source, reference, texts = files
     (tmp_path / "gold").write_text("0-0\n" * len(texts), "utf-8")
+    (tmp_path / "short").write_text("a\n", "utf-8")
     broken = tmp_path / "broken"  # looks like a bundle: an error of its own where it is loaded
     broken.mkdir()
     (broken / "config.json").touch()
@@ -423,6 +434,11 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_translated
         (["quality", "--hypothesis", "S", "--reference", "S", "--against", "T"], "t: 1 hypotheses, but 2 lines"),
         (["quality", "--hypothesis", "S", "--reference", "S", "--against", "none"], "none: no such file"),
         (["quality", "--hypothesis", "S", "--reference", "S", "--tokenize", "13b"], "no BLEU tokenizer '13b'"),
+        (["quality", "--hypothesis", "MODEL", "--reference", "S"], "a model is named without it"),
+        (["quality", "--hypothesis", "MODEL", "--source", "S", "--reference", "S"], "a model is named without it"),
+        (["quality", "--hypothesis", "S", "--reference", "S", "--beam", "2", "--raw"], "--beam, --raw: for a model"),
+        (["quality", "--hypothesis", "S", "--reference", "S", "--precision", "int8"], "--precision: for a model"),
+        (["quality", "--hypothesis", "S", "--reference", "S", "--workers", "1"], "--workers: for a model"),
         (["robustness", "MODEL", "--reference", "S"], "--source is missing"),
         (["robustness", "--source", "S", "--reference", "S"], "name a model that translates the sets, or --sets"),
     ],
