@@ -21,6 +21,8 @@ from nmt.cli.models import (
     one_thread_a_process,
     output_folder,
 )
+from nmt.cli.options import given
+from nmt.cli.translations import translations
 from nmt.errors import ConfigError
 from nmt.evaluation.quality import EvaluationSet, evaluate, read_evaluation_set
 from nmt.inference import TranslateOptions
@@ -56,6 +58,9 @@ def quantize(
         raise ConfigError(f"{output}: is the model itself: write the new one beside it")
     if (source is None) != (not references):
         raise ConfigError("BLEU needs both: --source, the text to translate, and --reference, its translation")
+    asked = given(beam=beam, device=device != "auto", workers=workers)
+    if asked and source is None:
+        raise ConfigError(f"{asked}: for translating --source, and there is none")
     against = read_evaluation_set(references, source=source) if source is not None and references else None
     one_thread_a_process()
     from nmt.bundle import load_bundle, save_bundle
@@ -89,14 +94,15 @@ def _translated(
     device: str,
     workers: int | None,
 ) -> Facts:
-    """Speed and BLEU of a bundle on a text."""
+    """Speed and BLEU of a bundle on a text, against all references. What cannot be translated counts as empty."""
     assert against.sources is not None
     with load_translator(folder, device, workers, len(against.sources), precision=precision) as translator:
-        translator.translate(against.sources[:WARM_UP_TEXTS], options)
+        for _ in translator.results(against.sources[:WARM_UP_TEXTS], options):
+            pass
         started = time.perf_counter()
-        texts = [translation.text for translation in translator.translate(against.sources, options)]
+        texts = translations(translator, against.sources, options)
         seconds = time.perf_counter() - started
-    bleu = evaluate(texts, against).rows[0].bleu
+    bleu = [row for row in evaluate(texts, against).rows if row.group == "all"][-1].bleu
     return {
         "precision": precision,
         "sentences/s": round(len(texts) / seconds, 1),

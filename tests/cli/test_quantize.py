@@ -70,12 +70,46 @@ def test_bleu_is_that_of_fp32_before_and_of_int8_after(bundle: Path, tmp_path: P
     assert after["sentences/s"] > 0
 
 
+def test_bleu_counts_every_reference(bundle: Path, tmp_path: Path, capsys: Output) -> None:
+    sentences = toy_sentences(8)
+    with Translator.load(bundle, device="cpu", precision="fp32") as translator:
+        right = [t.text for t in translator.translate(sentences, TranslateOptions(raw=True))]
+    wrong = ["x y z"] * len(right)
+    texts = {
+        "source": sentences,
+        "wrong": wrong,
+        "right": right,
+        "both.allrefs.de": [f"{one}\t{other}" for one, other in zip(wrong, right, strict=True)],
+    }
+    for name, lines in texts.items():
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    expected = bleu(right, [wrong, right])
+    for number, names in enumerate((("wrong", "right"), ("both.allrefs.de",))):
+        references = [word for name in names for word in ("--reference", tmp_path / name)]
+        options = ("--source", tmp_path / "source", *references, "--device", "cpu", "--workers", 1, "--json")
+        assert run(bundle, tmp_path / f"small{number}", *options) == 0
+        before = json.loads(capsys.readouterr().out)["before"]
+        assert (before["BLEU"], before["signature"]) == (round(expected.value, 2), expected.signature)
+
+
+def test_a_line_that_is_too_long_counts_as_empty_and_is_named(bundle: Path, tmp_path: Path, capsys: Output) -> None:
+    source, reference = tmp_path / "source", tmp_path / "reference"
+    source.write_text(f"The dog.\n{'the dog ' * 500}\n", "utf-8")
+    reference.write_text("a b\nc d\n", "utf-8")
+    options = ("--source", source, "--reference", reference, "--device", "cpu", "--workers", 1, "--json")
+    assert run(bundle, tmp_path / "small", *options) == 0
+    out, err = capsys.readouterr()
+    assert "BLEU" in json.loads(out)["after"]
+    assert "warning: line 2: " in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("{bundle}",), "is the model itself"),
         (("docs",), "docs: is there and is no model bundle"),
         (("{new}", "--source", "README.md"), "BLEU needs both"),
+        (("{new}", "--beam", "2"), "--beam: for translating --source, and there is none"),
         (("{new}", "--reference", "README.md"), "BLEU needs both"),
         (("{new}", "--source", "README.md", "--reference", "nowhere"), "nowhere: no such file"),
     ],
