@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +31,7 @@ from nmt.hardware import available_cores, processor
 
 if TYPE_CHECKING:
     from nmt.inference.speed import Rate
+    from nmt.text.tokenizer import Tokenizer
 
 BEAMS = (1, 2, 5, 10, 20, 50)
 BUDGET = 20_000
@@ -142,9 +143,8 @@ def search(
     check_outputs(json_path)
     if picture is not None:
         check_picture(picture)
-    texts = _lines(source, sentences)
-    references = None if reference is None else _lines(reference, len(texts), like=source)
     bundle = load_bundle(folder)
+    texts, references = _sentences(source, reference, sentences, bundle.tokenizers.source)
     sizes = sorted(set(beam or BEAMS))
     penalties = sorted({0.0, *(length_penalty or [bundle.config.search.length_penalty])})
     with LineProgress(len(texts) * (len(sizes) * len(penalties) + 1)) as bar:
@@ -167,14 +167,31 @@ def search(
     _print_search(report)
 
 
-def _lines(path: Path, count: int, like: Path | None = None) -> list[str]:
-    """The first lines of a text. `like`: the text that it translates, which has no more lines than `count`."""
-    lines = list(islice(read_lines(path), count))
-    if not any(line.strip() for line in lines):
-        raise ConfigError(f"{path}: no text in it")
-    if like is not None and len(lines) < count:
-        raise ConfigError(f"{path}: {len(lines)} lines, too few for {like}: they go line by line")
-    return lines
+def _sentences(
+    source: Path, reference: Path | None, count: int, tokenizer: Tokenizer
+) -> tuple[list[str], list[str] | None]:
+    """The first `count` lines in which there is something to translate, and their references.
+
+    Raises ConfigError where there is none, or one text ends before the other.
+    """
+    texts: list[str] = []
+    references: list[str] = []
+    lines: Iterable[tuple[str | None, str | None]] = ((line, "") for line in read_lines(source))
+    if reference is not None:
+        lines = zip_longest(read_lines(source), read_lines(reference))
+    for number, (text, translation) in enumerate(lines):
+        if text is None:
+            raise ConfigError(f"{reference}: more lines than the {number} of {source}: they go line by line")
+        if len(texts) == count:
+            break
+        if translation is None:
+            raise ConfigError(f"{reference}: {number} lines, too few for {source}: they go line by line")
+        if tokenizer.encode(text):
+            texts.append(text)
+            references.append(translation)
+    if not texts:
+        raise ConfigError(f"{source}: no text in it")
+    return texts, None if reference is None else references
 
 
 def _print_search(report: Mapping[str, Any]) -> None:
@@ -225,7 +242,10 @@ def _read(folder: Path, source: Path | None, sentences: int) -> _Subject:
     if source is None:
         texts = random_texts(bundle.tokenizers.source, sentences)
     else:
-        texts = list(islice((line for line in read_lines(source) if line.strip()), sentences))
+        tokenizer = bundle.tokenizers.source
+        # of what has no letter or digit nothing is searched for: it comes back as it is
+        lines = (line for line in read_lines(source) if any(map(str.isalnum, line)) and tokenizer.encode(line))
+        texts = list(islice(lines, sentences))
         if not texts:
             raise ConfigError(f"{source}: no text in it")
     words = mean_words(bundle, texts)

@@ -60,6 +60,16 @@ def test_a_text_keeps_its_own_lengths(bundle: Path, tmp_path: Path, capsys: Outp
     assert "of their own length" in capsys.readouterr().out
 
 
+def test_lines_of_which_nothing_is_searched_for_are_left_out(bundle: Path, tmp_path: Path) -> None:
+    source, path = tmp_path / "source", tmp_path / "speed.json"
+    source.write_text("\n".join(["\u00ad", *toy_sentences(3), "...", "\u200b"]) + "\n", "utf-8")
+    what = ("--source", source, "--length", 3, "--beam", 1, "--seconds", 0, "--workers", 1, "--device", "cpu")
+    assert run(bundle, *what, "--json", path) == 0
+    report = json.loads(path.read_text("utf-8"))
+    assert report["texts"] == 3
+    assert report["rates"][0]["sentences"] == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -102,6 +112,21 @@ def test_search_errors_in_table_file_and_picture(bundle: Path, tmp_path: Path, c
     assert f"{rows[0]['errors'] / 4:.1%}" in printed
 
 
+def test_blank_lines_are_no_sentences(bundle: Path, tmp_path: Path) -> None:
+    first, second = toy_sentences(2)
+    plain = [(first, "der Hund"), (second, "ein Mann")]
+    reports = []
+    for lines in (plain, [("", ""), plain[0], ("\u3000", "x"), (" ", ""), plain[1]]):
+        for name, column in zip(("source", "reference"), zip(*lines, strict=True), strict=True):
+            (tmp_path / name).write_text("".join(f"{text}\n" for text in column), "utf-8")
+        path = tmp_path / "search.json"
+        what = ("--max-length", 3, "--beam", 1, "--sentences", 2, "--device", "cpu", "--json", path)
+        assert search(bundle, "--source", tmp_path / "source", "--reference", tmp_path / "reference", *what) == 0
+        reports.append(json.loads(path.read_text("utf-8")))
+    assert reports[0] == reports[1]
+    assert reports[0]["sentences"] == 2
+
+
 def test_a_picture_of_search_errors(bundle: Path, tmp_path: Path, capsys: Output) -> None:
     pytest.importorskip("matplotlib")
     source = tmp_path / "source"
@@ -120,6 +145,8 @@ def test_a_picture_of_search_errors(bundle: Path, tmp_path: Path, capsys: Output
         (("--source", "{blank}"), "no text in it"),
         (("--source", "nowhere"), "nowhere: no such file"),
         (("--source", "{long}", "--reference", "{short}"), "1 lines, too few for"),
+        (("--source", "{short}", "--reference", "{long}"), "more lines than the 1 of"),
+        (("--source", "{short}", "--reference", "{long}", "--sentences", "1"), "more lines than the 1 of"),
         (("--source", "nowhere", "--json", "{blank}/x.json"), "x.json: cannot be written: there is no folder"),
         (("--source", "nowhere", "--picture", "x.gif"), "x.gif: its name must end in .png, .svg, .pdf"),
         (("--source", "nowhere", "--picture", "{blank}/x.svg"), "x.svg: cannot be written: there is no folder"),
