@@ -12,7 +12,7 @@ import typer
 from nmt.cli.models import DeviceOption, ModelArgument, bundle_folder, one_thread_a_process, output_folder
 from nmt.cli.progress import LineProgress
 from nmt.data.corpus import check_corpus, read_pairs
-from nmt.errors import ConfigError
+from nmt.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from nmt.training.shortlist import Coverage
@@ -80,6 +80,8 @@ def shortlist(
             place,
             advance=bar.advance,
         )
+    if not counts.pairs:
+        raise CorpusError(f"{len(drawn):,} sentence pairs, each with an empty side or one of over {limit} pieces")
     learnt = build_shortlist(
         counts,
         bundle.tokenizers,
@@ -91,7 +93,7 @@ def shortlist(
     rewrite_shortlist(folder, learnt, into)
     size = (into / "shortlist.safetensors").stat().st_size
     typer.echo(f"{into}: shortlist of {len(learnt.targets):,} target pieces for {learnt.src_vocab:,} source pieces")
-    typer.echo(f"{size:,} bytes, learnt from {len(drawn):,} pairs")
+    typer.echo(f"{size:,} bytes, learnt from {counts.pairs:,} pairs")
     apart = list(encode_pairs(bundle.tokenizers, held_out, limit))
     if apart:
         typer.echo(_coverage(measure(learnt, apart), len(apart), bundle.config.tgt_vocab))

@@ -46,6 +46,11 @@ class LinkCounts:
     tgt_counts: npt.NDArray[np.int64]
     """[V] how often each target id occurs, EOS included."""
 
+    @property
+    def pairs(self) -> int:
+        """How many sentence pairs were read: each has one end."""
+        return int(self.tgt_counts[EOS_ID])
+
 
 class Coverage(NamedTuple):
     """What a shortlist lets through of translations that it was not learnt from."""

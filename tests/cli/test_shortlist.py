@@ -46,6 +46,18 @@ def test_it_is_learnt_from_text_files_or_one_table_alike(bundle: Path, tmp_path:
     assert float(share[1]) > 90
 
 
+def test_pairs_that_cannot_be_read_are_not_learnt_from(bundle: Path, tmp_path: Path, capsys: Output) -> None:
+    before, table = files(bundle), tmp_path / "x.tsv"
+    table.write_text("the dog\tder Hund\n" * 3 + "\tx\n" * 40 + "the dog " * 2000 + "\tx\n", "utf-8")
+    assert run(bundle, "--corpus", table, "-o", tmp_path / "a", "--device", "cpu") == 0
+    assert re.search(r"learnt from [23] pairs", capsys.readouterr().out)
+    table.write_text("\tx\n" * 40, "utf-8")
+    assert run(bundle, "--corpus", table, "-o", tmp_path / "b", "--device", "cpu") == 2
+    assert "39 sentence pairs, each with an empty side or one of over" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+    assert files(bundle) == before
+
+
 def test_without_an_output_the_bundle_itself_gets_it(bundle: Path, tmp_path: Path) -> None:
     assert run(bundle, "--corpus", "docs/example/train.tsv", "-o", tmp_path / "copy", "--pairs", 50) == 0
     first = files(tmp_path / "copy")
