@@ -155,7 +155,7 @@ def translate(
     A document, which the end of its name or --format tells, is read whole and keeps its structure. It appears when it
     is complete, and is not gone on with.
 
-    A line that cannot be translated gives an empty line, a warning and exit code 1.
+    A line that cannot be translated gives an empty translation (score -inf), a warning and exit code 1.
 
     With --ensemble models over one target vocabulary translate together, on torch; MODEL says how they are searched.
 
@@ -224,7 +224,7 @@ def translate(
         else:
             failed = _to_file(task, output_path, restart=restart)
     if failed:
-        typer.echo(f"{failed:,} lines could not be translated and are empty in the output", err=True)
+        typer.echo(f"{failed:,} lines could not be translated: they have an empty translation", err=True)
         raise typer.Exit(EXIT_FAILED)
 
 

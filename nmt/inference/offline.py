@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import json
+import math
 import os
 import stat
 import sys
@@ -106,7 +107,10 @@ def _links(links: Sequence[tuple[int, int]]) -> str:
 
 @dataclass(frozen=True)
 class Done:
-    """A block, its output, and the lines that could not be translated (number from 1, why): their output is empty."""
+    """A block, its output, and the lines that could not be translated (number from 1, why).
+
+    Their translation is empty, and its score -inf.
+    """
 
     block: Block
     output: bytes
@@ -124,7 +128,7 @@ def translate_blocks(
         for number, (line, result) in enumerate(zip(block.lines, results, strict=True), start=first):
             if isinstance(result, NmtError):
                 failures.append((number + 1, result))
-                result = Translation("")
+                result = Translation("", score=-math.inf)  # below every score there is
             lines.append(_end_lines(form.render(number, result), line.end))
         yield Done(block, "".join(lines).encode("utf-8"), failures)
         first += len(block.lines)

@@ -180,6 +180,14 @@ def test_every_line_of_an_n_best_list_ends_as_its_input_line_does() -> None:
     assert output == b"0 ||| a ||| 0.0000\r\n0 ||| b ||| -1.0000\r\n1 ||| a ||| 0.0000\n1 ||| b ||| -1.0000"
 
 
+def test_a_line_that_cannot_be_translated_scores_below_all_others() -> None:
+    def refuse(lines: Sequence[str]) -> list[Result]:
+        return [TranslationError("no") for _ in lines]
+
+    assert translated(b"x\n", LineFormat(n_best=2), refuse) == b"0 |||  ||| -inf\n"
+    assert translated(b"x\n", LineFormat(scores=True), refuse) == b"\t-inf\n"
+
+
 def test_a_line_that_cannot_be_translated_is_empty_and_reported_with_its_number() -> None:
     def translate(lines: Sequence[str]) -> list[Result]:
         return [TranslationError("no") if line == "bad" else Translation(line) for line in lines]
