@@ -186,8 +186,11 @@ def read_blocks(file: BinaryIO, name: Path | str, *, first: int = 1) -> Iterator
 def live_blocks(file: BinaryIO, name: Path | str) -> Iterator[Block]:
     """Whatever whole lines have arrived, without waiting for more; `file` was not read from before.
 
-    Raises CorpusError as `read_blocks` does.
+    Compressed lines come in the blocks of `read_blocks`. Raises CorpusError as that does.
     """
+    if _is_compressed(file):  # what arrives are not its lines
+        yield from read_blocks(file, name)
+        return
     first = 1
     pending: list[bytes] = []  # pieces of one line, joined once: a line may be very long
     while chunk := _arrived(file, name):
@@ -201,6 +204,10 @@ def live_blocks(file: BinaryIO, name: Path | str) -> Iterator[Block]:
         first += len(raw)
     if last := b"".join(pending):
         yield _block([last], name, first)
+
+
+def _is_compressed(file: object) -> bool:
+    return isinstance(file, gzip.GzipFile)
 
 
 def _arrived(file: BinaryIO, name: Path | str) -> bytes:

@@ -143,6 +143,17 @@ def test_live_blocks_read_the_same_lines_as_blocks_of_a_file() -> None:
     assert live == texts(read_blocks(io.BytesIO(HOSTILE), "x"))
 
 
+def test_a_compressed_pipe_gives_its_lines(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.gz"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(gzip.compress(HOSTILE),))
+    writer.start()
+    with open_input(pipe) as file:
+        live = texts(live_blocks(file, "x"))
+    writer.join()
+    assert live == texts(read_blocks(io.BytesIO(HOSTILE), "x"))
+
+
 def _write_and_close(descriptor: int, data: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
