@@ -461,6 +461,6 @@ def _is_special(path: Path) -> bool:
 
 
 def _refuse_own_input(source: Path | None, target: Path) -> None:
-    for path in ResumableOutput.work_files(target):
+    for path in (target.resolve(), *ResumableOutput.work_files(target)):
         if source is not None and source.resolve() == path:
             raise ConfigError(f"{source}: the input would be overwritten: -o {target} needs that name for itself")

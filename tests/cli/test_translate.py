@@ -161,6 +161,17 @@ def test_the_input_is_not_overwritten_by_the_partial_output(bundle: Path, tmp_pa
     assert source.read_text("utf-8") == "precious\n"
 
 
+def test_the_input_is_not_replaced_by_its_translation(bundle: Path, tmp_path: Path) -> None:
+    source = write_toy(tmp_path, 2)
+    before = source.read_bytes()
+    (tmp_path / "link").symlink_to(source)
+    for target in (source, tmp_path / "link"):
+        answer = call(tmp_path, "translate", bundle, "-i", source, "-o", target)
+        assert answer.code == 2
+        assert "would be overwritten" in answer.err
+    assert source.read_bytes() == before
+
+
 def test_devices_are_written_not_replaced(bundle: Path, tmp_path: Path) -> None:
     before = Path(os.devnull).stat().st_ino
     assert call(tmp_path, "translate", bundle, "-i", write_toy(tmp_path, 2), "-o", os.devnull).code == 0
