@@ -234,6 +234,14 @@ class _Calls:
         """
         if not url.startswith(("http://", "https://")):
             raise ConfigError(f"{url!r} is not the address of a service: it begins with http:// or https://")
+        try:
+            has_host = bool(httpx.URL(url).host)
+        except httpx.InvalidURL as error:
+            raise ConfigError(f"{url!r} is not the address of a service: {error}") from None
+        if not has_host:
+            raise ConfigError(
+                f"{url!r} is not the address of a service: it names no host, as http://127.0.0.1:8000 does"
+            )
         self.url = url
         self._api_key = api_key
         self._timeout_s = timeout_s
