@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
+import io
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -72,8 +74,15 @@ def _stand_in() -> None:
     """A command that is listed, not called."""
 
 
+def _print_whatever_comes() -> None:
+    """Let a letter that standard output's encoding lacks be written as standard error writes it, as an escape."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and codecs.lookup(sys.stdout.encoding).name != "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors that a user can mend are one line on standard error and exit code 2."""
+    _print_whatever_comes()
     arguments = sys.argv[1:] if arguments is None else arguments
     # all options before the command are flags, so its name is the first word that is no option
     called = next((word for word in arguments if not word.startswith("-")), None)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from nmt.evaluation.alignment import pharaoh
 from nmt.inference.explain import explain
 from tests.bundles import make_bundle
 
+ROOT = Path(__file__).parents[2]
 Output = pytest.CaptureFixture[str]
 SENTENCE, TARGET = "The old dog sees the table.", "Der alte Hund sieht den Tisch."
 
@@ -90,6 +94,14 @@ def test_a_model_without_attention_has_no_heat_map(tmp_path: Path, capsys: Outpu
     assert "Gates of decoder 1" in (tmp_path / "page.html").read_text("utf-8")
     assert "no attention to draw" in error(capsys, tmp_path / "none", SENTENCE, "-o", tmp_path / "map.png")
     assert "no attention" in error(capsys, tmp_path / "none", SENTENCE, "--words", "-o", tmp_path / "map.png")
+
+
+def test_letters_that_a_terminal_lacks_are_escaped(bundle: Path) -> None:
+    command = [sys.executable, "-m", "nmt.cli.main", "explain", str(bundle), SENTENCE, "--target", TARGET + " 日"]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode("latin-1").splitlines()[1].startswith(f"target  {TARGET} \\u65e5")
 
 
 def test_what_cannot_be_done_is_one_line(bundle: Path, tmp_path: Path, capsys: Output) -> None:
