@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
+import typer
+
+LAST_SEED = 2**63 - 1
+"""torch takes seeds below 2**64, and some commands count on from the one that is given."""
+
+
+def finite(number: float | None) -> float | None:
+    """The same number, for a `callback`: infinity and NaN pass a `min`. Raises BadParameter."""
+    if number is not None and not math.isfinite(number):
+        raise typer.BadParameter(f"{number} is not finite.")
+    return number
+
 
 def given(**options: object) -> str:
     """The names of those that were given, for a message: "--beam, --raw"; empty where none was."""

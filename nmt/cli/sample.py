@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nmt.cli.models import DeviceOption, ModelArgument, bundle_folder, one_thread_a_process
+from nmt.cli.options import LAST_SEED, finite
 
 
 def sample(
@@ -14,13 +15,16 @@ def sample(
     prompt: Annotated[str, typer.Option("--prompt", help="How the text begins.")] = "",
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=10_000, help="How many texts.")] = 1,
     temperature: Annotated[
-        float, typer.Option("--temperature", min=0.01, help="Below 1 bolder choices become rarer, above 1 commoner.")
+        float,
+        typer.Option(
+            "--temperature", min=0.01, callback=finite, help="Below 1 bolder choices become rarer, above 1 commoner."
+        ),
     ] = 1.0,
     top_k: Annotated[int, typer.Option("--top-k", min=0, help="Draw from so many likeliest tokens; 0: all.")] = 0,
     top_p: Annotated[
         float, typer.Option("--top-p", min=0.0, max=1.0, help="Draw from the likeliest tokens with this share of all.")
     ] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which texts are drawn.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LAST_SEED, help="Which texts are drawn.")] = 1,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Tokens drawn, at most.")] = 200,
     device: DeviceOption = "auto",
 ) -> None:

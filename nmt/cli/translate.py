@@ -26,6 +26,7 @@ from nmt.cli.models import (
     chosen_ensemble,
     load_translator,
 )
+from nmt.cli.options import finite
 from nmt.cli.progress import LineProgress
 from nmt.data.corpus import read_lines
 from nmt.errors import ConfigError, CorpusError
@@ -113,13 +114,16 @@ def translate(
     ] = None,
     diversity: Annotated[
         float | None,
-        typer.Option("--diversity", min=0.0, help="With --diverse: how much, in nats a word. Default: 0.5."),
+        typer.Option(
+            "--diversity", min=0.0, callback=finite, help="With --diverse: how much, in nats a word. Default: 0.5."
+        ),
     ] = None,
     sample: Annotated[
         bool, typer.Option("--sample", help="Draw translations instead of looking for the best.")
     ] = False,
     temperature: Annotated[
-        float | None, typer.Option("--temperature", min=0.01, help="With --sample: below 1 surer, above 1 wilder.")
+        float | None,
+        typer.Option("--temperature", min=0.01, callback=finite, help="With --sample: below 1 surer, above 1 wilder."),
     ] = None,
     top_k: Annotated[
         int | None, typer.Option("--top-k", min=0, help="With --sample: from the N likeliest pieces only; 0: all.")
@@ -133,7 +137,7 @@ def translate(
         Path | None, typer.Option("--lm", metavar="BUNDLE", help="A language model of the target that has its say.")
     ] = None,
     lm_weight: Annotated[
-        float | None, typer.Option("--lm-weight", min=0.0, help="With --lm: how much. Default: 0.2.")
+        float | None, typer.Option("--lm-weight", min=0.0, callback=finite, help="With --lm: how much. Default: 0.2.")
     ] = None,
     ensemble: EnsembleOption = None,
     ensemble_weights: EnsembleWeightsOption = "",

@@ -56,6 +56,14 @@ def test_every_command_has_help_of_its_own(capsys: pytest.CaptureFixture[str], n
         (["translate"], "Missing argument 'MODEL'"),
         (["translate", "m", "--beam", "0"], "Invalid value for '--beam'"),
         (["evaluate", "speed"], "No such command 'speed'"),
+        (
+            ["translate", "m", "--sample", "--temperature", "inf"],
+            "Invalid value for '--temperature': inf is not finite",
+        ),
+        (["translate", "m", "--diversity", "nan"], "Invalid value for '--diversity'"),
+        (["translate", "m", "--lm-weight", "inf"], "Invalid value for '--lm-weight'"),
+        (["sample", "m", "--temperature", "inf"], "Invalid value for '--temperature'"),
+        (["sample", "m", "--seed", str(2**63)], "Invalid value for '--seed'"),
     ],
 )
 def test_a_call_that_cannot_be_understood(
