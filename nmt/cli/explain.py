@@ -53,8 +53,8 @@ def explain(
     translations and the gates of all layers.
     """
     folder = bundle_folder(model)
-    if target is not None and n_best > 1:
-        raise ConfigError("--target is one translation: without --n-best")
+    if target is not None and (n_best > 1 or hypothesis > 1):
+        raise ConfigError("--target is one translation: without --n-best and --hypothesis")
     n_best = max(n_best, hypothesis)
     _check_endings(output_path, gates)
     one_thread_a_process()

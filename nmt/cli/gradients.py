@@ -42,10 +42,10 @@ class Question:
     text: Path | None
     source: Path | None
     target: Path | None
-    steps: int
+    steps: int = 50
     """From the loss to the state that is farthest from it."""
-    sequences: int
-    seed: int
+    sequences: int = 64
+    seed: int = 1
 
     @property
     def words(self) -> int:
@@ -72,6 +72,7 @@ def inspect_gradients(question: Question, picture: Path | None, *, as_json: bool
 
         check_picture(picture)
     folders = [bundle_folder(model) for model in question.models]
+    _check_texts(question, folders)
     one_thread_a_process()
     found = [_of_fresh(network, question) for network in question.fresh]
     found += [_of_bundle(folder, question) for folder in folders]
@@ -85,6 +86,17 @@ def inspect_gradients(question: Question, picture: Path | None, *, as_json: bool
         typer.echo(json.dumps([_as_dict(one) for one in found], indent=2))
     else:
         _print(found)
+
+
+def _check_texts(question: Question, folders: Sequence[Path]) -> None:
+    """Raise ConfigError for a text that none of the networks would read."""
+    from nmt.bundle import load_config
+
+    tasks = {load_config(folder).task for folder in folders}
+    if question.text is not None and "language-model" not in tasks:
+        raise ConfigError("--text is for the bundle of a language model, and there is none: it would not be read")
+    if question.source is not None and "translation" not in tasks:
+        raise ConfigError("--source and --target are for a translator, and there is none: they would not be read")
 
 
 def _of_fresh(network: str, question: Question) -> Series:

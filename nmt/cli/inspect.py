@@ -14,6 +14,7 @@ from rich.table import Table
 
 from nmt.cli.gradients import Question, inspect_gradients
 from nmt.cli.models import bundle_folder, one_thread_a_process
+from nmt.cli.options import LAST_SEED, given
 from nmt.errors import ConfigError
 from nmt.files import sha256
 
@@ -61,11 +62,18 @@ def inspect(
     target: Annotated[
         Path | None, typer.Option("--target", metavar="FILE", help="Its translation, line by line.")
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", min=2, max=10_000, help="How many steps back from the loss.")] = 50,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=2, max=10_000, help="How many steps back from the loss. Default: 50."),
+    ] = None,
     sequences: Annotated[
-        int, typer.Option("--sequences", min=1, max=10_000, help="Sequences to take the mean over, at most.")
-    ] = 64,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Which are drawn, and the weights of --fresh.")] = 1,
+        int | None,
+        typer.Option("--sequences", min=1, max=10_000, help="Sequences to take the mean over, at most. Default: 64."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, max=LAST_SEED, help="Which are drawn, and the weights of --fresh. Default: 1."),
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="Draw the norms as .png, .svg or .pdf.")
     ] = None,
@@ -78,11 +86,23 @@ def inspect(
     layer, and gamma of norm ~ c gamma^steps.
     """
     if gradients:
-        question = Question(models or [], fresh or [], text, source, target, steps, sequences, seed)
+        numbers = {"steps": steps, "sequences": sequences, "seed": seed}
+        chosen = {name: number for name, number in numbers.items() if number is not None}
+        question = Question(models or [], fresh or [], text, source, target, **chosen)
         inspect_gradients(question, picture, as_json=as_json)
         return
-    if given := _options_of_gradients(fresh=fresh, text=text, source=source, target=target, picture=picture):
-        raise ConfigError(f"{given} goes with --gradients")
+    of_gradients = given(
+        fresh=fresh,
+        text=text,
+        source=source,
+        target=target,
+        steps=steps,
+        sequences=sequences,
+        seed=seed,
+        picture=picture,
+    )
+    if of_gradients:
+        raise ConfigError(f"{of_gradients} goes with --gradients")
     if models is None or len(models) != 1:
         raise ConfigError("name one model bundle; several only with --gradients")
     folder = bundle_folder(models[0])
@@ -96,11 +116,6 @@ def inspect(
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         _print(facts)
-
-
-def _options_of_gradients(**options: object) -> str:
-    """Those that are given."""
-    return ", ".join(f"--{name}" for name, value in options.items() if value)
 
 
 def describe(bundle: Bundle, folder: Path) -> dict[str, Any]:

@@ -182,6 +182,8 @@ def translate(
         attributes=attributes,
         terms=() if terms is None else read_terms(terms),
     )
+    if raw and terms is not None:
+        raise ConfigError("--raw takes a line as it is: not with --terms")
     form = LineFormat(n_best=n_best, scores=scores, alignments=alignments, flags=flags)
     if attributes and (options.markup != "html" or alignments):
         raise ConfigError("--attributes goes with --markup html, and not with --alignments")

@@ -110,6 +110,8 @@ def test_what_cannot_be_done_is_one_line(bundle: Path, tmp_path: Path, capsys: O
     assert "there is no folder" in error(capsys, bundle, SENTENCE, "-o", tmp_path / "no" / "x.html")
     assert "there is no folder" in error(capsys, bundle, SENTENCE, "--gates", tmp_path / "no" / "x.png")
     assert "without --n-best" in error(capsys, bundle, SENTENCE, "--target", TARGET, "--n-best", "2")
-    assert "only 1 translations" in error(capsys, bundle, SENTENCE, "--target", TARGET, "--hypothesis", "2")
+    assert "without --n-best and --hypothesis" in error(
+        capsys, bundle, SENTENCE, "--target", TARGET, "--hypothesis", "2"
+    )
     assert "no word" in error(capsys, bundle, " ")
     assert list(tmp_path.iterdir()) == []

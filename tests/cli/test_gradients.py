@@ -119,15 +119,22 @@ def test_without_a_text_random_words_are_read(bundle: Path, capsys: Output) -> N
         (["--gradients", "--fresh", "cell=elman"], "model.cell"),
         (["--gradients", "--fresh", "cell=rnn", "--picture", "x.gif"], "must end in"),
         (["--gradients", "--fresh", "cell=rnn", "--picture", "no/x.png"], "there is no folder"),
+        (["--gradients", "MODEL", "--text", "T"], "--text is for the bundle of a language model"),
+        (["--gradients", "--fresh", "cell=rnn", "--text", "T"], "--text is for the bundle of a language model"),
+        (["--gradients", "LM", "--source", "T", "--target", "T"], "--source and --target are for a translator"),
+        (["MODEL", "--steps", "9", "--seed", "0"], "--steps, --seed goes with --gradients"),
+        (["MODEL", "--sequences", "9"], "--sequences goes with --gradients"),
         (["MODEL", "--fresh", "cell=rnn", "--picture", "x.png"], "--fresh, --picture goes with --gradients"),
         (["MODEL", "MODEL"], "name one model bundle"),
         ([], "name one model bundle"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
-    arguments: list[str], message: str, bundle: Path, text: Path, capsys: Output
+    arguments: list[str], message: str, bundle: Path, text: Path, tmp_path: Path, capsys: Output
 ) -> None:
-    names = {"MODEL": str(bundle), "T": str(text)}
+    if "LM" in arguments:
+        make_language_model(tmp_path / "lm")
+    names = {"MODEL": str(bundle), "T": str(text), "LM": str(tmp_path / "lm")}
     with pytest.raises(SystemExit) as exit_:
         main(["inspect", *(names.get(word, word) for word in arguments)])
     err = capsys.readouterr().err

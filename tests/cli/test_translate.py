@@ -262,6 +262,7 @@ def test_searches_may_be_bound_drawn_and_made_diverse(bundle: Path, tmp_path: Pa
         (("--sample", "--beam", "3"), "--sample draws: it has no --beam"),
         (("--sample", "--diverse", "3"), "--sample draws: it has no --diverse"),
         (("--forbid", "nowhere"), "nowhere: no such file"),
+        (("--raw", "--terms", os.devnull), "--raw takes a line as it is: not with --terms"),
     ],
 )
 def test_options_that_need_each_other_say_so(
