@@ -22,6 +22,7 @@ import logging
 import math
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -293,20 +294,30 @@ def _parts(text: str, limit: int, count: Callable[[str], int]) -> Iterator[str]:
     yield rest
 
 
-def _clauses(text: str, limit: int, count: Callable[[str], int]) -> Iterator[str]:
-    if count(text.strip()) > limit:
-        ends = [found.end() for mark in _CLAUSE_ENDS for found in mark.finditer(text)]
-        enough = [end for end in ends if _words(text[:end]) >= LEAST_WORDS <= _words(text[end:])]
-        if enough:
-            end = min(enough, key=lambda end: abs(2 * end - len(text)))
-            yield from _clauses(text[:end], limit, count)
-            yield from _clauses(text[end:], limit, count)
-            return
-    yield text
+def _clauses(text: str, limit: int, count: Callable[[str], int]) -> Iterable[str]:
+    if count(text.strip()) <= limit:
+        return [text]
+    # Looked for once, not again in every part; and cuts near the middle keep parts of parts few: near linear time.
+    marks = {found.end(): mark for mark, form in enumerate(_CLAUSE_ENDS) for found in form.finditer(text)}
+    ends = sorted(marks)
+    words = [found.start() for found in _WORD.finditer(text)]
 
+    def cut(start: int, stop: int) -> Iterator[str]:
+        if count(text[start:stop].strip()) > limit and (enough := among(start, stop)):
+            end = min(enough, key=lambda end: (abs(2 * end - start - stop), marks[end]))
+            yield from cut(start, end)
+            yield from cut(end, stop)
+        else:
+            yield text[start:stop]
 
-def _words(text: str) -> int:
-    return len(_WORD.findall(text))
+    def among(start: int, stop: int) -> list[int]:
+        """Ends in a part that have words enough on both sides."""
+        own = words[bisect_left(words, start) : bisect_left(words, stop)]
+        if len(own) < 2 * LEAST_WORDS:
+            return []
+        return ends[bisect_right(ends, own[LEAST_WORDS - 1]) : bisect_right(ends, own[-LEAST_WORDS])]
+
+    return cut(0, len(text))
 
 
 def _longest_prefix(text: str, limit: int, count: Callable[[str], int]) -> int:

@@ -208,6 +208,17 @@ def test_clauses_are_cut_near_the_middle_and_never_between_words() -> None:
     assert fit_clauses(plain, 2, words) == plain
 
 
+@pytest.mark.parametrize("unit", ["a, ", "word, ", "a b c, ", "– a"])
+def test_cutting_into_clauses_takes_no_longer_than_its_length_explains(unit: str) -> None:
+    """Ten times as long may take ten times as long, and some noise: not a hundred times."""
+
+    def cut(size: int) -> list[Segment]:
+        return fit_clauses([Segment((unit * size).strip())], 5, words)
+
+    limit_s = 40 * max(effort_s(lambda: cut(200), 0.01), 0.01)
+    assert effort_s(lambda: cut(2_000), limit_s) < limit_s
+
+
 @pytest.mark.parametrize("count", [LEAST_WORDS - 1, LEAST_WORDS])
 def test_a_clause_has_a_few_words(count: int) -> None:
     text = "word " * count + "word, " + "word " * 20
