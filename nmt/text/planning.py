@@ -7,6 +7,8 @@ vocabulary has.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -168,7 +170,7 @@ class Planner:
         if wishes.terms:
             # a term is what the caller says it is, even where it looks like code
             terms = glossary(wishes.terms).find(text)
-            found = [s for s in found if not any(t.start <= s.start and s.end <= t.end for t in terms)] + terms
+            found = [span for span in found if not _lies_in(span, terms)] + terms
         if block.marks:  # what looks like a tag or symbol is none where a tag stands in it
             found = [s for s in found if s.kind not in LOOSE or not _holds_mark(s, block.marks)]
         return protect.without_overlap(found) if len(found) > 1 else found
@@ -199,7 +201,15 @@ def _rules(wishes: Wishes) -> Rules:
 
 
 def _holds_mark(span: Span, marks: Sequence[Mark]) -> bool:
-    return any(span.start < mark.at < span.end for mark in marks)
+    """Whether a mark, of marks in order, stands within a span."""
+    behind = bisect_right(marks, span.start, key=lambda mark: mark.at)
+    return behind < len(marks) and marks[behind].at < span.end
+
+
+def _lies_in(span: Span, others: Sequence[Span]) -> bool:
+    """Whether one of the others, in order and none over another, is all around a span."""
+    behind = bisect_right(others, span.start, key=lambda other: other.start)
+    return behind > 0 and span.end <= others[behind - 1].end
 
 
 def _hidden(text: str, spans: Sequence[Span]) -> str:
@@ -298,6 +308,7 @@ def _tag_pairs(spans: Sequence[Span]) -> dict[int, tuple[int, bool]]:
     first = -2 - len(spans)  # numbers that no pair of the block's own has
     found: dict[int, tuple[int, bool]] = {}
     open_: list[tuple[str, int]] = []
+    names: Counter[str] = Counter()  # of those that are open
     opening = -1
     for number, span in enumerate(spans):
         if span.kind == "symbol":
@@ -315,9 +326,11 @@ def _tag_pairs(spans: Sequence[Span]) -> dict[int, tuple[int, bool]]:
         is_end = span.out[1] == "/"
         if not is_end and not span.out.endswith("/>"):
             open_.append((name, number))
-        elif is_end and any(name == other for other, _ in open_):
+            names[name] += 1
+        elif is_end and names[name]:
             while open_:
                 other, start = open_.pop()
+                names[other] -= 1
                 if other == name:
                     found[start] = (first + start, False)
                     found[number] = (first + start, True)
@@ -397,12 +410,14 @@ def _parts(
 def _unbroken(bounds: Sequence[_Bound], spans: Sequence[Span]) -> list[_Bound]:
     """No sentence ends within a span: one that was cut for its length is cut beside it."""
     whole: list[_Bound] = []
+    number = 0
     for start, end, continues, is_open in bounds:
         if whole and start < whole[-1].end:
             start = whole[-1].end
-        for span in spans:
-            if span.start < end < span.end:
-                end = span.end
+        while number < len(spans) and spans[number].end <= end:
+            number += 1
+        if number < len(spans) and spans[number].start < end:
+            end = spans[number].end
         if end > start:
             whole.append(_Bound(start, end, continues, is_open))
     return whole

@@ -57,7 +57,7 @@ _CODE = {
 TAG = (
     r"(?!<unk>)</?[A-Za-z][\w:.-]*+(?:\s(?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+|/)?>"
     r"|\[/?(?i:[bisup*]|url|img|quote|code|size|colou?r|font|list|li|[uo]l|table|t[rdh]|left|center|right|spoiler|su[bp]"
-    r"|email|h[1-6r]|br|youtube|video)(?:=[^\]\s]*+)?\]"
+    r"|email|h[1-6r]|br|youtube|video)(?:=[^\[\]\s]*+)?\]"
 )
 """A tag of HTML or XML, or one in brackets (BBCode), in a text that is neither."""
 _ESCAPE = r"(?:\\[nrt])++"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.text.planning import Plan, Planner, Sentence, Wishes
+from tests.effort import effort_s
 
 
 def is_known(character: str) -> bool:
@@ -196,3 +197,22 @@ def test_a_long_sentence_is_cut_into_clauses_where_sentences_are_looked_for() ->
     ]
     assert found(markup="html") == found()
     assert len(found(splitting="none")) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wishes"),
+    [
+        ("{a} is here. ", "", {}),
+        ("<zz> x ", "</yy> ", {}),
+        ("<b>x</b> 😀 ", "", {"markup": "html"}),
+        ("{a} API ", "", {"terms": (("API", "X"),)}),
+    ],
+)
+def test_planning_takes_no_longer_than_a_texts_length_explains(first: str, second: str, wishes: dict[str, Any]) -> None:
+    """Twenty times as long may take twenty times as long, and some noise: not four hundred times."""
+
+    def plan(size: int) -> Plan:
+        return PLANNER.plan(first * size + second * size, Wishes(**wishes))
+
+    limit_s = 50 * max(effort_s(lambda: plan(400), 0.01), 0.01)
+    assert effort_s(lambda: plan(8_000), limit_s) < limit_s

@@ -123,6 +123,7 @@ def test_spans_lie_in_order_and_everyday_texts_have_none(text: str) -> None:
         "{% ",
         "a.b-",
         "+1",
+        "[url=",
         '"a ',
         "“a",
         "(a",
