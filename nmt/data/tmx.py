@@ -1,7 +1,8 @@
 """TMX 1.4 translation memories as a stream of units: constant memory, no tree.
 
 Expat is used as it is because it tells the line of each unit, reads no external entity and needs no other library;
-declarations of entities, with which a small file can grow to gigabytes, are refused.
+declarations of entities, with which a small file can grow to gigabytes, are refused, and so are entities that nothing
+declares: where a document type is named, expat leaves them out of the text without a word.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def read_units(file: BinaryIO, path: Path | str, source_lang: str, target_lang: 
 
     Languages are compared by their primary subtag ("en" takes "EN-gb"), or whole where both have the same one
     ("pt-BR" to "pt-PT"). A line break in a segment becomes a blank.
-    Raises CorpusError for malformed XML, another root than `<tmx>`, and when no unit has both languages.
+    Raises CorpusError for malformed XML, another root than `<tmx>`, entities that XML does not know, and when no unit
+    has both languages.
     """
     reader = _UnitReader(path, source_lang, target_lang)
     found = False
@@ -67,7 +69,8 @@ class _UnitReader:
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
-        self._parser.EntityDeclHandler = self._refuse_entity
+        self._parser.EntityDeclHandler = self._refuse_declaration
+        self._parser.SkippedEntityHandler = self._refuse_entity
 
     def feed(self, block: bytes) -> list[Unit]:
         """Parse on and return the units that ended; an empty block ends the document."""
@@ -108,17 +111,25 @@ class _UnitReader:
                 self._finished.append(Unit(source, target, self._unit_line))
 
     def _characters(self, text: str) -> None:
-        if self._open_tags and self._open_tags[-1] not in CODE_TAGS:
+        if self._is_read():
             self._text.append(text)
+
+    def _is_read(self) -> bool:
+        return bool(self._open_tags) and self._open_tags[-1] not in CODE_TAGS
 
     def _check_root(self, tag: str) -> None:
         self._root_seen = True
         if tag != "tmx":
             raise CorpusError(f"not a TMX file: its root is <{tag}>", path=self._path)
 
-    def _refuse_entity(self, name: str, *_: object) -> None:
+    def _refuse_declaration(self, name: str, *_: object) -> None:
         message = f"declares the XML entity {name}; remove the declaration"
         raise CorpusError(message, path=self._path, line=self._parser.CurrentLineNumber)
+
+    def _refuse_entity(self, name: str, is_parameter: bool) -> None:
+        if self._is_read():
+            message = f"the XML entity {name} is not declared; write the character itself"
+            raise CorpusError(message, path=self._path, line=self._parser.CurrentLineNumber)
 
     def _key(self, language: str) -> str:
         return language.lower() if self._whole_tags else _primary(language)

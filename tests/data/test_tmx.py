@@ -100,6 +100,14 @@ def test_a_document_type_without_entities_is_read() -> None:
     assert read(document) == [("a", "b")]
 
 
+def test_an_entity_that_nothing_declares_is_refused_where_it_stands_in_text() -> None:
+    """And not left out of it: with a document type it is well-formed, and expat skips it."""
+    head = HEAD.replace("<tmx ", '<!DOCTYPE tmx SYSTEM "tmx14.dtd">\n<tmx ')
+    with pytest.raises(CorpusError, match=r"^memory\.tmx:5: the XML entity nbsp is not declared"):
+        read(head + unit(en="a", de="b") + unit(en="a&nbsp;b", de="c") + TAIL)
+    assert read(head + "<note>&nbsp;</note>" + unit(en="a<ph>&nbsp;</ph>b", de="c") + TAIL) == [("ab", "c")]
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
