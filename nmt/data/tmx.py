@@ -31,7 +31,7 @@ def read_units(file: BinaryIO, path: Path | str, source_lang: str, target_lang: 
     """The units that have both languages; of several variants in one language the first counts.
 
     Languages are compared by their primary subtag ("en" takes "EN-gb"), or whole where both have the same one
-    ("pt-BR" to "pt-PT"). A line break in a segment becomes a blank.
+    ("pt-BR" to "pt-PT"); "pt_BR" is read as "pt-BR". A line break in a segment becomes a blank.
     Raises CorpusError for malformed XML, another root than `<tmx>`, entities that XML does not know, and when no unit
     has both languages.
     """
@@ -94,7 +94,7 @@ class _UnitReader:
             self._unit_line = self._parser.CurrentLineNumber
             self._segments = {}
         elif tag == "tuv":
-            language = attributes.get("xml:lang") or attributes.get("lang") or ""
+            language = (attributes.get("xml:lang") or attributes.get("lang") or "").replace("_", "-")
             self.languages.add(language)
             self._language = self._key(language)
 
@@ -132,7 +132,7 @@ class _UnitReader:
             raise CorpusError(message, path=self._path, line=self._parser.CurrentLineNumber)
 
     def _key(self, language: str) -> str:
-        return language.lower() if self._whole_tags else _primary(language)
+        return language.replace("_", "-").lower() if self._whole_tags else _primary(language)
 
 
 def _primary(language: str) -> str:

@@ -57,6 +57,14 @@ def test_variants_of_one_language_match_by_the_whole_tag() -> None:
     assert read(document, "pt-br", "pt-pt") == [("ônibus", "autocarro")]
 
 
+@pytest.mark.parametrize("source", ["pt-br", "pt_BR"])
+def test_a_region_may_be_written_with_an_underscore(source: str) -> None:
+    document = (HEAD + unit(pt_PT="autocarro", pt_BR="ônibus") + TAIL).replace("pt-", "pt_")
+    assert read(document, source, "pt-PT") == [("ônibus", "autocarro")]
+    with pytest.raises(CorpusError, match=r"to two of: pt-BR, pt-PT$"):
+        read(document, "pt-BR", "de")
+
+
 def test_the_old_lang_attribute_counts() -> None:
     assert read(HEAD + unit(en="a", de="b").replace("xml:lang", "lang") + TAIL) == [("a", "b")]
 
