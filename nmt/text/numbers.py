@@ -326,7 +326,10 @@ def _says(lowered: str, value: Decimal, language: str) -> bool:
     if language not in _WORDS or value > _LARGEST or value % 1:
         return False
     forms = "|".join(_WORDS[language]().get(int(value), ()))
-    return bool(forms) and re.search(rf"\b(?<!ty-)(?:{forms}){_ENDINGS[language]}", lowered) is not None
+    if not forms:
+        return False
+    found = re.finditer(rf"\b(?P<tens>{_TENS[language]})?(?:{forms}){_ENDINGS[language]}", lowered)
+    return any(said["tens"] is None for said in found)
 
 
 def _numbered(words: Sequence[str], start: int = 0) -> dict[int, list[str]]:
@@ -411,65 +414,96 @@ def _german() -> dict[int, Collection[str]]:
     return {**words, 100: ["hundert"], 1000: ["tausend"], 1_000_000: ["million"]}
 
 
+_FRENCH_TENS = {
+    20: ["vingt"],
+    30: ["trent(?=[eia])"],
+    40: ["quarant(?=[eia])"],
+    50: ["cinquant(?=[eia])"],
+    60: ["soixant(?=[eia])"],
+    70: ["septant(?=[eia])"],
+    80: ["quatre[- ]vingt", "huitant(?=[eia])", "octant(?=[eia])"],
+    90: ["nonant(?=[eia])"],
+}
+"""In Belgium and Switzerland 75 and 95 are said as 35 and 45 are, elsewhere as 60 and 15, 80 and 15."""
+_FRENCH_JOINT = r"e?s?[- ](?:et[- ](?=un|onz))?"
+
+
 @cache
 def _french() -> dict[int, Collection[str]]:
-    return {
-        **_numbered(
-            [
-                "zéro",
-                "un|premi",
-                "deux|second",
-                "trois",
-                "quatre|quatri",
-                "cinq",
-                "six",
-                "sept",
-                "huit",
-                "neuf|neuvi",
-                "dix",
-                "onze|onzi",
-                "douze|douzi",
-                "treize",
-                "quatorze",
-                "quinze",
-                "seize",
-            ]
-        ),
-        20: ["vingt"],
-        30: ["trente"],
-        100: ["cent"],
-        1000: ["mille"],
-    }
+    words = _numbered(
+        [
+            "zéro",
+            "un|premi",
+            "deux|second",
+            "trois",
+            "quatre(?![- ]vingt)|quatri",
+            "cinq|cinqui",
+            "six",
+            "sept",
+            "huit",
+            "neuf|neuvi",
+            rf"dix(?![- ](?:sept|huit|neuf|neuvi){_ENDINGS['fr']})|diz(?=a)",
+            "onz(?=[ei])",
+            "douz(?=[eia])",
+            "treiz(?=[ei])",
+            "quatorz(?=[ei])",
+            "quinz(?=[eia])",
+            "seiz(?=[ei])",
+            "dix[- ]sept",
+            "dix[- ]huit",
+            "dix[- ]neu(?:f|vi)",
+        ]
+    )
+    units = {unit: "|".join(form for form in words[unit] if form not in ("premi", "second")) for unit in range(1, 20)}
+    for ten, names in _FRENCH_TENS.items():
+        last = 19 if ten in (60, 80) else 9
+        any_unit = "|".join(units[unit] for unit in range(1, last + 1))
+        for name in names:
+            alone = rf"(?!{name}{_FRENCH_JOINT}(?:{any_unit}){_ENDINGS['fr']}){name}"
+            words.setdefault(ten, []).append(alone)
+            for unit in range(1, last + 1):
+                words.setdefault(ten + unit, []).append(f"{name}{_FRENCH_JOINT}(?:{units[unit]})")
+    return {**words, 100: ["cent"], 1000: ["mille"]}
+
+
+_SPANISH_TENS = ("treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa")
 
 
 @cache
 def _spanish() -> dict[int, Collection[str]]:
-    return {
-        **_numbered(
-            [
-                "cero",
-                "un|primer",
-                "dos|segund",
-                "tres|tercer",
-                "cuatro|cuart",
-                "cinco|quint",
-                "seis",
-                "siete",
-                "ocho",
-                "nueve",
-                "diez",
-                "once",
-                "doce",
-                "trece",
-                "catorce",
-                "quince",
-            ]
-        ),
-        20: ["veinte"],
-        30: ["treinta"],
-        100: ["cien"],
-        1000: ["mil"],
-    }
+    words = _numbered(
+        [
+            "cero",
+            "un|primer",
+            "dos|segund",
+            "tres|tercer",
+            "cuatro|cuart",
+            "cinco|quint",
+            "seis",
+            "siete",
+            "ocho",
+            "nueve",
+            "diez",
+            "once",
+            "doce",
+            "trece",
+            "catorce",
+            "quince",
+            "diecis[eé]is",
+            "diecisiete",
+            "dieciocho",
+            "diecinueve",
+            "veinte",
+        ]
+    )
+    units = ["[uú]n", "d[oó]s", "tr[eé]s", "cuatro", "cinco", "s[eé]is", "siete", "ocho", "nueve"]
+    for unit, name in enumerate(units, 1):
+        words[20 + unit] = [f"veinti{name}"]
+    for ten, word in zip(range(30, 100, 10), _SPANISH_TENS, strict=True):
+        words[ten] = [rf"{word}(?! y (?:{'|'.join(units)}){_ENDINGS['es']})"]
+        for unit, name in enumerate(units, 1):
+            words[ten + unit] = [f"{word}(?: y |i){name}"]
+    return {**words, 100: ["cien"], 1000: ["mil"]}
 
 
 _ENDINGS = {
@@ -480,4 +514,12 @@ _ENDINGS = {
     "es": r"(?:a|o|as|os|to|tos|es)?\b",
 }
 """What may stand behind the word for a number."""
+_TENS = {
+    "en": r"\w+ty-",
+    "de": r"(?!)",  # one word with what follows
+    "fr": rf"(?:(?:{'|'.join(name for names in _FRENCH_TENS.values() for name in names)}){_FRENCH_JOINT}"
+    r"|quatre[- ](?=vingt)|dix[- ](?=sept|huit|neu[fv])){1,2}",
+    "es": rf"(?:{'|'.join(_SPANISH_TENS)}) y ",
+}
+"""What stands before the word for a number where both are another one."""
 _WORDS = {"en": _english, "de": _german, "fr": _french, "es": _spanish}

@@ -83,12 +83,75 @@ def test_another_number_is_not(source: str, target: str, missing: list[str], ext
         (("en", "fr"), "the 4th cat", "le quatrième chat", True),
         (("en", "es"), "1000 cats", "un milagro", False),
         (("en", "es"), "1 cat", "una gata", True),
+        (("en", "fr"), "the 17th cat", "le dix-septième chat", True),
+        (("en", "fr"), "the 35th cat", "le trente-cinquième chat", True),
+        (("en", "fr"), "21 cats", "vingt et une chattes", True),
+        (("en", "fr"), "60 seconds", "soixante secondes", True),
+        (("en", "fr"), "30 cats", "une trentaine de chats", True),
+        (("en", "fr"), "20 cats", "vingt-deuxième chat", False),
+        (("en", "fr"), "1 cat", "une tante et un chat", True),
+        (("en", "fr"), "77 cats", "septante-sept chats", True),
+        (("en", "fr"), "81 cats", "octante et un chats", True),
+        (("en", "fr"), "98 cats", "nonante-huit chats", True),
+        (("en", "fr"), "on September 10", "le dix septembre", True),
+        (("fr", "en"), "dix-sept chats", "17 cats", True),
+        (("fr", "en"), "dix-sept chats", "10 cats", False),
+        (("en", "es"), "31 cats", "treinta y una gatas", True),
+        (("en", "es"), "21 cats", "veintiún gatos", True),
+        (("en", "es"), "30 seconds", "treinta segundos", True),
     ],
 )
 def test_a_word_is_a_number_only_where_it_says_it(
     languages: tuple[str, str], source: str, target: str, is_equal: bool
 ) -> None:
     assert compare(source, target, languages).is_equal == is_equal
+
+
+# fmt: off
+FRENCH = [
+    "zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze", "treize",
+    "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf",
+]
+SPANISH = [
+    "cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez", "once", "doce", "trece",
+    "catorce", "quince", "dieciséis", "diecisiete", "dieciocho", "diecinueve", "veinte", "veintiuno", "veintidós",
+    "veintitrés", "veinticuatro", "veinticinco", "veintiséis", "veintisiete", "veintiocho", "veintinueve",
+]
+# fmt: on
+FRENCH_TENS = ["vingt", "trente", "quarante", "cinquante", "soixante"]
+SPANISH_TENS = ["treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
+
+
+def french(number: int) -> str:
+    """As France spelt it before 1990."""
+    if number < 20:
+        return FRENCH[number]
+    if number >= 80:
+        return "quatre-vingts" if number == 80 else f"quatre-vingt-{FRENCH[number - 80]}"
+    ten, unit = (number // 10, number % 10) if number < 70 else (6, number - 60)
+    joint = " et " if unit in (1, 11) else "-"
+    return FRENCH_TENS[ten - 2] + (joint + FRENCH[unit] if unit else "")
+
+
+def spanish(number: int) -> str:
+    if number < 30:
+        return SPANISH[number]
+    return SPANISH_TENS[number // 10 - 3] + (f" y {SPANISH[number % 10]}" if number % 10 else "")
+
+
+@pytest.mark.parametrize("number", range(1, 100))
+def test_every_number_below_a_hundred_has_its_words_and_no_part_of_them_is_one(number: int) -> None:
+    parts = {number % 10, number % 20, number // 10 * 10, number // 20 * 20, 10, 4, 20} - {number}
+    forms = {
+        ("fr", french(number)),
+        ("fr", french(number).replace(" ", "-")),
+        ("fr", french(number).replace("-", " ")),
+        ("es", spanish(number)),
+    }
+    for language, words in forms:
+        assert compare(f"{number} cats", f"{words} x", ("en", language)).is_equal
+        for part in parts:
+            assert not compare(f"{part} cats", f"{words} x", ("en", language)).is_equal
 
 
 def test_one_wrong_number_is_put_right_where_it_is_plain_which() -> None:
