@@ -102,9 +102,10 @@ class Number:
 
 
 def find(text: str, language: str) -> list[Number]:
-    """The numbers of a text, in order."""
+    """The numbers of a text, in order. `language`: a code such as "de-AT", as in all that follows."""
     if not _HAS_DIGIT(text):
         return []
+    language = _primary(language)
     numbers: list[Number] = []
     for found in _NUMBER.finditer(text):
         at = found.start("body")
@@ -122,6 +123,11 @@ def find(text: str, language: str) -> list[Number]:
 
 
 _HAS_DIGIT = re.compile(r"\d").search
+
+
+def _primary(language: str) -> str:
+    """What regions share: how they differ in numbers is not known here."""
+    return language.partition("-")[0].lower()
 
 
 def _split(body: str) -> list[str]:
@@ -243,6 +249,7 @@ def compare(source: str, target: str, languages: tuple[str, str]) -> Comparison:
     """
     if not _HAS_DIGIT(source) and not _HAS_DIGIT(target):
         return EQUAL
+    languages = (_primary(languages[0]), _primary(languages[1]))
     left = find(source, languages[0])
     right = find(target, languages[1])
     missing: list[Number] = []
@@ -288,7 +295,7 @@ def localised(number: Number, languages: tuple[str, str]) -> str:
 
     Dates, times and whatever else is not one value stay as they are.
     """
-    source, target = languages
+    source, target = map(_primary, languages)
     body = number.body
     if _written(source) != _written(target) and not _is_digits(body) and _value(body, *_marks(source)) is not None:
         whole, point, fraction = body.partition(_marks(source)[0])

@@ -121,6 +121,12 @@ def test_numbers_change_on_both_sides_alike(seed: int) -> None:
     assert year != "1"
 
 
+def test_a_region_does_not_change_how_numbers_are_written() -> None:
+    pair = "He paid 10,000 dollars.", "Er zahlte 10.000 Dollar."
+    for seed in range(20):
+        assert other(*pair, seed) == other(*pair, seed, ("en-GB", "de-AT")) != pair
+
+
 @pytest.mark.parametrize(
     ("source", "target"),
     [

@@ -188,6 +188,13 @@ def test_a_number_is_written_as_the_target_does(text: str, languages: tuple[str,
     assert localised(number, languages) == expected
 
 
+@pytest.mark.parametrize("languages", [("en-GB", "de-AT"), ("EN", "DE")])
+def test_a_code_with_a_region_is_read_by_its_first_part(languages: tuple[str, str]) -> None:
+    assert compare("1.234 grams and 17 cats", "1,234 Gramm und siebzehn Katzen", languages).is_equal
+    (number,) = find("$1,234.50", languages[0])
+    assert localised(number, languages) == "1.234,50\u00a0$"
+
+
 def test_a_sign_is_not_said_twice() -> None:
     assert beside("1.250\u00a0%", " Prozent.") == "1.250"
     assert beside("1.250\u00a0%", " Äpfel") == "1.250\u00a0%"
