@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from nmt.text import protect
 from nmt.text.markup import Block, Mark, Rules, attributes, is_html, parse
-from nmt.text.protect import HOLE, Span
+from nmt.text.protect import BRACKETS, HOLE, Span
 from nmt.text.sentences import Segment, fit, fit_clauses, split, without_marker
 from nmt.text.terms import Terms, glossary
 
@@ -297,6 +297,32 @@ def _touches(text: str, span: Span) -> bool:
     return before.isalnum() and after.isalnum()
 
 
+_OPENED_BY = {closing: opening for opening, closing in BRACKETS.items()}
+
+
+class _Open:
+    """What has begun and not ended, the innermost last."""
+
+    def __init__(self) -> None:
+        self._stack: list[tuple[str, int]] = []
+        self._names: Counter[str] = Counter()
+
+    def add(self, name: str, number: int) -> None:
+        """Begin something."""
+        self._stack.append((name, number))
+        self._names[name] += 1
+
+    def close(self, name: str) -> int | None:
+        """The number of the last of this name, which ends with all that has begun in it; None where there is none."""
+        if not self._names[name]:
+            return None
+        while True:
+            last, number = self._stack.pop()
+            self._names[last] -= 1
+            if last == name:
+                return number
+
+
 _TAG_NAME = re.compile(r"[<\[]/?([\w:.*-]+)")
 
 
@@ -307,34 +333,26 @@ def _tag_pairs(spans: Sequence[Span]) -> dict[int, tuple[int, bool]]:
     """
     first = -2 - len(spans)  # numbers that no pair of the block's own has
     found: dict[int, tuple[int, bool]] = {}
-    open_: list[tuple[str, int]] = []
-    names: Counter[str] = Counter()  # of those that are open
-    opening = -1
+    tags, pairs = _Open(), _Open()
     for number, span in enumerate(spans):
         if span.kind == "symbol":
             found[number] = (-1, False)
         if span.kind == "opening":
-            opening = number
+            pairs.add(span.out if span.out in BRACKETS else "", number)
             found[number] = (first + number, False)
-        if span.kind == "closing":  # none stands in another
-            found[number] = (-1, False) if opening < 0 else (first + opening, True)
-            opening = -1
+        if span.kind == "closing":
+            start = pairs.close(_OPENED_BY.get(span.out, ""))
+            found[number] = (-1, False) if start is None else (first + start, True)
         if span.kind != "tag":
             continue
         match = _TAG_NAME.match(span.out)
         name = match[1].lower() if match else ""
         is_end = span.out[1] == "/"
         if not is_end and not span.out.endswith("/>"):
-            open_.append((name, number))
-            names[name] += 1
-        elif is_end and names[name]:
-            while open_:
-                other, start = open_.pop()
-                names[other] -= 1
-                if other == name:
-                    found[start] = (first + start, False)
-                    found[number] = (first + start, True)
-                    break
+            tags.add(name, number)
+        elif is_end and (start := tags.close(name)) is not None:
+            found[start] = (first + start, False)
+            found[number] = (first + start, True)
         if number not in found and is_html(name):
             found[number] = (-1, False)
     return {n: (pair if pair >= -1 else _PAIRS_OF_TEXT - pair, end) for n, (pair, end) in found.items()}

@@ -190,13 +190,15 @@ def find_symbols(text: str, is_known: Callable[[str], bool]) -> list[Span]:
 _MOST_QUOTED = 4
 """Words between quotation marks that are kept: what is longer may be a sentence, with marks that belong to it."""
 _PAIRED = re.compile(
-    r"(?<![^\s>])(?:"
+    r"(?<![^\s>(\[])(?:"
     r"\([^()\n]+\)"
     r"|\[[^\[\]\n]+\](?!\()"
     r"|(?P<quote>\"[^\"\n]+\"|“[^“”\n]+[”“]|„[^„“”\n]+[“”]|»[^«»\n]+«|«[^«»\n]+»|‘[^‘’\n]+’)"
     r"|(?P<sign>\*{1,3}|_{1,2}|~~)(?=[^\s*_~])[^*_~\n]*[^\s*_~](?P=sign)"
     r")(?!\w)"
 )
+BRACKETS = {"(": ")", "[": "]"}
+"""Those that may stand around words, and around other pairs."""
 _PAIR_HINT = re.compile(r"[(\[\"“„»«‘*_~]")
 _FINAL = ".,!?…"
 _ITEM = re.compile(r"\((?:[A-Za-z]|[ivx]{1,5}|[IVX]{1,5}|\d{1,3})\)")
@@ -206,13 +208,13 @@ def find_pairs(text: str, is_known: Callable[[str], bool], language: str) -> lis
     """What stands around words in pairs and is kept as tags would be: quotation marks, signs of emphasis, brackets.
 
     Quotation marks around a few words, which become those of `language`; those around a sentence, whose full stop
-    stands inside, are the model's. Others where the vocabulary lacks them. A pair around figures alone is kept with
-    them, as one.
+    stands inside, are the model's. Others where the vocabulary lacks them. Both may stand in brackets. A pair around
+    figures alone is kept with them, as one.
     """
     if _PAIR_HINT.search(text) is None:
         return []
     spans: list[Span] = []
-    for found in _PAIRED.finditer(text):
+    for found in _pairs(text, 0, len(text)):
         width = len(found["sign"] or "(")
         start, end = found.span()
         low, high = start + width, end - width
@@ -237,7 +239,15 @@ def find_pairs(text: str, is_known: Callable[[str], bool], language: str) -> lis
             spans.append(Span(high, end, "closing", closing))
         elif not found["quote"]:
             spans.append(Span(start, end, "figures", found[0]))
-    return spans
+    return sorted(spans, key=lambda span: span.start)
+
+
+def _pairs(text: str, start: int, stop: int) -> Iterator[re.Match[str]]:
+    """What stands in pairs of signs, each in brackets behind these."""
+    for found in _PAIRED.finditer(text, start, stop):
+        yield found
+        if found[0][0] in BRACKETS:
+            yield from _pairs(text, found.start() + 1, found.end() - 1)
 
 
 def find_ands(text: str, is_known: Callable[[str], bool]) -> list[Span]:

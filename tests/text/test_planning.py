@@ -155,6 +155,10 @@ def test_brackets_and_ampersands_that_the_vocabulary_lacks_are_looked_after() ->
 
     assert shown("He (my brother) is here.") == [("He my brother is here.", [], ["(", ")"])]
     assert shown("(All of it.)") == [("All of it.", [], [])]
+    assert shown("He (“my” brother) is here.") == [("He my brother is here.", [], ["(", "“", "”", ")"])]
+    (sentence,) = (part for part in poor.plan("He (“my” brother) is here.") if isinstance(part, Sentence))
+    outer, inner, inner_end, outer_end = (mark.pair for mark in sentence.marks)
+    assert outer == outer_end != inner == inner_end
     assert shown("f(x) and (5)") == [("f(x) and (5)", ["figures"], [])]
     assert shown("(a) He is here.\n(b) So am I.") == [("He is here.", [], []), ("So am I.", [], [])]
     assert shown("Tom & Mary") == [("Tom & Mary", ["and"], [])]

@@ -127,6 +127,9 @@ def test_spans_lie_in_order_and_everyday_texts_have_none(text: str) -> None:
         '"a ',
         "“a",
         "(a",
+        "(“a",
+        "([",
+        '(["a])',
         " *a",
         " _a b",
     ],
@@ -138,6 +141,7 @@ def test_a_hostile_text_takes_no_longer_than_its_length_explains(part: str) -> N
         find(text)
         signature(text)
         find_pairs(text, str.isalnum, "en")
+        find_pairs(text, str.isprintable, "en")
 
     limit_s = 40 * max(effort_s(lambda: look(part * 1_000), 0.01), 0.01)
     assert effort_s(lambda: look(part * 10_000), limit_s) < limit_s
@@ -155,6 +159,26 @@ def test_symbols_are_what_the_vocabulary_lacks() -> None:
     assert symbols("• a → b | c & d") == ["•", "→", "|", "&"]
     assert symbols("5 € at 20°C, x*y (and) „so“ – e.g. ¿qué?") == []
     assert find_symbols("a 😀 b", lambda _: True) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown", "parts"),
+    [
+        ("Say it (“yes”) now.", "", ["“", "”"]),
+        ("He (the “boss” of us) left.", "", ["“", "”"]),
+        ("It (“yes”", "", ["“", "”"]),
+        ('It [*is* "so"].', "*", ["*", "*", '"', '"']),
+        ("It [(“so”)].", "", ["“", "”"]),
+        ("Say it (“yes”) now.", "()", ["(", "“", "”", ")"]),
+        ("It ((very) much) is.", "()", ["(", ")"]),
+        ("(“x) y” [a (b)]", "()[]", ["(", ")", "[", "(", ")", "]"]),
+        ("a) “yes” and f(“x)", "", ["“", "”"]),
+    ],
+)
+def test_pairs_are_found_in_brackets(text: str, unknown: str, parts: list[str]) -> None:
+    found = find_pairs(text, lambda character: character not in unknown, "en")
+    assert [span.out for span in found] == parts
+    assert all(one.end <= other.start for one, other in pairwise(found))
 
 
 def test_words_of_another_script_are_unknown_and_borrowed_letters_are_not() -> None:
