@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from nmt.text import items
 from nmt.text.quotation import quotation_marks
 
 _INNER = r"[^{}\n]"
@@ -201,7 +202,6 @@ BRACKETS = {"(": ")", "[": "]"}
 """Those that may stand around words, and around other pairs."""
 _PAIR_HINT = re.compile(r"[(\[\"“„»«‘*_~]")
 _FINAL = ".,!?…"
-_ITEM = re.compile(r"\((?:[A-Za-z]|[ivx]{1,5}|[IVX]{1,5}|\d{1,3})\)")
 
 
 def find_pairs(text: str, is_known: Callable[[str], bool], language: str) -> list[Span]:
@@ -224,7 +224,7 @@ def find_pairs(text: str, is_known: Callable[[str], bool], language: str) -> lis
             while low < high and text[high - 1].isspace():
                 high -= 1
         inner = text[low:high]
-        if _ITEM.fullmatch(found[0]) and not text[:start].rpartition("\n")[2].strip():
+        if items.IN_BRACKETS.fullmatch(found[0]) and not text[:start].rpartition("\n")[2].strip():
             continue  # "(a) first": of a list
         if found["quote"]:
             if inner.rstrip()[-1:] in _FINAL or len(inner.split()) > _MOST_QUOTED:

@@ -28,6 +28,8 @@ from dataclasses import dataclass, replace
 
 import sentencex  # type: ignore[import-untyped]
 
+from nmt.text import items
+
 logger = logging.getLogger(__name__)
 
 WINDOW = 8192
@@ -77,10 +79,10 @@ def without_marker(segment: Segment, language: str, *, begins_item: bool) -> Seg
     `begins_item`: whether a number may do so, because the segment begins a line; dashes and bullets always do.
     """
     text = segment.text
-    found = _ITEM.match(text)
+    found = items.MARKER.match(text)
     if found is None or not any(map(str.isalpha, text[found.end() :])):
         return segment
-    if text[0] not in _DASHES and not begins_item:
+    if text[0] not in items.DASHES and not begins_item:
         return segment
     if language[:2] == "de" and _GERMAN_MONTH.match(text, found.end()):  # "1. Mai"
         return segment
@@ -217,12 +219,6 @@ _GERMAN_ORDINAL = re.compile(
 _GERMAN_MONTH = re.compile(r"(?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jh|Jahrh)")
 
 _LINE_END = frozenset("\r\n")
-_DASHES = "-–—*+•·▪‣◦"
-_ITEM = re.compile(
-    rf"(?:[{_DASHES}]\s+(?:\[[ xX]\]\s+)?|\[[ xX]\]\s+|\d{{1,3}}[.)]\s+|\(\d{{1,3}}\)\s+"
-    r"|\(?(?:[A-Za-z]|[ivx]{1,5}|[IVX]{1,5})\)\s+)(?=\S)"
-)
-_LIST_MARKER = re.compile(r"\(?(?:\d{1,3}|[A-Za-z]|[ivx]+|[IVX]+)[.)]")
 _LAST_WORD = re.compile(r"([^\s(\[\"'„“”‚‘»«/]+)\.$")
 _CONTEXT = 40
 """Characters on either side of a sentence end that are looked at."""
@@ -238,7 +234,7 @@ def _is_end(line: str, start: int, end: int, language: str) -> bool:
         return False
     if stop == end and left[-1].isascii():
         return False  # no white space behind it: a file name, a web address, "Dipl.-Ing."
-    if stop - start <= _CONTEXT and _LIST_MARKER.fullmatch(left.lstrip()):
+    if stop - start <= _CONTEXT and items.ALONE.fullmatch(left.lstrip()):
         return False
     word = _LAST_WORD.search(left)
     if word and language in _ABBREVIATIONS and _ABBREVIATIONS[language].fullmatch(word[1]):
