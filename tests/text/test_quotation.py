@@ -24,7 +24,8 @@ from nmt.text.quotation import quotation_marks
     ],
 )
 def test_a_pair_is_written_as_the_language_has_it(marks: str, language: str, expected: str) -> None:
-    assert quotation_marks(*marks.split(" "), language) == tuple(expected.split(" "))
+    opening, closing = marks.split(" ")
+    assert quotation_marks(opening, closing, language) == tuple(expected.split(" "))
 
 
 def test_blanks_inside_french_marks_are_a_part_of_them() -> None:
