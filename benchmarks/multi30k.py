@@ -30,7 +30,8 @@ from nmt.inference import TranslateOptions, Translator
 
 RECIPE = Path(__file__).with_name("multi30k.toml")
 HELD_OUT = SETS[1:]
-
+CANDIDATES = 20
+"""Hypotheses of which the one with the least Bayes risk is taken."""
 
 EN_DE = Files()
 OTHERS = {"reverse": Files("de", "en"), "raw": Files(is_raw=True), "en-fr": Files("en", "fr")}
@@ -101,6 +102,8 @@ class Result:
     """BLEU of the held-out sets, with beam 5."""
     greedy: Mapping[str, float]
     """With beam 1."""
+    risk: Mapping[str, float]
+    """With beam 20 and of its hypotheses the one with the least Bayes risk."""
     seconds: int
     """Of training, without that of the models it needed; 0 of an ensemble."""
     updates: int
@@ -114,35 +117,36 @@ def score(models: Sequence[Path], run: Run, results: Path) -> None:
     said: list[str] = []
     signature = ""
     with Translator.load(models, device="cpu", precision="fp32") as translator:
-        for size in (1, BEAM):
-            options = TranslateOptions(beam_size=size, raw=True)
+        for size, candidates in ((1, 0), (CANDIDATES, CANDIDATES), (BEAM, 0)):
+            options = TranslateOptions(beam_size=size, mbr=candidates, raw=True)
             found = {}
             for name in HELD_OUT:
                 sources, references = files.read(name)
                 lines = [translation.text for translation in translator.translate(sources, options)]
                 measured = bleu(lines, [references], tokenize=files.tokenize)
                 found[name], signature = measured.value, measured.signature
-                if name == TEST:  # the beam's stay
+                if name == TEST:  # those of the last search stay
                     said = lines
             scores.append(found)
-    greedy, beam = scores
-    result = Result(run.row, run.seed, load_bundle(models[0]).parameters, beam, greedy, *effort(models), signature)
+    greedy, risk, beam = scores
+    weights = load_bundle(models[0]).parameters
+    result = Result(run.row, run.seed, weights, beam, greedy, risk, *effort(models), signature)
     keep(run.folder(results), said, result)
 
 
 def table(found: Mapping[str, Sequence[Result]]) -> Iterator[str]:
     """Markdown."""
-    yield (
-        f"| row | what | seeds | weights, million | {' | '.join(HELD_OUT)} | {TEST}, seed best on {VAL} "
-        f"| {TEST}, greedy | training, min |"
-    )
-    yield "|---" * (8 + len(HELD_OUT)) + "|"
+    titles = ["row", "what", "seeds", "weights, million", *HELD_OUT, f"{TEST}, seed best on {VAL}"]
+    titles += [f"{TEST}, greedy", *(f"{name}, least risk" for name in (VAL, TEST)), "training, min"]
+    yield f"| {' | '.join(titles)} |"
+    yield "|---" * len(titles) + "|"
     for row in ROWS:
         if row.is_shown and (some := found.get(row.name)):
             best = max(some, key=lambda one: one.beam[VAL])
             cells = [row.name, row.title, str(len(some)), f"{best.weights / 1e6:.1f}"]
             cells += [spread([one.beam[name] for one in some]) for name in HELD_OUT]
             cells += [f"{best.beam[TEST]:.2f}", spread([one.greedy[TEST] for one in some])]
+            cells += [spread([one.risk[name] for one in some]) for name in (VAL, TEST)]
             yield f"| {' | '.join([*cells, f'{statistics.mean(one.seconds for one in some) / 60:.0f}'])} |"
 
 

@@ -17,6 +17,7 @@ from nmt.cli.models import (
     DeviceOption,
     EnsembleOption,
     EnsembleWeightsOption,
+    MbrOption,
     PrecisionOption,
     WorkersOption,
     bundle_folder,
@@ -143,6 +144,7 @@ def quality(
     ensemble: EnsembleOption = None,
     ensemble_weights: EnsembleWeightsOption = "",
     beam: BeamOption = None,
+    mbr: MbrOption = None,
     raw: RawOption = False,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -162,7 +164,7 @@ def quality(
     has_model = model is not None or any(path.is_dir() for path in others or ())
     if source is None and has_model:
         raise ConfigError("a model needs --source: the text that it is to translate")
-    asked = given(beam=beam, raw=raw, device=device != "auto", precision=precision != "auto", workers=workers)
+    asked = given(beam=beam, mbr=mbr, raw=raw, device=device != "auto", precision=precision != "auto", workers=workers)
     if asked and not has_model:
         raise ConfigError(f"{asked}: for a model that translates, and here is none")
     together = chosen_ensemble(ensemble, ensemble_weights)
@@ -180,7 +182,7 @@ def quality(
 
     def translated(path: Path, ensemble: Ensemble | None) -> Sequence[str]:
         assert against.sources is not None
-        options = TranslateOptions(beam_size=beam, raw=raw)
+        options = TranslateOptions(beam_size=beam, mbr=mbr or 0, raw=raw)
         with load_translator(
             path, device, workers, len(against.sources), precision=precision, ensemble=ensemble
         ) as translator:
@@ -372,6 +374,7 @@ def robustness(
     resamples: ResamplesOption = RESAMPLES,
     seed: SeedOption = SEED,
     beam: BeamOption = None,
+    mbr: MbrOption = None,
     raw: RawOption = False,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -388,6 +391,9 @@ def robustness(
         raise ConfigError("--source is missing: the text of which the sets are made")
     if model is None and sets is None:
         raise ConfigError("name a model that translates the sets, or --sets with a folder to write them to")
+    asked = given(beam=beam, mbr=mbr, raw=raw, device=device != "auto", precision=precision != "auto", workers=workers)
+    if asked and model is None:
+        raise ConfigError(f"{asked}: for a model that translates, and here is none")
     folder = None if model is None else bundle_folder(model)
     check_tokenizer(tokenize)
     against = read_evaluation_set(references or [], source=source, tabs=tabs)
@@ -399,7 +405,7 @@ def robustness(
     if folder is None:
         return
     costs: list[Cost] = []
-    options = TranslateOptions(beam_size=beam, raw=raw)
+    options = TranslateOptions(beam_size=beam, mbr=mbr or 0, raw=raw)
     texts = len(against.sources) * (len(made) + 1)
     with load_translator(folder, device, workers, texts, precision=precision) as translator:
         clean = translations(translator, against.sources, options)

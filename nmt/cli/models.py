@@ -27,6 +27,12 @@ WorkersOption = Annotated[
     typer.Option("--workers", "--threads", min=1, max=1024, help="Processes of one thread each. Default: one a core."),
 ]
 
+MbrOption = Annotated[
+    int | None,
+    typer.Option(
+        "--mbr", metavar="N", min=2, max=1000, help="Of N hypotheses the one most like all (least Bayes risk)."
+    ),
+]
 EnsembleOption = Annotated[
     list[Path] | None,
     typer.Option("--ensemble", metavar="BUNDLE", help="A model that translates together with MODEL; again for more."),

@@ -19,6 +19,7 @@ from nmt.cli.models import (
     DeviceOption,
     EnsembleOption,
     EnsembleWeightsOption,
+    MbrOption,
     ModelArgument,
     PrecisionOption,
     WorkersOption,
@@ -118,6 +119,7 @@ def translate(
             "--diversity", min=0.0, callback=finite, help="With --diverse: how much, in nats a word. Default: 0.5."
         ),
     ] = None,
+    mbr: MbrOption = None,
     sample: Annotated[
         bool, typer.Option("--sample", help="Draw translations instead of looking for the best.")
     ] = False,
@@ -163,6 +165,8 @@ def translate(
 
     With --ensemble models over one target vocabulary translate together, on torch; MODEL says how they are searched.
 
+    --mbr N widens the beam to N and chooses by minimum Bayes risk instead of the score; with --sample, of N samples.
+
     --sample, --diverse and --lm take the plain searches: in fp32, and slower by far.
     """
     if sample and (beam is not None or diverse is not None):
@@ -178,6 +182,7 @@ def translate(
         forbidden=_phrases(forbid or []),
         sampling=_sampling(sample, temperature, top_k, top_p, seed),
         diversity=_diversity(diverse, diversity),
+        mbr=mbr or 0,
         markup=_markup(markup, is_raw=raw),
         attributes=attributes,
         terms=() if terms is None else read_terms(terms),
@@ -371,6 +376,7 @@ class _Task:
                 "--prefix": self.options.prefix or None,
                 "--forbid": "\n".join(self.options.forbidden) or None,
                 "--diverse": None if self.options.diversity is None else str(self.options.diversity),
+                "--mbr": self.options.mbr or None,
                 "--sample": None if self.options.sampling is None else str(self.options.sampling),
                 "--lm": None if self.fusion is None else bundle_hash(self.fusion.folder),
                 "--lm-weight": None if self.fusion is None else self.fusion.weight,

@@ -287,7 +287,7 @@ class _Work:
         """Hypotheses to choose from, where one alone might not do."""
         if self.options.sampling is not None or self.options.diversity is not None:
             return 0
-        return max(self.options.n_best, self.options.beam_size or self.speaker.beam_size)
+        return self.options.width(self.speaker.beam_size)
 
     def query(self, way: _Way, *, is_constrained: bool = False, is_again: bool = False) -> Query:
         """The sentence with stand-ins, written normally."""

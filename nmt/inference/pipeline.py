@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
 
+import numpy as np
+
 from nmt.bundle import Bundle
 from nmt.errors import Cancelled, InputTooLong, NmtError, TranslationError
 from nmt.inference.alignment import word_attention, word_links, words_between
@@ -35,6 +37,7 @@ from nmt.inference.members import Member
 from nmt.inference.runner import Found, Runner, SearchOptions
 from nmt.inference.types import Attention, Hypothesis, Links, ModelInfo, Result, TranslateOptions, Translation
 from nmt.inference.unknown import stand_ins
+from nmt.search.minimum_risk import by_risk, posterior
 from nmt.text.copying import encode_to_copy, split_copies
 from nmt.text.folding import Folding
 from nmt.text.pieces import Range, offsets
@@ -314,8 +317,8 @@ class Pipeline:
         """`length`: tokens of the source."""
         search = self._config.search
         factor = options.max_length_factor or search.max_length_factor
-        n_best = max(options.n_best, query.n_best)
-        beam_size = max(options.beam_size or search.beam_size, n_best)
+        n_best = max(options.candidates, query.n_best)
+        beam_size = max(options.width(search.beam_size), n_best)
         if options.sampling is not None:
             beam_size = n_best
         elif options.diversity is not None:
@@ -358,6 +361,8 @@ class Pipeline:
             if not (answer or query.is_constrained) or not all(map(_is_sound, answer)):
                 log.error("the scores of a text are not numbers: the model's arithmetic went out of range")
                 raise TranslationError("internal error (the model's scores are not numbers)")
+            if answer and one.options.mbr:
+                answer = _by_risk(answer, one.options)[: max(one.options.n_best, query.n_best)]
             outputs = [self._output(query.text, found, one.options) for found in answer]
             if not one.options.raw:
                 for output in outputs:
@@ -441,9 +446,10 @@ class Pipeline:
         spoken = one.spoken
         if not spoken:
             return _untouched(one)
-        is_list = one.options.sampling is not None or one.options.diversity is not None
+        options = one.options
+        is_list = options.sampling is not None or options.diversity is not None or options.mbr
         said = [sentence.said for sentence in spoken]
-        chosen = list(zip(*said, strict=False)) if is_list else combine(said, one.options.n_best)
+        chosen = list(zip(*said, strict=False))[: options.n_best] if is_list else combine(said, options.n_best)
         alternatives = tuple(self._hypothesis(one, spoken, sentences) for sentences in chosen)
         best = alternatives[0]
         flags = {flag for sentence in (*one.first, *spoken) for flag in sentence.flags}
@@ -559,6 +565,14 @@ def combine(said: Sequence[Sequence[Said]], n_best: int) -> list[tuple[Said, ...
         longer.sort(key=lambda item: -item[0])
         chosen = longer[:n_best]
     return [sentences for _, sentences in chosen]
+
+
+def _by_risk(answer: Sequence[Found], options: TranslateOptions) -> list[Found]:
+    """Hypotheses of a search, that of the least risk first."""
+    # samples come as often as they are likely: each counts once
+    drawn = options.sampling is not None
+    weights = np.ones(len(answer)) if drawn else posterior([found.score for found in answer], answer[0].log_prob)
+    return [answer[place] for place in by_risk([found.tokens for found in answer], weights)]
 
 
 def _as_it_is(sentence: Sentence) -> Attempts:

@@ -290,7 +290,7 @@ class Pool:
             tuple(texts),
             model,
             options,
-            max(options.beam_size or self.models[model].beam_size, options.n_best),
+            options.width(self.models[model].beam_size),
             None if deadline_s is None else now + deadline_s,
             now,
             is_continued,

@@ -86,6 +86,11 @@ class TranslateOptions:
     sampling: Sampling | None = None
     """The n best are n samples then."""
     diversity: Diversity | None = None
+    mbr: int = 0
+    """Minimum Bayes risk decoding: of so many hypotheses, or samples, the one that is most like all of them.
+
+    0: the best score decides.
+    """
     markup: Literal["", "html", "xml"] = ""
     """What the text is written in. Tags are kept; what lies between them is translated (docs/text.md)."""
     attributes: bool = False
@@ -100,6 +105,15 @@ class TranslateOptions:
     """Sentences end at line breaks and punctuation, at punctuation alone, or nowhere but at the end of the text."""
     terms: tuple[tuple[str, str], ...] = ()
     """Words and phrases of the source, each with what stands for it in the translation."""
+
+    @property
+    def candidates(self) -> int:
+        """Hypotheses that the search of a segment is to find."""
+        return max(self.n_best, self.mbr)
+
+    def width(self, beam_size: int) -> int:
+        """Of the beam, where the model's own is `beam_size`."""
+        return max(self.beam_size or beam_size, self.candidates)
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def test_models_and_ensembles_are_scored_on_every_set(
     found = load(Result, tmp_path / "results")
     for row, seed in (("single", 1), ("backs", COMMON)):
         (result,) = found[row]
-        assert set(result.beam) == set(result.greedy) == set(HELD_OUT)
+        assert set(result.risk) == set(result.beam) == set(result.greedy) == set(HELD_OUT)
         assert "tok:none" in result.signature
         said = list(read_lines(Run(row, seed).folder(tmp_path / "results") / TRANSLATIONS))
         assert result.beam[TEST] == bleu(said, [corpus(TEST, "de")], tokenize="none").value
@@ -109,14 +109,15 @@ def test_other_languages_and_raw_files_are_scored_as_such(corpora: Path, tmp_pat
 def test_the_headline_is_the_seed_best_on_val(tmp_path: Path) -> None:
     for seed, val, test in ((1, 40.0, 39.0), (2, 41.0, 38.0), (3, 39.0, 43.0)):
         beam = dict.fromkeys(HELD_OUT, 30.0) | {VAL: val, TEST: test}
+        risk = dict.fromkeys(HELD_OUT, 25.0)
         greedy = dict.fromkeys(HELD_OUT, 20.0)
         save(
             Run("single", seed).folder(tmp_path),
             RESULT,
-            Result("single", seed, 4_300_000, beam, greedy, 600, 100, "made up"),
+            Result("single", seed, 4_300_000, beam, greedy, risk, 600, 100, "made up"),
         )
     *_, line = table(load(Result, tmp_path))
     assert line == (
         f"| single | {CHAIN.rows['single'].title} | 3 | 4.3 | 40.00 ± 1.00 | 40.00 ± 2.65 | 30.00 ± 0.00 "
-        "| 30.00 ± 0.00 | 38.00 | 20.00 ± 0.00 | 10 |"
+        "| 30.00 ± 0.00 | 38.00 | 20.00 ± 0.00 | 25.00 ± 0.00 | 25.00 ± 0.00 | 10 |"
     )

@@ -441,6 +441,10 @@ def test_what_cannot_be_read_or_written_is_refused_before_anything_is_translated
         (["quality", "--hypothesis", "S", "--reference", "S", "--workers", "1"], "--workers: for a model"),
         (["robustness", "MODEL", "--reference", "S"], "--source is missing"),
         (["robustness", "--source", "S", "--reference", "S"], "name a model that translates the sets, or --sets"),
+        (
+            ["robustness", "--source", "S", "--sets", "F", "--mbr", "8"],
+            "--mbr: for a model that translates, and here is",
+        ),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(

@@ -246,6 +246,8 @@ def test_searches_may_be_bound_drawn_and_made_diverse(bundle: Path, tmp_path: Pa
             (["--sample"], TranslateOptions(sampling=Sampling())),
             (["--diverse", "2", "--diversity", "3"], TranslateOptions(diversity=Diversity(2, 3.0))),
             (["--diverse", "2"], TranslateOptions(diversity=Diversity(2))),
+            (["--mbr", "12"], TranslateOptions(mbr=12)),
+            (["--mbr", "12", "--sample"], TranslateOptions(mbr=12, sampling=Sampling())),
         ]
         found = [lines_of(call(tmp_path, "translate", bundle, "-i", source, *words)) for words, _ in cases]
         for lines, (_, options) in zip(found, cases, strict=True):

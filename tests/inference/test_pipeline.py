@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import torch
 
 from nmt.bundle import Bundle
 from nmt.errors import Cancelled, DeadlineExceeded, TranslationError
-from nmt.inference import TranslateOptions, Translation
+from nmt.inference import Sampling, TranslateOptions, Translation
 from nmt.inference.alignment import word_attention, word_links, words_of
 from nmt.inference.pipeline import Pipeline, tidy
+from nmt.inference.plain_runner import PlainRunner
 from nmt.inference.runner import Found, Sentence
 from nmt.inference.torch_runner import TorchRunner
 from nmt.inference.types import LEAST_WEIGHT, Result
@@ -204,6 +206,68 @@ def test_attention_has_one_row_for_each_word_and_agrees_with_the_links(bundle: B
                 assert len(largest & set(hypothesis.alignment)) >= 0.9 * len(largest)  # the rest are ties
             else:
                 assert hypothesis.alignment == ()
+
+
+class Says(TorchRunner):
+    """Whatever it is asked, this is what it has found, and it notes how many it was asked for."""
+
+    def __init__(self, bundle: Bundle, found: Sequence[Found]) -> None:
+        super().__init__(bundle, CPU)
+        self.found = list(found)
+        self.wanted: list[int] = []
+
+    def admit(self, sentences: Sequence[Sentence]) -> list[int]:
+        self.wanted += [options.n_best for _, options in sentences]
+        return super().admit(sentences)
+
+    def take(self, slot: int) -> list[Found]:
+        super().take(slot)
+        return self.found
+
+
+def test_least_risk_prefers_what_hypotheses_have_in_common(bundle: Bundle) -> None:
+    alike = [(291, 292, 293, 294, 295), (291, 292, 293, 294, 296), (291, 292, 293, 294, 297)]
+    found = [Found((288, 289), -0.4, -0.8), *(Found(ids, -0.5, -2.0) for ids in alike)]
+    runner = Says(bundle, found)
+    pipeline = Pipeline(bundle, runner)
+    decode = bundle.tokenizers.target.decode
+    for options, expected in (
+        (TranslateOptions(), [(288, 289)]),
+        (TranslateOptions(mbr=4), alike[:1]),
+        (TranslateOptions(mbr=4, n_best=3), alike),
+        (TranslateOptions(mbr=4, n_best=4, raw=True), [*alike, (288, 289)]),
+    ):
+        [done] = pipeline.translate(["a b"], options)
+        assert isinstance(done, Translation)
+        assert [one.text for one in done.alternatives] == [decode(ids) for ids in expected]
+        assert done.text == done.alternatives[0].text
+        assert done.score in (-0.4, -0.5)  # the model's own
+    assert runner.wanted == [1, 4, 4, 4]
+
+
+@pytest.mark.parametrize("sampling", [None, Sampling(seed=2)], ids=["beam", "samples"])
+def test_least_risk_puts_the_same_hypotheses_in_another_order(bundle: Bundle, sampling: Sampling | None) -> None:
+    plain, risk = TranslateOptions(n_best=6, raw=True, sampling=sampling), TranslateOptions(n_best=6, raw=True, mbr=6)
+    texts = toy_sentences(10)
+    pipeline = make_pipeline(bundle) if sampling is None else Pipeline(bundle, PlainRunner(bundle, CPU))
+    found = pipeline.translate(texts, plain)
+    ordered = pipeline.translate(texts, replace(risk, sampling=sampling))
+    lists = [
+        [[h.text for h in one.alternatives] for one in some if isinstance(one, Translation)]
+        for some in (found, ordered)
+    ]
+    assert [sorted(one) for one in lists[0]] == [sorted(one) for one in lists[1]]
+    assert lists[0] != lists[1]
+
+
+def test_a_text_of_several_sentences_has_the_least_risk_of_each(bundle: Bundle) -> None:
+    texts = [f"{text.rstrip(' .')}." for text in toy_sentences(3)]
+    options = TranslateOptions(mbr=5, n_best=2)
+    each = make_pipeline(bundle).translate(texts, options)
+    [joined] = make_pipeline(bundle).translate(["\n".join(texts)], options)
+    assert isinstance(joined, Translation)
+    for rank, one in enumerate(joined.alternatives):
+        assert one.text.split("\n") == [t.alternatives[rank].text for t in each if isinstance(t, Translation)]
 
 
 def test_pieces_that_touch_are_one_word() -> None:
