@@ -15,25 +15,41 @@ typedef struct {
     float scale;
 } Dropout;
 
-/* n of the W elements from place `at` on; zeros beyond. */
+typedef uint16_t vh_u __attribute__((vector_size(2 * W), aligned(2)));
+
+INLINE vf widened(vh narrow) { return (vf)(__builtin_convertvector(narrow, vu) << 16); }
+INLINE vh narrowed(vf x) {
+    vu bits = (vu)x; /* to the nearest, ties to even */
+    return __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, vh);
+}
+
+/* n of the W elements from place `at` on; zeros beyond. Whole vectors have a path of their own: a copy of a length that
+ * the compiler does not know goes through memory. */
 INLINE vf get(const void *from, ptrdiff_t at, int n, int half) {
     if (half) {
+        const uint16_t *place = (const uint16_t *)from + at;
+        if (__builtin_expect(n >= W, 1)) return widened((vh)*(const vh_u *)place);
         vh narrow = {0};
-        memcpy(&narrow, (const uint16_t *)from + at, n >= W ? sizeof narrow : (size_t)n * 2);
-        return (vf)(__builtin_convertvector(narrow, vu) << 16);
+        for (int i = 0; i < n; i++) narrow[i] = place[i];
+        return widened(narrow);
     }
+    const float *place = (const float *)from + at;
+    if (__builtin_expect(n >= W, 1)) return vload(place);
     vf wide = {0};
-    memcpy(&wide, (const float *)from + at, n >= W ? sizeof wide : (size_t)n * 4);
+    for (int i = 0; i < n; i++) wide[i] = place[i];
     return wide;
 }
 
 INLINE void put(void *to, ptrdiff_t at, vf x, int n, int half) {
     if (half) {
-        vu bits = (vu)x; /* to the nearest, ties to even */
-        vh narrow = __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, vh);
-        memcpy((uint16_t *)to + at, &narrow, n >= W ? sizeof narrow : (size_t)n * 2);
+        uint16_t *place = (uint16_t *)to + at;
+        vh narrow = narrowed(x);
+        if (__builtin_expect(n >= W, 1)) *(vh_u *)place = (vh_u)narrow;
+        else for (int i = 0; i < n; i++) place[i] = narrow[i];
     } else {
-        memcpy((float *)to + at, &x, n >= W ? sizeof x : (size_t)n * 4);
+        float *place = (float *)to + at;
+        if (__builtin_expect(n >= W, 1)) vstore(place, x);
+        else for (int i = 0; i < n; i++) place[i] = x[i];
     }
 }
 
@@ -182,29 +198,39 @@ typedef struct {
     float *d_query;                      /* [rows, hidden] */
 } Attention;
 
-INLINE float dot(const void *x, ptrdiff_t x_at, const void *y, ptrdiff_t y_at, int count, int half) {
-    vf sum = vset(0);
-    for (int j = 0; j < count; j += W) {
-        int n = count - j < W ? count - j : W;
-        sum += get(x, x_at + j, n, half) * get(y, y_at + j, n, half);
+/* to[s] = x . y_s of rows y_s that lie `stride` apart, four at a time: they share each load of x. */
+INLINE void dots(const void *x, ptrdiff_t x_at, const void *y, ptrdiff_t y_at, ptrdiff_t stride, int length, int count,
+                 int half, float *to) {
+    for (int s = 0; s < length; s += 4) {
+        int rows = length - s < 4 ? length - s : 4;
+        vf sum[4] = {{0}, {0}, {0}, {0}};
+        ptrdiff_t at[4];
+        for (int k = 0; k < 4; k++) at[k] = y_at + (s + (k < rows ? k : 0)) * stride;
+        for (int j = 0; j < count; j += W) {
+            int n = count - j < W ? count - j : W;
+            vf a = get(x, x_at + j, n, half);
+            LOOP_UNROLLED for (int k = 0; k < 4; k++) sum[k] += a * get(y, at[k] + j, n, half);
+        }
+        for (int k = 0; k < rows; k++) to[s + k] = vsum(sum[k]);
     }
-    return vsum(sum);
 }
 
-/* sum_s weight_s x_s for W * 4 columns at a time. */
+/* to[j] = sum_s weight_s x_s[j] of rows x_s that lie `stride` apart, W * 4 columns at a time. */
 INLINE void mix(const float *weight, int length, const void *x, ptrdiff_t first, ptrdiff_t stride, int count, int half,
                 void *to, ptrdiff_t at, int to_half) {
-    for (int j = 0; j < count; j += 4 * W) {
+    int j = 0;
+    for (; j + 4 * W <= count; j += 4 * W) {
         vf sum[4] = {{0}, {0}, {0}, {0}};
         for (int s = 0; s < length; s++)
-            for (int k = 0; k < 4; k++) {
-                int n = count - j - k * W;
-                if (n > 0) sum[k] += weight[s] * get(x, first + s * stride + j + k * W, n, half);
-            }
-        for (int k = 0; k < 4; k++) {
-            int n = count - j - k * W;
-            if (n > 0) put(to, at + j + k * W, sum[k], n, to_half);
-        }
+            LOOP_UNROLLED for (int k = 0; k < 4; k++)
+                sum[k] += weight[s] * get(x, first + s * stride + j + k * W, W, half);
+        LOOP_UNROLLED for (int k = 0; k < 4; k++) put(to, at + j + k * W, sum[k], W, to_half);
+    }
+    for (; j < count; j += W) {
+        int n = count - j < W ? count - j : W;
+        vf sum = vset(0);
+        for (int s = 0; s < length; s++) sum += weight[s] * get(x, first + s * stride + j, n, half);
+        put(to, at + j, sum, n, to_half);
     }
 }
 
@@ -214,10 +240,8 @@ INLINE void attention_forward_kind(const Attention *a, int half) {
         float *weight = a->weights + (ptrdiff_t)r * a->source;
         int length = (int)a->lengths[r];
         float best = -INFINITY, sum = 0;
-        for (int s = 0; s < length; s++) {
-            weight[s] = dot(a->query, a->query_stride * r, a->keys, s * stride + r * H, (int)H, half);
-            best = fmax2(best, weight[s]);
-        }
+        dots(a->query, a->query_stride * r, a->keys, r * H, stride, length, (int)H, half, weight);
+        for (int s = 0; s < length; s++) best = fmax2(best, weight[s]);
         for (int s = 0; s < length; s++) sum += weight[s] = expf(weight[s] - best);
         for (int s = 0; s < length; s++) weight[s] /= sum;
         for (int s = length; s < a->source; s++) weight[s] = 0;
@@ -236,10 +260,8 @@ INLINE void attention_backward_kind(const Attention *a, int half) {
         float *d_score = a->d_scores + (ptrdiff_t)r * a->source;
         int length = (int)a->lengths[r];
         float mean = 0;
-        for (int s = 0; s < length; s++) {
-            d_score[s] = dot(a->context, a->context_stride * r, a->states, s * stride + r * H, (int)H, half);
-            mean += weight[s] * d_score[s];
-        }
+        dots(a->context, a->context_stride * r, a->states, r * H, stride, length, (int)H, half, d_score);
+        for (int s = 0; s < length; s++) mean += weight[s] * d_score[s];
         for (int s = 0; s < length; s++) d_score[s] = weight[s] * (d_score[s] - mean);
         for (int s = length; s < a->source; s++) d_score[s] = 0;
         mix(d_score, length, a->keys, r * H, stride, (int)H, half, a->d_query, r * H, 0);
