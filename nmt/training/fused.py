@@ -50,8 +50,6 @@ def refused(model: Seq2Seq) -> str | None:
         return "its cells are not LSTMs"
     if model.encoder.is_backward:
         return "its encoder reads backward"
-    if decoder.residual or model.encoder.residual:
-        return "it has residual connections"
     if type(decoder.attention) is not GlobalAttention or type(decoder.attention.score) not in (Dot, General):
         return "its attention is not global with a dot product"
     if type(decoder) is not Decoder:
@@ -93,7 +91,8 @@ def forward(
     drawn = [[next(seeds) for _ in decoder.cells] for _ in range(1 if decoder.dropout.form == "variational" else T)]
     drawn *= T // len(drawn)  # one mask for all steps, or one for each
     vectors: Tensor = _Decoder.apply(  # type: ignore[no-untyped-call]
-        keys, states, lengths, (S, T), decoder.combine.weight.to(dtype), _p(model, decoder.dropout.p), drawn, *per_layer
+        *(keys, states, lengths, (S, T), decoder.combine.weight.to(dtype)),
+        *(_p(model, decoder.dropout.p), drawn, decoder.residual, *per_layer),
     )
     return vectors.view(T, B, -1)
 
@@ -123,10 +122,9 @@ def _encode(
     weights = dict(encoder.rnn.named_parameters())
     last_h: list[Tensor] = []
     last_c: list[Tensor] = []
-    below = embedded
+    states = embedded
     for layer in range(encoder.layers):
-        if layer:
-            below = _dropout(below, encoder.dropout, len(lengths), seeds)
+        below = _dropout(states, encoder.dropout, len(lengths), seeds) if layer else states
         outputs = []
         for direction in range(encoder.directions):
             w_ih, w_hh, b_ih, b_hh = (
@@ -141,13 +139,14 @@ def _encode(
             outputs.append(output)
             last_h.append(h)
             last_c.append(c)
-        below = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
+        joined = torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0]
+        states = states + joined if layer and encoder.residual else joined
     B, D = len(lengths), encoder.directions
     h, c = (
         torch.stack(last).view(encoder.layers, D, B, -1).transpose(1, 2).reshape(encoder.layers, B, -1)
         for last in (last_h, last_c)
     )
-    return EncoderOutput(below, tuple(LSTMState(*parts) for parts in zip(h, c, strict=True)))
+    return EncoderOutput(states, tuple(LSTMState(*parts) for parts in zip(h, c, strict=True)))
 
 
 def _dropout(x: Float[Tensor, "R X"], dropout: Dropout, B: int, seeds: Iterator[int]) -> Float[Tensor, "R X"]:
@@ -267,6 +266,7 @@ class _Decoder(torch.autograd.Function):
         combine: Float[Tensor, "A HH"],
         p: float,
         drawn: list[list[int]],
+        is_residual: bool,
         *per_layer: Tensor,
     ) -> Tensor:
         weights, adds, first_h, first_c = (list(per_layer[part::4]) for part in range(4))
@@ -289,8 +289,13 @@ class _Decoder(torch.autograd.Function):
         half, size = _half(states), states.element_size()
         limit, scale = _limit(p), _scale(p)
         cells = [_lstm_forward(B, H, half, fed[k], adds[k]) for k in range(L)]
+        # what leaves each layer but the top one, for the sum with the next; h itself leaves the bottom one
+        sums = [torch.empty_like(first_h[0]) for _ in cells[1:-1]] if is_residual else []
         attention = _attention(keys, states, lengths, S)
         attention.query_stride = attention.context_stride = 2 * H
+        for lower, upper, between in zip(cells[1:], cells[2:], sums, strict=False):
+            lower.sum = upper.below = between.data_ptr()
+            upper.below_stride = H
         kernels = _kernels()
         transposed, combine_transposed = [weight.t() for weight in weights], combine.t()
         for t in range(T):
@@ -300,6 +305,8 @@ class _Decoder(torch.autograd.Function):
                 step.h_to = _at(inputs[k], t + 1) + fed[k] * size
                 if k == 0:
                     step.add = adds[0].data_ptr() + t * B * 4 * H * size
+                if is_residual and k == 1:
+                    step.below, step.below_stride = cells[0].h_to, cells[0].h_to_stride
                 if k < L - 1:
                     step.up, step.up_stride = _at(inputs[k + 1], t), 2 * H
                     step.dropout = native.Dropout(drawn[t][k], limit, scale)
@@ -315,7 +322,7 @@ class _Decoder(torch.autograd.Function):
         ctx.save_for_backward(keys, states, lengths, combine, *weights)
         ctx.buffers = inputs, c, gates, joined, squashed, alignment
         ctx.flat = flat_inputs, flat_gates, flat_joined, flat_squashed
-        ctx.dropout = drawn, limit, scale
+        ctx.dropout, ctx.is_residual = (drawn, limit, scale), is_residual
         return out.view(T * B, A)
 
     @staticmethod
@@ -342,6 +349,9 @@ class _Decoder(torch.autograd.Function):
         for k, step in enumerate(cells):
             step.d_c = d_c[k].data_ptr()
         cells[-1].more = d_query.data_ptr()
+        if ctx.is_residual:  # what a layer gives up reaches the layer below as it is: handed down in one place
+            for step in cells:
+                step.more = step.sum = d_query.data_ptr()
         kernels = _kernels()
         for t in reversed(range(T)):
             fed_back = d_inputs[0].data_ptr() if t < T - 1 else None
@@ -370,7 +380,7 @@ class _Decoder(torch.autograd.Function):
         d_states = _per_sentence(alignment, d_joined, 0, len(states))
         d_keys = _per_sentence(d_scores, joined, H, len(states))
         d_combine = flat_squashed.t() @ flat_joined
-        return d_keys, d_states, None, None, d_combine, None, None, *d_layers
+        return d_keys, d_states, None, None, d_combine, None, None, None, *d_layers
 
 
 def _steps(like: Tensor, rows: int, steps: int, B: int, width: int) -> tuple[Tensor, Tensor]:

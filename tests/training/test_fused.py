@@ -23,6 +23,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "dot, wider than a vector": {"attention": "dot", "hidden_size": 40, "embedding_size": 36},
     "untied": {"tying": "none", "bridge": "copy"},
     "source reversed": {"bidirectional": False, "reverse_source": True},
+    "residual": {"residual": True},
+    "residual, four layers": {"residual": True, "encoder_layers": 3, "decoder_layers": 4, "hidden_size": 40},
+    "residual encoder": {"residual": True, "encoder_layers": 2, "decoder_layers": 1},
 }
 
 
@@ -161,6 +164,7 @@ MASKS: dict[str, dict[str, Any]] = {
     "at every step": {"dropout": 0.4},
     "of a sequence": {"dropout": 0.4, "dropout_form": "variational"},
     "of recurrent weights": {"dropout": 0.2, "recurrent_dropout": 0.3},
+    "between residual layers": {"dropout": 0.4, "residual": True, "decoder_layers": 3},
 }
 
 
@@ -209,6 +213,5 @@ def test_other_networks_take_the_general_way() -> None:
     assert "backward" in (fused.refused(backward) or "")
     assert "normalised" in (fused.refused(tiny(dtype=single, layer_norm=True)) or "")
     assert "LSTM" in (fused.refused(tiny(dtype=single, cell="lstm_peephole")) or "")
-    assert "residual" in (fused.refused(tiny(dtype=single, residual=True)) or "")
     assert "attends" in (fused.refused(tiny(dtype=single, attention_wiring="gnmt")) or "")
     assert "feeding" in (fused.refused(tiny(dtype=single, input_feeding=False)) or "")

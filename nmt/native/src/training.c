@@ -97,6 +97,9 @@ typedef struct {
     int64_t h_from_stride;
     void *h_to;              /* for the next step */
     int64_t h_to_stride;
+    const void *below;       /* residual: what the layer below gave, added to h on its way up; or NULL */
+    int64_t below_stride;
+    void *sum;               /* [rows, hidden]: that sum, before dropout; or NULL */
     void *up;                /* for the layer above, after dropout; 0 where a row keeps its state */
     int64_t up_stride;
     Dropout dropout;
@@ -117,7 +120,9 @@ INLINE void lstm_forward_kind(const LSTMForward *s, int half) {
                 vf o = sigmoid(get(s->gates, gates + 3 * H + j, n, half) + get(s->add, add + 3 * H + j, n, half));
                 c = f * c + i * g;
                 h = o * vtanh(c);
-                up = drop(h, (uint32_t)(state + j), s->dropout);
+                up = s->below ? h + get(s->below, s->below_stride * r + j, n, half) : h;
+                if (s->sum) put(s->sum, state + j, up, n, half);
+                up = drop(up, (uint32_t)(state + j), s->dropout);
                 put(s->gates, gates + j, i, n, half), put(s->gates, gates + H + j, f, n, half);
                 put(s->gates, gates + 2 * H + j, g, n, half), put(s->gates, gates + 3 * H + j, o, n, half);
             } else {
@@ -144,7 +149,8 @@ typedef struct {
     int64_t next_stride;
     const void *up;          /* d of `up` of the forward pass */
     int64_t up_stride;
-    const float *more;       /* a further d h, [rows, hidden]; or NULL */
+    const float *more;       /* a further d of it, before dropout, [rows, hidden]; or NULL */
+    float *sum;              /* the two together, [rows, hidden], for the layer below; may be `more`; or NULL */
     float *keep;             /* [rows, hidden]: d h of rows that kept their state; only with lengths */
     float *d_c;              /* [rows, hidden]: in and out */
     void *d_gates;           /* [rows, 4 hidden]; may be `gates` */
@@ -166,8 +172,10 @@ INLINE void lstm_backward_kind(const LSTMBackward *s, int half) {
                 continue;
             }
             if (s->keep) put(s->keep, state + j, vset(0), n, 0);
-            d_h += drop(get(s->up, s->up_stride * r + j, n, half), (uint32_t)(state + j), s->dropout);
-            if (s->more) d_h += get(s->more, state + j, n, 0);
+            vf d_up = drop(get(s->up, s->up_stride * r + j, n, half), (uint32_t)(state + j), s->dropout);
+            if (s->more) d_up += get(s->more, state + j, n, 0);
+            if (s->sum) put(s->sum, state + j, d_up, n, 0);
+            d_h += d_up;
             vf i = get(s->gates, gates + j, n, half), f = get(s->gates, gates + H + j, n, half);
             vf g = get(s->gates, gates + 2 * H + j, n, half), o = get(s->gates, gates + 3 * H + j, n, half);
             vf t = vtanh(get(s->c_to, state + j, n, 0));
