@@ -91,8 +91,15 @@ def forward(
     drawn = [[next(seeds) for _ in decoder.cells] for _ in range(1 if decoder.dropout.form == "variational" else T)]
     drawn *= T // len(drawn)  # one mask for all steps, or one for each
     vectors: Tensor = _Decoder.apply(  # type: ignore[no-untyped-call]
-        *(keys, states, lengths, (S, T), decoder.combine.weight.to(dtype)),
-        *(_p(model, decoder.dropout.p), drawn, decoder.residual, *per_layer),
+        keys,
+        states,
+        lengths,
+        (S, T),
+        decoder.combine.weight.to(dtype),
+        _p(model, decoder.dropout.p),
+        drawn,
+        decoder.residual,
+        *per_layer,
     )
     return vectors.view(T, B, -1)
 
@@ -291,11 +298,11 @@ class _Decoder(torch.autograd.Function):
         cells = [_lstm_forward(B, H, half, fed[k], adds[k]) for k in range(L)]
         # what leaves each layer but the top one, for the sum with the next; h itself leaves the bottom one
         sums = [torch.empty_like(first_h[0]) for _ in cells[1:-1]] if is_residual else []
-        attention = _attention(keys, states, lengths, S)
-        attention.query_stride = attention.context_stride = 2 * H
         for lower, upper, between in zip(cells[1:], cells[2:], sums, strict=False):
             lower.sum = upper.below = between.data_ptr()
             upper.below_stride = H
+        attention = _attention(keys, states, lengths, S)
+        attention.query_stride = attention.context_stride = 2 * H
         kernels = _kernels()
         transposed, combine_transposed = [weight.t() for weight in weights], combine.t()
         for t in range(T):
