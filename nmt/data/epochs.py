@@ -22,7 +22,6 @@ Lengths = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
 Item_co = TypeVar("Item_co", covariant=True)
 
-MOST_JOINED = 3
 CAPITALS = 0.5
 """Share of the phrases that begin with a capital on both sides."""
 MOST_REPEATED = 2
@@ -217,15 +216,16 @@ def _drawn_phrases(corpus: PreparedCorpus, config: DataConfig, rng: np.random.Ge
 def _joined(
     pairs: Places, marks: Places, lengths: PairLengths, noise: NoiseConfig, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Members [n, 3]: a share of the pairs in twos and threes, the others alone. `marks`: only like joins like."""
+    """Members [n, `join_most`]: a share of the pairs in groups, the others alone. `marks`: only like joins like."""
+    most = noise.join_most
     is_chosen = rng.random(len(pairs)) < noise.join
     pool = rng.permutation(pairs[is_chosen])
     pool = pool[np.argsort(marks[pool], kind="stable")]
-    sizes = rng.integers(2, MOST_JOINED + 1, size=len(pool) // 2)
+    sizes = rng.integers(2, most + 1, size=len(pool) // 2)
     starts = np.cumsum(sizes) - sizes
     is_whole = starts + sizes <= len(pool)
     starts, sizes = starts[is_whole], sizes[is_whole]
-    steps = np.arange(MOST_JOINED)
+    steps = np.arange(most)
     places = starts[:, np.newaxis] + steps
     groups = np.where(steps < sizes[:, np.newaxis], pool[np.minimum(places, max(0, len(pool) - 1))], -1)
     longest = np.maximum(_sums(lengths.src, groups), _sums(lengths.tgt, groups))
@@ -234,7 +234,7 @@ def _joined(
     used = np.zeros(len(pool), dtype=np.bool_)
     used[places[fits][steps < sizes[fits][:, np.newaxis]]] = True
     alone = np.concatenate([pairs[~is_chosen], pool[~used]])
-    single = np.full((len(alone), MOST_JOINED), -1, dtype=np.int64)
+    single = np.full((len(alone), most), -1, dtype=np.int64)
     single[:, 0] = alone
     return np.concatenate([single, groups[fits]])
 

@@ -102,6 +102,14 @@ def test_enough_room_joins_the_share_asked_for(corpus: PreparedCorpus) -> None:
     assert not any(". " in sample.source for sample in samples(epoch(corpus, noise={"join": 1.0, "join_length": 1})))
 
 
+def test_as_many_are_joined_as_may_be(corpus: PreparedCorpus) -> None:
+    found = samples(epoch(corpus, noise={"join": 1.0, "join_length": 1000, "join_most": 6}))
+    groups = Counter(sample.source.count(". ") + 1 for sample in found)
+    assert set(groups) - {1} == {2, 3, 4, 5, 6}
+    assert groups[1] <= 5
+    assert sum(size * number for size, number in groups.items()) == len(corpus)
+
+
 def test_a_pair_in_upper_case_counts_as_long_as_it_is(corpus: PreparedCorpus) -> None:
     shouted = epoch(corpus, noise={"upper": 0.5})
     found = samples(shouted)
