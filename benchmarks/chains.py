@@ -7,6 +7,7 @@ rows are and how they are scored; `benchmarks/table_runs.py` makes the single ru
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import re
 import sys
@@ -20,7 +21,7 @@ from nmt.cli.models import one_thread_a_process
 from nmt.files import write_atomic
 
 BEAM = 5
-TRANSLATIONS = "test.txt"
+TRANSLATIONS = "test.txt.gz"
 """Beside a run's scores: what it said of the test set."""
 GIVEN, WRITTEN = "given.txt", "written.txt"
 MINIMUM_RISK: Overrides = {
@@ -174,7 +175,8 @@ class Chain:
 def keep(place: Path, said: Iterable[str], result: object) -> None:
     """What a run said of the test set, and then its scores: where those are, all is there."""
     place.mkdir(parents=True, exist_ok=True)
-    write_atomic(place / TRANSLATIONS, "".join(f"{line}\n" for line in said))
+    text = "".join(f"{line}\n" for line in said)
+    write_atomic(place / TRANSLATIONS, gzip.compress(text.encode(), mtime=0))
     save(place, RESULT, result)
 
 

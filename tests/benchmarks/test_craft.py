@@ -139,7 +139,7 @@ def leave(row: str, seed: int, test_bleu: float, translations: Sequence[str], ou
     """A finished run with made-up scores."""
     run = Run(row, seed)
     save(run.folder(output), RESULT, Result(row, seed, 30.0 + seed, test_bleu, 29.0, 100 + seed, UPDATES, "made up"))
-    (run.folder(output) / TRANSLATIONS).write_text("".join(f"{line}\n" for line in translations))
+    write_gzip(run.folder(output) / TRANSLATIONS, translations)
 
 
 def test_the_table_has_what_there_is(corpora: Path, tmp_path: Path) -> None:
