@@ -96,9 +96,9 @@ class NoiseConfig(Section):
     numbers: Share = 0.0
     """Share of the pairs with a number in digits on both sides that have another number there, on both."""
     join: Share = 0.0
-    """Share of the pairs that stand several as one pair, with a blank between them."""
+    """Share of the pairs that are joined to longer ones, with a blank between them."""
     join_most: Annotated[int, Field(ge=2)] = 3
-    """Pairs in such a one, at most; the least is two, and every number between is as frequent."""
+    """Pairs in a longer one, at most; the least is two, and every number between is as frequent."""
     join_length: Positive = 80
     """Tokens of the longer side of such a pair, at most; pairs that would make it longer stay alone."""
 
