@@ -7,7 +7,6 @@ rows are and how they are scored; `benchmarks/table_runs.py` makes the single ru
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import re
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 from benchmarks.table_runs import DONE, RESULT, SEEDS, Overrides, Places, Run, call, run_all, save, train
 from nmt.bundle import load_bundle
 from nmt.cli.models import one_thread_a_process
-from nmt.files import write_atomic
+from nmt.files import write_atomic, write_output
 
 BEAM = 5
 TRANSLATIONS = "test.txt.gz"
@@ -175,8 +174,7 @@ class Chain:
 def keep(place: Path, said: Iterable[str], result: object) -> None:
     """What a run said of the test set, and then its scores: where those are, all is there."""
     place.mkdir(parents=True, exist_ok=True)
-    text = "".join(f"{line}\n" for line in said)
-    write_atomic(place / TRANSLATIONS, gzip.compress(text.encode(), mtime=0))
+    write_output(place / TRANSLATIONS, "".join(f"{line}\n" for line in said))
     save(place, RESULT, result)
 
 
