@@ -95,6 +95,8 @@ class NoiseConfig(Section):
     """Of the words of such a source: each has an error with this probability."""
     numbers: Share = 0.0
     """Share of the pairs with a number in digits on both sides that have another number there, on both."""
+    names: Share = 0.0
+    """Share of the pairs with a name that both sides spell alike that have another name there, on both."""
     join: Share = 0.0
     """Share of the pairs that are joined to longer ones, with a blank between them."""
     join_most: Annotated[int, Field(ge=2)] = 3

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.config import DataConfig, NoiseConfig
+from nmt.data.names import Names
 from nmt.data.noise import Case, Noise, in_case, keyboard_of, with_other_numbers, with_typos, without_final
 from nmt.data.prepared import PreparedCorpus, TextPair
 
@@ -94,6 +95,7 @@ class Mixture:
         self._lengths = measured.plain
         self._upper = measured.upper or measured.plain
         self._seed = seed
+        self._names = _names(corpus, config)
 
     def epoch(self, number: int) -> MixedEpoch:
         config, noise = self._config, self._config.noise
@@ -117,7 +119,8 @@ class Mixture:
             for plain, upper in zip(self._lengths, self._upper, strict=True)
         )
         lengths = PairLengths(src + (names != "")[tags], tgt)
-        return MixedEpoch(self._corpus, config, members, drawn, names[tags], lengths, f"{self._seed} {number}")
+        noisy = _Noisy(config, drawn, self._names, key := f"{self._seed} {number}")
+        return MixedEpoch(self._corpus, noisy, members, names[tags], lengths, key)
 
 
 class MixedEpoch:
@@ -126,20 +129,19 @@ class MixedEpoch:
     def __init__(
         self,
         corpus: PreparedCorpus,
-        config: DataConfig,
+        noisy: _Noisy,
         members: npt.NDArray[np.int64],
-        noise: Noise,
         tags: npt.NDArray[np.str_],
         lengths: PairLengths,
         key: str,
     ) -> None:
         """`members` [n, most]: the pairs of each sample, -1 where it has fewer.
 
-        `key`: what typing errors and phrases' capitals are drawn by, besides the sample's index.
+        `key`: what phrases' capitals are drawn by, besides the sample's index.
         """
         self._corpus = corpus
         self._key = key
-        self._noisy = _Noisy(config, noise, key)
+        self._noisy = noisy
         self._members = members
         self._tags = tags
         self.lengths = lengths
@@ -159,18 +161,24 @@ class MixedEpoch:
 def noisy_pairs(corpus: PreparedCorpus, config: DataConfig, seed: int) -> Iterator[TextPair]:
     """Every pair once with the noise of an epoch, none joined: text for a vocabulary that will see such noise."""
     rng = np.random.Generator(np.random.PCG64([seed % 2**64, _VOCABULARY]))
-    noisy = _Noisy(config, Noise.draw(config.noise, len(corpus), rng), str(seed))
+    noisy = _Noisy(config, Noise.draw(config.noise, len(corpus), rng), _names(corpus, config), str(seed))
     return (noisy(index, *pair) for index, pair in enumerate(corpus))
+
+
+def _names(corpus: PreparedCorpus, config: DataConfig) -> Names:
+    return Names.find(corpus) if config.noise.names else Names(())
 
 
 class _Noisy:
     """Adds to a pair the noise that was drawn for its index."""
 
-    def __init__(self, config: DataConfig, noise: Noise, key: str) -> None:
+    def __init__(self, config: DataConfig, noise: Noise, names: Names, key: str) -> None:
+        """`key`: what typing errors, numbers and names are drawn by, besides the index."""
         self._rate = config.noise.typo_rate
         self._keyboard = keyboard_of(config.source_lang)
         self._languages = (config.source_lang, config.target_lang)
         self._noise = noise
+        self._names = names
         self._key = key
 
     def __call__(self, index: int, source: str, target: str) -> TextPair:
@@ -178,6 +186,8 @@ class _Noisy:
             source, target = with_other_numbers(
                 source, target, self._languages, random.Random(f"{self._key} {index} numbers")
             )
+        if self._noise.has_names[index]:
+            source, target = self._names.replaced(source, target, random.Random(f"{self._key} {index} names"))
         if self._noise.is_open[index]:
             source = without_final(source)
         if self._noise.has_typos[index]:

@@ -44,15 +44,23 @@ class Noise(NamedTuple):
     has_typos: npt.NDArray[np.bool_]
     has_numbers: npt.NDArray[np.bool_]
     """Whether its numbers become others."""
+    has_names: npt.NDArray[np.bool_]
+    """Whether its names become others."""
 
     @classmethod
     def draw(cls, config: NoiseConfig, pairs: int, rng: np.random.Generator) -> Noise:
         """One draw for each kind and pair, whatever the shares: a share changes nothing of the other kinds."""
-        by_case, by_end, by_typos, by_numbers = (rng.random(pairs) for _ in range(4))
+        by_case, by_end, by_typos, by_numbers, by_names = (rng.random(pairs) for _ in range(5))
         case = np.full(pairs, Case.KEPT, dtype=np.int8)
         case[by_case < config.lower + config.upper] = Case.UPPER
         case[by_case < config.lower] = Case.LOWER
-        return cls(case, by_end < config.no_final, by_typos < config.typos, by_numbers < config.numbers)
+        return cls(
+            case,
+            is_open=by_end < config.no_final,
+            has_typos=by_typos < config.typos,
+            has_numbers=by_numbers < config.numbers,
+            has_names=by_names < config.names,
+        )
 
 
 def in_case(source: str, target: str, case: int) -> tuple[str, str]:

@@ -142,17 +142,35 @@ def test_typing_errors_are_the_sources_alone(corpus: PreparedCorpus) -> None:
 
 
 def test_numbers_are_others_in_every_epoch(tmp_path: Path) -> None:
-    lines = [f"I see {n} dogs.\tIch sehe {n} Hunde." for n in range(100, 300)]
-    (tmp_path / "train.tsv").write_text("\n".join(lines) + "\n", "utf-8")
-    (tmp_path / "dev.tsv").write_text("dev\tdev\n")
-    config = DataConfig(train=((str(tmp_path / "train.tsv"),),), dev=(str(tmp_path / "dev.tsv"),))
-    corpus = prepare(config, tmp_path / "data", 1)
-    found = [samples(epoch(corpus, number, train=config.train, noise={"numbers": 0.5})) for number in (1, 2)]
+    corpus, found = noisy_epochs(
+        [f"I see {n} dogs.\tIch sehe {n} Hunde." for n in range(100, 300)], tmp_path, "numbers"
+    )
     for each in found:
-        assert sum(one.source not in line for one, line in zip(each, lines, strict=True)) == pytest.approx(100, abs=30)
+        changed = sum(one.source != source for one, (source, _) in zip(each, corpus, strict=True))
+        assert changed == pytest.approx(100, abs=30)
         for one in each:
             assert re.findall(r"\d+", one.source) == re.findall(r"\d+", one.target) != []
     assert found[0] != found[1]
+
+
+def test_names_are_others_in_every_epoch(tmp_path: Path) -> None:
+    names = ["Tom", "Mary", "Boston", "Emil"]
+    lines = [f"I know {names[n % 4]} {n}.\tIch kenne {names[n % 4]} {n}." for n in range(200)]
+    corpus, found = noisy_epochs(lines, tmp_path, "names")
+    for each in found:
+        changed = sum(one.source != source for one, (source, _) in zip(each, corpus, strict=True))
+        assert changed == pytest.approx(90, abs=30)  # now and then two halves make the same name again
+        assert all(one.target == one.source.replace("I know", "Ich kenne") for one in each)
+    assert found[0] != found[1]
+
+
+def noisy_epochs(lines: list[str], folder: Path, kind: str) -> tuple[PreparedCorpus, list[list[Sample]]]:
+    """Two epochs of a corpus of `lines`, half of it with one kind of noise."""
+    (folder / "train.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    (folder / "dev.tsv").write_text("dev\tdev\n")
+    config = DataConfig(train=((str(folder / "train.tsv"),),), dev=(str(folder / "dev.tsv"),))
+    corpus = prepare(config, folder / "data", 1)
+    return corpus, [samples(epoch(corpus, number, train=config.train, noise={kind: 0.5})) for number in (1, 2)]
 
 
 def test_a_vocabulary_sees_every_pair_once_with_noise(corpus: PreparedCorpus) -> None:

@@ -97,9 +97,13 @@ def test_shares_are_kept_and_drawn_apart() -> None:
     assert float(noise.has_typos.mean()) == pytest.approx(0.4, abs=0.02)
     assert float((noise.has_typos & noise.is_open).mean()) == pytest.approx(0.12, abs=0.02)
     assert not noise.has_numbers.any()
+    assert not noise.has_names.any()
     other = Noise.draw(NoiseConfig(typos=0.4, numbers=0.25), 20_000, np.random.default_rng(1))
     assert float((other.has_typos & other.has_numbers).mean()) == pytest.approx(0.1, abs=0.02)
     assert np.array_equal(other.has_typos, noise.has_typos)
+    assert float(
+        Noise.draw(NoiseConfig(names=0.3), 20_000, np.random.default_rng(1)).has_names.mean()
+    ) == pytest.approx(0.3, abs=0.02)
     assert not other.is_open.any()
     assert not other.case.any()
 
