@@ -42,8 +42,10 @@ CARD = """\
 ## Data and licence
 
 Trained on sentence pairs of Tatoeba (tatoeba.org), from the files of www.manythings.org/anki, both under CC BY 2.0 FR:
-everyday sentences, 8 of 10 of them with 4 to 9 words. The weights are released under the same licence (models/LICENSE).
-docs/data.md says where the text is obtained and how it was split.
+everyday sentences, 8 of 10 of them with 4 to 9 words. Greetings, everyday phrases, countries, numbers and the labels of
+screens, which such sentences lack, come from a phrasebook written for this project (models/recipes/phrasebook.*). The
+weights are released under the licence of the sentences (models/LICENSE). docs/data.md says where the text is obtained
+and how it was split.
 
 ## How it was made
 
@@ -86,7 +88,7 @@ Signatures (sacreBLEU):
 """
 
 SHORTLIST = """
-The shortlist was learnt from the pairs of this direction; it leaves a test sentence {words:,.0f} output words on
+The shortlist was learnt from the same pairs; it leaves a test sentence {words:,.0f} output words on
 average.
 """
 
@@ -158,17 +160,21 @@ def shortlist_section(bundle: Bundle, tatoeba: Path) -> str:
 
 def commands(bundle: Bundle, model: Path, recipes: Sequence[Path]) -> str:
     """What was run, in order."""
-    source, target = bundle.config.source_lang, bundle.config.target_lang
     lines = [f"nmt train {recipe}" for recipe in recipes]
     lines[-1] += f" --storage {bundle.config.storage}"
     if bundle.shortlist is not None:
-        folder = f'"$NMT_DATA/tatoeba-en-{target if source == "en" else source}'
-        sides = (
-            f'--{side} {folder}/train.{language}.gz"' for side, language in (("source", source), ("target", target))
-        )
-        run = load_recipe(recipes[-1]).output
-        lines.append(shlex.join(["nmt", "shortlist", f"{run}/bundle"]) + " " + " ".join(sides) + f" -o {model}")
+        recipe = load_recipe(recipes[-1])
+        corpora = [
+            f"--{side} {_quoted(path)}"
+            for corpus in recipe.data.train
+            for side, path in zip(("source", "target"), corpus, strict=True)
+        ]
+        lines.append(shlex.join(["nmt", "shortlist", f"{recipe.output}/bundle"]) + f" {' '.join(corpora)} -o {model}")
     return "\n".join(lines)
+
+
+def _quoted(path: str) -> str:
+    return f'"{path}"' if "$" in path else shlex.quote(path)
 
 
 def effort(bundle: Bundle) -> str:

@@ -1,10 +1,10 @@
-"""Single words, everyday phrases and the labels of screens: what people type first, and corpora of sentences lack.
+"""Single words, everyday phrases, labels of screens, names: what people type first, and corpora of sentences lack.
 
     python -m benchmarks.short_input models/en-de models/de-en --wrong
 
-benchmarks/data/short.tsv has 125 of them in four languages, with all translations that are taken for right. What a
-model says counts as right where it is one of those but for case, a last mark, and an article ("to" of a verb) in front.
-Translated by the default route, beam 5.
+benchmarks/data/short.tsv has 150 of them in four languages, with all translations that are taken for right. What a
+model says counts as right where it is one of those but for case, a last mark, and an article ("to" of a verb) in front;
+of a sentence with a name, where it has the name. Translated by the default route, beam 5.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from nmt.inference import TranslateOptions, Translator
 
 LIST = Path(__file__).parent / "data" / "short.tsv"
-KINDS = ("word", "phrase", "screen")
+KINDS = ("word", "phrase", "screen", "name")
 _ARTICLE = re.compile(
     r"(?:the|an?|to|de[rnm]|die|das|eine?[nmr]?|l['’]|las?|les?|une?|el|los|una?)(?:(?<=['’])|\s+)(?=\S)", re.IGNORECASE
 )
@@ -32,7 +32,12 @@ class Entry(NamedTuple):
     kind: str
     source: str
     right: frozenset[str]
-    """As `bare` makes them."""
+    """As `bare` makes them; of a sentence with a name the name, as it is."""
+
+    def is_right(self, said: str) -> bool:
+        if self.kind == "name":
+            return any(name in said for name in self.right)
+        return bare(said) in self.right
 
 
 def entries(languages: tuple[str, str], path: Path = LIST) -> list[Entry]:
@@ -40,7 +45,12 @@ def entries(languages: tuple[str, str], path: Path = LIST) -> list[Entry]:
     source, target = languages
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    return [Entry(row["kind"], row[source].split("|")[0], frozenset(map(bare, row[target].split("|")))) for row in rows]
+    return [_entry(row["kind"], row[source].split("|"), row[target].split("|")) for row in rows]
+
+
+def _entry(kind: str, source: Sequence[str], target: Sequence[str]) -> Entry:
+    right = target[1:] if kind == "name" else map(bare, target)
+    return Entry(kind, source[0], frozenset(right))
 
 
 def bare(text: str) -> str:
@@ -54,7 +64,7 @@ def right(found: Sequence[Entry], said: Sequence[str]) -> Mapping[str, tuple[int
     pairs = list(zip(found, said, strict=True))
     return {
         kind: (
-            sum(bare(text) in entry.right for entry, text in pairs if entry.kind == kind),
+            sum(entry.is_right(text) for entry, text in pairs if entry.kind == kind),
             sum(entry.kind == kind for entry in found),
         )
         for kind in KINDS
@@ -76,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parts = ", ".join(f"{kind} {count} of {of}" for kind, (count, of) in counts.items())
         print(f"{model}: {total} of {len(found)} ({parts})", flush=True)
         for entry, text in zip(found, said, strict=True):
-            if given.wrong and bare(text) not in entry.right:
+            if given.wrong and not entry.is_right(text):
                 print(f"  {entry.source} = {text}")
 
 
