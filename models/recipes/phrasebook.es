@@ -646,3 +646,37 @@ Sobre nosotros
 Contacto
 Leer más
 Mostrar más
+señor Brown
+El señor Brown está aquí.
+El señor y la señora Keller viven en Hamburgo.
+Buenas noches, señor Jones.
+Buenos días, señora Fischer.
+¡Hola, señor Santos!
+La señora Weber no está en casa.
+El señor Singh está enfermo.
+El señor Martin trabaja en un banco.
+La señora Olsen es nuestra profesora.
+La señora Tanaka es nuestra nueva compañera.
+El señor Schmidt quisiera hablar con usted.
+Quisiera hablar con el señor Lopez.
+¿Está el señor Evans?
+El doctor Novak le atenderá ahora.
+Gracias, doctor Meyer.
+Gracias, señor Rossi.
+Estimada señora Becker:
+Estimados señores:
+Atentamente
+Señor presidente, le damos las gracias.
+Señoras y señores
+¡Señoras y señores!
+¡Hola, mundo!
+Hola, tengo una pregunta.
+Hola, encantado.
+¡Buenos días a todos!
+¡Bienvenido de nuevo!
+¡Cumpleaños feliz!
+¡Hasta luego!
+¡Muchísimas gracias!
+¡Lo siento mucho!
+¡Ayúdeme, por favor!
+¿Cómo está usted, señor Green?
