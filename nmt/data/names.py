@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 TextPair = tuple[str, str]
 
@@ -58,16 +58,23 @@ class Names:
         return cls(word for word, times in shared.items() if is_name(word, times))
 
     def replaced(self, source: str, target: str, rng: random.Random) -> TextPair:
-        """Each name that both sides have equally often becomes another one on both, everywhere.
+        """Each name that both sides have equally often becomes another one of `names`, or one made of two.
 
-        The s of a genitive ("Tom's", "Toms") stays. The other name begins with a vowel or none as the first does, since
-        words before it may depend on that ("d'Alice"), and ends in an s or none, since a genitive may.
+        It begins with a vowel or none as the first does, since words before it may depend on that ("d'Alice"), and ends
+        in an s or none, since a genitive may.
         """
-        left, right = self._places(source), self._places(target)
-        chosen = {
-            name: self._other(name, rng) for name, places in left.items() if len(places) == len(right.get(name, ()))
-        }
-        return _with_others(source, left, chosen), _with_others(target, right, chosen)
+        others = {name: self._other(name, rng) for name in self.shared((source, target))}
+        source, target = self.renamed((source, target), others)
+        return source, target
+
+    def shared(self, texts: Sequence[str]) -> list[str]:
+        """The names that each of the texts has, and all equally often."""
+        places, *rest = map(self._places, texts)
+        return [name for name, some in places.items() if all(len(other.get(name, ())) == len(some) for other in rest)]
+
+    def renamed(self, texts: Iterable[str], others: Mapping[str, str]) -> list[str]:
+        """The texts with other names for some, everywhere. The s of a genitive ("Tom's", "Toms") stays."""
+        return [_with_others(text, self._places(text), others) for text in texts]
 
     def _places(self, text: str) -> dict[str, list[int]]:
         """Where each name begins."""
@@ -99,9 +106,9 @@ def _shape(name: str) -> tuple[bool, bool]:
     return name[0].lower() in "aeiouyhàâäéèêíîïóôöúûüœæ", name[-1] in "sxzß"
 
 
-def _with_others(text: str, places: dict[str, list[int]], chosen: dict[str, str]) -> str:
-    """The text with the chosen names, from its end on so that places stay true."""
-    changes = [(start, name) for name in chosen for start in places[name]]
+def _with_others(text: str, places: Mapping[str, Sequence[int]], others: Mapping[str, str]) -> str:
+    """Changed from its end on, so that places stay true."""
+    changes = [(start, name) for name in others for start in places.get(name, ())]
     for start, name in sorted(changes, reverse=True):
-        text = text[:start] + chosen[name] + text[start + len(name) :]
+        text = text[:start] + others[name] + text[start + len(name) :]
     return text

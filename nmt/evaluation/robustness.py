@@ -14,6 +14,7 @@ from itertools import product
 
 import numpy as np
 
+from nmt.data.names import Names
 from nmt.errors import CorpusError
 from nmt.evaluation.quality import EvaluationSet
 from nmt.evaluation.scoring import METRICS, References, Score, count
@@ -41,6 +42,8 @@ class Variant:
     """To be translated without being split into sentences."""
     ignoring_case: tuple[bool, ...] = (False,)
     """How it is scored, and the clean set too: with case, without, or both ways."""
+    clean_references: References | None = None
+    """What the clean set is scored against, where that is not the same."""
 
     def joined(self, translations: Sequence[str]) -> list[str]:
         """What the translations of the clean lines make of this set."""
@@ -48,14 +51,19 @@ class Variant:
 
 
 def variants(against: EvaluationSet, seed: int = SEED) -> list[Variant]:
-    """The sets made of a clean one, which has sources.
+    """The sets made of a clean one, which has sources. Without names on both sides the last is not among them.
 
     Raises CorpusError where there is nothing to misspell or to join.
     """
     assert against.sources is not None
     sources, references = against.sources, against.references
     misspelt = _edited(sources, references, random.Random(seed))
-    return [misspelt, *(make(sources, references) for make in (_open, _capitals, _small, _pairs))]
+    renamed = _renamed(sources, references, random.Random(seed))
+    return [
+        misspelt,
+        *(make(sources, references) for make in (_open, _capitals, _small, _pairs)),
+        *([renamed] if renamed.sources else []),
+    ]
 
 
 def _edited(sources: Sequence[str], references: References, rng: random.Random) -> Variant:
@@ -142,6 +150,44 @@ def _pairs(sources: Sequence[str], references: References) -> Variant:
         changed=len(pairs),
         is_one_segment=True,
     )
+
+
+def _renamed(sources: Sequence[str], references: References, rng: random.Random) -> Variant:
+    """The lines with a name on all sides, with a name that nobody has in its place. Names with a first vowel stay."""
+    lines = [
+        [source, *(text for text in texts if text is not None)]
+        for source, *texts in zip(sources, *references, strict=True)
+    ]
+    names = Names.find((line[0], line[1]) for line in lines)
+    kept: list[int] = []
+    made: list[str] = []
+    columns: list[list[str | None]] = [[] for _ in references]
+    for k, line in enumerate(lines):
+        others = {name: _unheard_of(rng) for name in names.shared(line) if name[0] not in VOWELS.upper()}
+        if not others:
+            continue
+        kept.append(k)
+        source, *texts = names.renamed(line, others)
+        made.append(source)
+        for column, whole in zip(columns, references, strict=True):
+            column.append(None if whole[k] is None else texts.pop(0))
+    return Variant(
+        name="other names",
+        sources=made,
+        references=columns,
+        clean=[(k,) for k in kept],
+        changed=len(kept),
+        clean_references=[[whole[k] for k in kept] for whole in references],
+    )
+
+
+def _unheard_of(rng: random.Random) -> str:
+    """A name of two or three syllables."""
+    syllables = (rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.randint(2, 3)))
+    return "".join(syllables).capitalize()
+
+
+ONSETS, VOWELS, CODAS = "bdfgklmnprstvz", "aeiou", ("", "", "l", "n", "r")
 
 
 def _variant(
@@ -240,16 +286,19 @@ def costs_of(
 ) -> list[Cost]:
     """Score the translations of a set beside those of the clean one (`clean`, of all its lines).
 
-    Both against the same references and by the same options, so the ratio shows the change of the source alone. Raises
-    as `scoring.count`.
+    Both against the same references but for other names, and by the same options, so the ratio shows the change of the
+    source alone. Raises as `scoring.count`.
     """
-    before = variant.joined(clean)
+    references = variant.references
+    sides = (
+        (variant.joined(clean), references if variant.clean_references is None else variant.clean_references),
+        (translations, references),
+    )
     cases = dict.fromkeys(lowercase or ignored for ignored in variant.ignoring_case)
     found = []
     for is_lowercase, metric in product(cases, METRICS_USED):
         one, other = (
-            count(metric, texts, variant.references, tokenize=tokenize, lowercase=is_lowercase)
-            for texts in (before, translations)
+            count(metric, texts, references, tokenize=tokenize, lowercase=is_lowercase) for texts, references in sides
         )
         old, new = (resampled(counts, resamples=resamples, seed=seed) for counts in (one, other))
         with np.errstate(divide="ignore", invalid="ignore"):

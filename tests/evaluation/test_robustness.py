@@ -102,6 +102,36 @@ def test_joined_lines_have_the_references_that_both_have() -> None:
     assert found.references == [["a d", "e f"], [None, None]]
 
 
+NAMED = EvaluationSet(
+    [
+        ["Tom singt.", "Ich kenne Tom und Anna.", "Niemand kam.", "Maria kam.", "Toms Hund"],
+        ["Es singt Tom.", None, "Keiner kam.", "Mary kam.", None],
+    ],
+    ["Tom sings.", "I know Tom and Anna.", "Nobody came.", "Mary came.", "Tom's dog"],
+)
+
+
+def test_names_become_others_that_nobody_has_on_all_sides() -> None:
+    found = by_name(NAMED)["other names"]
+    assert found.changed == len(found.sources) == 3
+    assert found.clean == [(0,), (1,), (4,)]
+    assert found.clean_references == [[column[k] for k in (0, 1, 4)] for column in NAMED.references]
+    first, second = found.references
+    names = [found.sources[0].split()[0], found.sources[1].split()[2], found.sources[2].partition("'")[0]]
+    assert first == [f"{names[0]} singt.", f"Ich kenne {names[1]} und Anna.", f"{names[2]}s Hund"]
+    assert second == [f"Es singt {names[0]}.", None, None]
+    assert all(name.istitle() and name != "Tom" for name in names)
+    assert by_name(NAMED, seed=2)["other names"].sources != found.sources
+
+
+def test_a_translator_that_copies_names_loses_nothing_by_others() -> None:
+    found = by_name(NAMED)["other names"]
+    clean = [column or "" for column in NAMED.references[0]]
+    said = [text or "" for text in found.references[0]]
+    assert [cost.ratio for cost in costs_of(found, clean, said, resamples=40)] == [1, 1]
+    assert all(cost.ratio < 1 for cost in costs_of(found, clean, [clean[k] for (k,) in found.clean], resamples=40))
+
+
 def test_a_translator_that_noise_does_not_touch_loses_nothing() -> None:
     outputs = worsened(REFERENCES, 0.2, seed=1)
     for variant in variants(AGAINST, 1):
