@@ -95,7 +95,7 @@ class Mixture:
         self._lengths = measured.plain
         self._upper = measured.upper or measured.plain
         self._seed = seed
-        self._names = _names(corpus, config)
+        self._names = Names.find(corpus) if config.noise.names else Names(())
 
     def epoch(self, number: int) -> MixedEpoch:
         config, noise = self._config, self._config.noise
@@ -159,14 +159,13 @@ class MixedEpoch:
 
 
 def noisy_pairs(corpus: PreparedCorpus, config: DataConfig, seed: int) -> Iterator[TextPair]:
-    """Every pair once with the noise of an epoch, none joined: text for a vocabulary that will see such noise."""
+    """Every pair once with the noise of an epoch, none joined: text for a vocabulary that will see such noise.
+
+    Names stay, or a vocabulary would have a piece for each of them, and nobody would learn to spell one.
+    """
     rng = np.random.Generator(np.random.PCG64([seed % 2**64, _VOCABULARY]))
-    noisy = _Noisy(config, Noise.draw(config.noise, len(corpus), rng), _names(corpus, config), str(seed))
+    noisy = _Noisy(config, Noise.draw(config.noise, len(corpus), rng), Names(()), str(seed))
     return (noisy(index, *pair) for index, pair in enumerate(corpus))
-
-
-def _names(corpus: PreparedCorpus, config: DataConfig) -> Names:
-    return Names.find(corpus) if config.noise.names else Names(())
 
 
 class _Noisy:
