@@ -163,7 +163,6 @@ def test_names_are_others_in_every_epoch(tmp_path: Path) -> None:
         assert all(one.target == one.source.replace("I know", "Ich kenne") for one in each)
     assert found[0] != found[1]
     assert list(noisy_pairs(corpus, DataConfig.model_validate({"noise": {"names": 1.0}}), seed=1)) == list(corpus)
-    assert list(noisy_pairs(corpus, DataConfig.model_validate({"noise": {"names": 1.0}}), seed=1)) == list(corpus)
 
 
 def noisy_epochs(lines: list[str], folder: Path, kind: str) -> tuple[PreparedCorpus, list[list[Sample]]]:
