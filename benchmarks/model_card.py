@@ -83,7 +83,8 @@ Signatures (sacreBLEU):
 
 - Next to no sentence that people wrote for its training has more than 20 words: long ones are translated badly (see
   FLORES-200).
-- It knows everyday language. Names, technical terms and news are spelt out in pieces and often wrong.
+- It knows everyday language. Technical terms and news are spelt out in pieces and often wrong;
+  some names lose their ending.
 - It has no sense of context between sentences: gender and forms of address are guessed.
 """
 
