@@ -162,7 +162,8 @@ def _bleu_scorer(tokenize: str, lowercase: bool) -> Metric:
     if tokenize not in TOKENIZERS:
         raise ConfigError(f"no BLEU tokenizer {tokenize!r}; there are {', '.join(TOKENIZERS)}")
     try:
-        return BLEU(tokenize=tokenize, lowercase=lowercase)
+        # who asks for no tokenizer has tokens: sacreBLEU need not warn of them
+        return BLEU(tokenize=tokenize, lowercase=lowercase, force=tokenize == "none")
     except (ImportError, RuntimeError) as error:
         raise ConfigError(f"the BLEU tokenizer {tokenize} cannot be used: {' '.join(str(error).split())}") from None
 

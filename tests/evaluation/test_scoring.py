@@ -73,6 +73,14 @@ def test_perfect_text_is_never_above_100() -> None:
         assert count(metric, FIRST, [FIRST]).score().value <= 100
 
 
+@pytest.mark.parametrize("tokenize", ["none", "13a"])
+def test_tokens_are_warned_of_where_text_was_to_come(tokenize: str) -> None:
+    # sacreBLEU's warning, which a process gives once
+    code = f"from nmt.evaluation.scoring import bleu; bleu(t := ['a red shirt .'] * 200, [t], tokenize={tokenize!r})"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ("forgot to detokenize" in done.stderr) == (tokenize == "13a")
+
+
 def test_a_metric_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"no metric 'METEOR'; there are BLEU, chrF2, chrF2\+\+, TER"):
         count("METEOR", HYPOTHESES, [FIRST])
