@@ -1,6 +1,6 @@
 """A lexical shortlist: the few target pieces that a sentence's translation is likely to need, from its source pieces.
 
-A product with the output matrix over a few hundred pieces instead of thousands is what makes a step cheap (Jean et al.
+A product with the output matrix over hundreds of pieces instead of thousands is what makes a step cheap (Jean et al.
 2015, section 3.2; Devlin 2017). How the lists are learnt is in `nmt.training.shortlist`. NumPy only: serving loads no
 torch.
 """

@@ -35,11 +35,11 @@ def shortlist(
         typer.Option("-o", "--output", metavar="FOLDER", help="Where to write the bundle. Default: in its own place."),
     ] = None,
     pairs: Annotated[int, typer.Option(min=2, help="Pairs drawn at random from the text.")] = 200_000,
-    per_token: Annotated[int, typer.Option(min=1, help="Most target pieces of one source piece.")] = 100,
+    per_token: Annotated[int, typer.Option(min=1, help="Most target pieces of one source piece.")] = 300,
     min_share: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Leave out what gets less of a source piece's attention."),
-    ] = 0.0005,
+    ] = 0.0001,
     common: Annotated[int, typer.Option(min=0, help="Most frequent target pieces, always allowed.")] = 200,
     seed: Annotated[int, typer.Option(help="Which pairs are drawn.")] = 1,
     device: DeviceOption = "auto",
@@ -50,7 +50,7 @@ def shortlist(
 
     nmt shortlist MODEL --corpus train.tsv
 
-    Translation then computes a few hundred output words a sentence instead of all. 1 % of the pairs (at most 1,000)
+    Translation then computes a part of the output words for a sentence instead of all. 1 % of the pairs (at most 1,000)
     are kept apart, to print how much of their translations the shortlist lets through.
     """
     folder = bundle_folder(model)
