@@ -24,7 +24,7 @@ from nmt.inference.placing import Edit, View, place, run_of
 from nmt.inference.runner import Found
 from nmt.inference.types import TranslateOptions
 from nmt.text import numbers, protect
-from nmt.text.casing import Casing, casing_of, normal, restored
+from nmt.text.casing import Casing, casing_of, first_edits, normal, restored
 from nmt.text.clauses import part_edits
 from nmt.text.finals import final_edits
 from nmt.text.markup import Mark, tags
@@ -180,7 +180,7 @@ class Speaker:
         tokens = output.found.tokens
         if len(tokens) - len(set(tokens)) > 1 or not protect.is_everyday(output.text):
             return False
-        return not any(final_edits(text, output.text, self.languages[1]))
+        return not any((*final_edits(text, output.text, self.languages[1]), *first_edits(text, output.text)))
 
     def _climb(self, sentence: Sentence, casing: Casing, options: TranslateOptions) -> Attempts:
         ways = self._ways(sentence, options)
@@ -387,12 +387,16 @@ class _Work:
         return Said(final, output, frozenset(flags), looks)
 
     def _end_edits(self, text: str) -> list[Edit]:
-        """What makes a translation end as its sentence does, or fit to those of the sentence's other parts."""
+        """What makes a translation begin and end as its sentence does, or fit to the other parts of the sentence."""
         one = self.sentence
+        found: list[tuple[int, int, str]] = []
         if one.continues or one.is_open:
-            found = part_edits(one.text, text, self.speaker.target_cost, continues=one.continues, is_open=one.is_open)
-        else:
-            found = final_edits(one.text, text, self.speaker.languages[1]) if not self.options.prefix else iter(())
+            cost = self.speaker.target_cost
+            found += part_edits(one.text, text, cost, continues=one.continues, is_open=one.is_open)
+        elif not self.options.prefix:
+            found += final_edits(one.text, text, self.speaker.languages[1])
+        if not one.continues and not self.options.prefix:
+            found += first_edits(one.text, text, is_open=one.is_open)
         return [Edit(*edit) for edit in found]
 
     def _expected(self, way: _Way) -> Counter[str]:

@@ -1,4 +1,5 @@
-"""Capitals that say how, not what: SHOUTED sentences and Title Case Headings, which models have hardly seen.
+"""Capitals that say how, not what: SHOUTED sentences and Title Case Headings, which models have hardly seen, and the
+first letter of a sentence.
 
 They are translated as if they were written normally, and shouted ones are shouted again. Nothing here changes the
 length of a text, so places in it stay what they are. Knows nothing of models.
@@ -7,7 +8,7 @@ length of a text, so places in it stay what they are. Knows nothing of models.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 Cost = Callable[[str], int]
@@ -23,6 +24,8 @@ class Casing(Enum):
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_FIRST = re.compile(r"[\W_]*([^\W\d_])[\w.'’-]*")
+_ENDS = (".", "!", "?", "…")
 _SMALL = frozenset(
     [
         "a",
@@ -106,6 +109,24 @@ def normal_word(word: str, cost: Cost) -> str:
 def restored(text: str, casing: Casing) -> str:
     """Part of a translation with the capitals of its original: headings have none of their own in most languages."""
     return text.upper() if casing is Casing.UPPER else text
+
+
+def first_edits(source: str, text: str, *, is_open: bool = False) -> Iterator[tuple[int, int, str]]:
+    """What is to be written in the place of which characters of `text`, a translation of `source`: a capital first.
+
+    A sentence that begins with a capital and ends with a mark (or `is_open`: goes on in another part) is translated by
+    a sentence. Words with a capital elsewhere (pH, iPhone) stay.
+    """
+    ours = _FIRST.match(text)
+    if ours is None or not ours[1].islower() or not (is_open or source.rstrip("\"'”’“»)]").endswith(_ENDS)):
+        return
+    theirs = _FIRST.match(source)
+    word = text[ours.start(1) : ours.end()]
+    if theirs is None or not theirs[1].isupper() or not word.islower():
+        return
+    capital = ours[1].title()  # not upper: Georgian has capitals, but begins no sentence with one
+    if len(capital) == 1 and capital != ours[1]:
+        yield ours.start(1), ours.end(1), capital
 
 
 def like(model: str, text: str) -> str:

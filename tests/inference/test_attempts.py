@@ -102,6 +102,28 @@ def test_a_sentence_is_read_as_its_vocabulary_can_and_ends_as_it_did() -> None:
     assert spoken.said[0].text == "mein alter Hund."
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "markup", "written"),
+    [
+        ("Dogs see me.", "hunde sehen mich.", "", "Hunde sehen mich."),
+        ("Dogs see {name}!", "hunde sehen Tom!", "", "Hunde sehen {name}!"),
+        ("<b>Dogs</b> see me.", "hunde sehen mich.", "html", "<b>Hunde</b> sehen mich."),
+    ],
+)
+def test_a_sentence_begins_as_it_did(text: str, said: str, markup: str, written: str) -> None:
+    spoken, _ = speak(text, lambda _: [said], TranslateOptions(alignments=True), markup=markup)
+    assert spoken.said[0].text == written
+    (look,) = spoken.said[0].looks
+    assert [start for start, _ in look.target] == sorted(start for start, _ in look.target)
+    assert look.target[-1][1] == len(written)
+
+
+@pytest.mark.parametrize(("text", "prefix"), [("dogs see me.", ""), ("Dogs see me.", "hunde")])
+def test_a_small_letter_stays_where_the_source_has_one_or_it_was_asked_for(text: str, prefix: str) -> None:
+    spoken, _ = speak(text, lambda _: ["hunde sehen mich."], TranslateOptions(prefix=prefix))
+    assert spoken.said[0].text == "hunde sehen mich."
+
+
 @pytest.mark.parametrize(("markup", "written"), [("", "Otto & Ich."), ("html", "Otto &amp; Ich.")])
 def test_what_is_said_is_written_as_its_document_is(markup: str, written: str) -> None:
     """Though nothing in the document is written otherwise than it reads."""

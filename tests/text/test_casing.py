@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nmt.text.casing import Casing, casing_of, like, normal, restored
+from nmt.text.casing import Casing, casing_of, first_edits, like, normal, restored
+from tests.text.edits import edited
 
 VOCABULARY = "how to train your own model do not open the door please save us Tom Tom's Haus das ist mein I i".split()  # noqa: SIM905
 
@@ -50,3 +51,33 @@ def test_a_term_takes_the_capitals_of_what_it_stands_for() -> None:
     assert like("Network", "netz") == "Netz"
     assert like("network", "Netz") == "Netz"
     assert like("I", "ich") == "Ich"
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "expected"),
+    [
+        ("Sport überwindet Grenzen.", "sports is overweight.", "Sports is overweight."),
+        ("Does money bring happiness?", "¿dinero trae la felicidad?", "¿Dinero trae la felicidad?"),
+        ("“Let's ignore that.”", "«ignorons cela.»", "«Ignorons cela.»"),
+        ("Était-il là ?", "élan!", "Élan!"),
+        ("I contributed (once.)", "contribuí (una vez.)", "Contribuí (una vez.)"),
+        ("Computers", "ordinateurs", "ordinateurs"),  # a word of a list
+        ("i contributed.", "contribuí.", "contribuí."),
+        ("In 1989 he left.", "1989 ging er.", "1989 ging er."),
+        ("2 of us came.", "zwei von uns kamen.", "zwei von uns kamen."),
+        ("My iPhone is new.", "iPhone ist neu.", "iPhone ist neu."),
+        ("The level pH changes.", "pH-Wert ändert sich.", "pH-Wert ändert sich."),
+        ("Yes.", "კი.", "კი."),
+        ("Street.", "ßtraße.", "ßtraße."),
+        ("Yes.", "是。", "是。"),
+        ("Yes.", "", ""),
+        ("...", "und?", "und?"),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_where_its_source_does(source: str, text: str, expected: str) -> None:
+    assert edited(text, first_edits(source, text)) == expected
+
+
+def test_the_first_part_of_a_sentence_begins_with_a_capital_too() -> None:
+    assert edited("wenn es regnet,", first_edits("If it rains,", "wenn es regnet,")) == "wenn es regnet,"
+    assert edited("wenn es regnet,", first_edits("If it rains,", "wenn es regnet,", is_open=True)) == "Wenn es regnet,"
