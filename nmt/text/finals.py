@@ -15,6 +15,7 @@ _BLANK_BEFORE = {"fr": {"!": "\u202f", "?": "\u202f", ";": "\u202f", ":": "\u00a
 """What stands before a mark, where that is not nothing."""
 _TURNED = {"es": {"!": "¡", "?": "¿"}}
 """The mark that a sentence begins with where it ends with this one."""
+_LOOSE = re.compile(r"(?<=[¡¿])\s+(?=\w)")
 
 
 def final_edits(source: str, text: str, language: str) -> Iterator[tuple[int, int, str]]:
@@ -23,7 +24,11 @@ def final_edits(source: str, text: str, language: str) -> Iterator[tuple[int, in
     A sentence that ends with a question mark, colon, comma or the like ends with that. A few words that end with
     nothing end with no full stop and no exclamation mark; a longer text may get one. Between these two the model
     chooses, since languages do not agree: a German order ends with the one, an English one mostly with the other.
+    No blank stands behind a mark that a sentence begins with, though a vocabulary may know its first word only so.
     """
+    turned = _TURNED.get(language, {})
+    for blank in _LOOSE.finditer(text) if turned else ():
+        yield *blank.span(), ""
     if source.endswith(".") and text.endswith(".") and not source.endswith(".."):
         return
     theirs, _ = _last(source)
@@ -32,13 +37,12 @@ def final_edits(source: str, text: str, language: str) -> Iterator[tuple[int, in
         return
     if not theirs:
         if ours in (".", "!") and source[-1:].isalnum() and len(source.split()) <= _FEW_WORDS:
-            if text[0] == _TURNED.get(language, {}).get(ours):
+            if text[0] == turned.get(ours):
                 yield 0, 1, ""
             yield end, len(text), ""
         return
     if not text or not (ours or text[-1].isalnum()):  # a closing bracket, or a writing system with marks of its own
         return
-    turned = _TURNED.get(language, {})
     begins = turned.get(theirs[-1], "")
     if any(sign != begins and sign in text for sign in turned.values()):
         return

@@ -46,6 +46,10 @@ def test_the_last_mark(source: str, text: str, expected: str) -> None:
         ("es", "Is it you?", "¡Eres tú!", "¡Eres tú!"),
         ("es", "Is it you?", "¿Eres tú.", "¿Eres tú?"),
         ("es", "Hello", "¡Hola!", "Hola"),
+        ("es", "Hello", "¡ Hola!", "Hola"),
+        ("es", "Is it you?", "¿ Eres tú?", "¿Eres tú?"),
+        ("es", "Is it you?", "Tom, ¿ eres tú.", "Tom, ¿eres tú?"),
+        ("de", "¿ is a mark.", "¿ ist ein Zeichen.", "¿ ist ein Zeichen."),
     ],
 )
 def test_languages_write_marks_their_own_way(language: str, source: str, text: str, expected: str) -> None:
