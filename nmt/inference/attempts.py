@@ -180,7 +180,7 @@ class Speaker:
         tokens = output.found.tokens
         if len(tokens) - len(set(tokens)) > 1 or not protect.is_everyday(output.text):
             return False
-        return not any((*final_edits(text, output.text, self.languages[1]), *first_edits(text, output.text)))
+        return not (any(final_edits(text, output.text, self.languages[1])) or any(first_edits(text, output.text)))
 
     def _climb(self, sentence: Sentence, casing: Casing, options: TranslateOptions) -> Attempts:
         ways = self._ways(sentence, options)

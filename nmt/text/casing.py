@@ -1,8 +1,7 @@
-"""Capitals that say how, not what: SHOUTED sentences and Title Case Headings, which models have hardly seen, and the
-first letter of a sentence.
+"""Capitals that say how, not what: SHOUTED sentences, Title Case Headings, and the first letter of a sentence.
 
-They are translated as if they were written normally, and shouted ones are shouted again. Nothing here changes the
-length of a text, so places in it stay what they are. Knows nothing of models.
+Models have hardly seen the first two: they are translated as if they were written normally, and shouted ones are
+shouted again. Nothing here changes the length of a text, so places in it stay what they are. Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -25,7 +24,9 @@ class Casing(Enum):
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _FIRST = re.compile(r"[\W_]*([^\W\d_])[\w.'’-]*")
+"""A text's first word, where no digit stands before it, and its first letter."""
 _ENDS = (".", "!", "?", "…")
+"""What a sentence ends with, and a heading does not."""
 _SMALL = frozenset(
     [
         "a",
@@ -69,7 +70,7 @@ def casing_of(text: str, language: str, cost: Cost) -> Casing:
         if len(words) == 1 and len(longest) > 2 and cost(normal_word(longest, cost)) <= _MOST_PIECES:
             return Casing.UPPER
         return Casing.NORMAL
-    if language in _NOUNS_TOO or text[-1:] in ".!?…":
+    if language in _NOUNS_TOO or text.endswith(_ENDS):
         return Casing.NORMAL
     if _LOWER_THEN_LOWER.search(text):  # two words in a row in small letters, the first of them no article or the like
         return Casing.NORMAL

@@ -16,6 +16,7 @@ _BLANK_BEFORE = {"fr": {"!": "\u202f", "?": "\u202f", ";": "\u202f", ":": "\u00a
 _TURNED = {"es": {"!": "¡", "?": "¿"}}
 """The mark that a sentence begins with where it ends with this one."""
 _LOOSE = re.compile(r"(?<=[¡¿])\s+(?=\w)")
+"""A blank behind such a mark."""
 
 
 def final_edits(source: str, text: str, language: str) -> Iterator[tuple[int, int, str]]:
