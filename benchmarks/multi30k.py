@@ -43,6 +43,7 @@ TEXTS = (
     Text("taught-captions", "back", lambda: captions("en", CAPTIONS), SEEDS),
 )
 PAIRS = EN_DE.paths("train")
+LARGER: Overrides = {"text.vocab_size": 10_000}
 FROM_SINGLE: Overrides = {"training.init": "{single}/bundle", "training.epochs": 0}
 """Of a row that goes on from `single`, and shares its vocabulary, so that all of them can speak as one ensemble."""
 MORE_TEXT: Overrides = FROM_SINGLE | {
@@ -56,6 +57,14 @@ ROWS = (
     Row("single", "one LSTM, the 29,000 pairs alone", {}),
     Row("risk", "the same, then minimum risk on the same pairs", RISK),
     Row("singles", "the three of `single` as one ensemble", {}, members="single"),
+    Row(
+        "both",
+        "both directions of the pairs in one model (BiT; Ding et al., EMNLP 2021)",
+        LARGER | {"data.train": [PAIRS, PAIRS[::-1]], "data.tags": ["", "<en>"], "training.epochs": 12},
+        is_shown=False,
+    ),
+    Row("turned", "`single` begun from both directions, 10,000 tokens", LARGER | {"training.init": "{both}/bundle"}),
+    Row("turneds", "the three of `turned` as one ensemble", {}, members="turned"),
     Row(
         "back",
         "`single`, then German captions with machine-made English beside the pairs",
