@@ -31,6 +31,7 @@ from nmt.text.markup import Mark, tags
 from nmt.text.pieces import Range
 from nmt.text.planning import Sentence
 from nmt.text.protect import Span
+from nmt.text.quotation import pair_edits
 from nmt.text.repetition import is_loop
 
 SHORTER = 1.5
@@ -180,7 +181,12 @@ class Speaker:
         tokens = output.found.tokens
         if len(tokens) - len(set(tokens)) > 1 or not protect.is_everyday(output.text):
             return False
-        return not (any(final_edits(text, output.text, self.languages[1])) or any(first_edits(text, output.text)))
+        target = self.languages[1]
+        return not (
+            any(final_edits(text, output.text, target))
+            or any(first_edits(text, output.text))
+            or any(pair_edits(output.text, target))
+        )
 
     def _climb(self, sentence: Sentence, casing: Casing, options: TranslateOptions) -> Attempts:
         ways = self._ways(sentence, options)
@@ -322,7 +328,7 @@ class _Work:
                 text = better
         if is_loop(reply.query.text, output.text):
             flags.append("repetition")
-        edits = self._end_edits(text)
+        edits = self._outer_edits(text)
         text = _edited(text, edits)
         is_same = text == output.text
         looks = self._looks(reply, output, _Way(), edits) if self.looks_wanted else ()
@@ -371,7 +377,7 @@ class _Work:
         if is_loop(reply.query.text, output.text):
             flags.add("repetition")
         edits += [
-            one for one in self._end_edits(text) if not any(one.start < e.end and e.start < one.end for e in edits)
+            one for one in self._outer_edits(text) if not any(one.start < e.end and e.start < one.end for e in edits)
         ]
         if self.sentence.marks:
             marks = [self._mark(mark, way) for mark in self.sentence.marks]
@@ -386,8 +392,11 @@ class _Work:
         looks = self._looks(reply, output, way, edits) if self.looks_wanted else ()
         return Said(final, output, frozenset(flags), looks)
 
-    def _end_edits(self, text: str) -> list[Edit]:
-        """What makes a translation begin and end as its sentence does, or fit to the other parts of the sentence."""
+    def _outer_edits(self, text: str) -> list[Edit]:
+        """What makes a translation begin and end as its sentence does, or fit to the other parts of the sentence.
+
+        And what makes marks of quotation a pair.
+        """
         one = self.sentence
         found: list[tuple[int, int, str]] = []
         if one.continues or one.is_open:
@@ -397,6 +406,8 @@ class _Work:
             found += final_edits(one.text, text, self.speaker.languages[1])
         if not one.continues and not self.options.prefix:
             found += first_edits(one.text, text, is_open=one.is_open)
+        if not self.options.prefix:
+            found += pair_edits(text, self.speaker.languages[1])
         return [Edit(*edit) for edit in found]
 
     def _expected(self, way: _Way) -> Counter[str]:

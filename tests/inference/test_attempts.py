@@ -124,6 +124,15 @@ def test_a_small_letter_stays_where_the_source_has_one_or_it_was_asked_for(text:
     assert spoken.said[0].text == "hunde sehen mich."
 
 
+@pytest.mark.parametrize("markup", ["", "html"])
+def test_the_marks_of_a_quotation_are_a_pair_unless_its_beginning_was_asked_for(markup: str) -> None:
+    text, said = '"I do not see the dogs," he said.', '„Ich sehe die Hunde nicht", sagte er.'
+    spoken, _ = speak(text, lambda _: [said], markup=markup)
+    assert spoken.said[0].text == "„Ich sehe die Hunde nicht“, sagte er."
+    spoken, _ = speak(text, lambda _: [said], TranslateOptions(prefix="„Ich"))
+    assert spoken.said[0].text == said
+
+
 @pytest.mark.parametrize(("markup", "written"), [("", "Otto & Ich."), ("html", "Otto &amp; Ich.")])
 def test_what_is_said_is_written_as_its_document_is(markup: str, written: str) -> None:
     """Though nothing in the document is written otherwise than it reads."""
